@@ -1,0 +1,196 @@
+"""The station's configuration file, station.toml. `edge/sample.toml` shows every key with its default."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+import drivers
+from edge.series import SeriesPlan, SeriesTable, plan_series
+from thresholds.rules import Plan, bind, load_rules
+from thresholds.series import Series
+from tocsin import plugins
+from tocsin.config import ConfigError, Table, convert, load
+from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
+from tocsin.levels import Level
+from tocsin.link import Broker
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="small letters, digits, - and _")]
+Seconds = Annotated[float, msgspec.Meta(ge=0.02, le=86400.0)]
+Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
+
+
+class StationTable(Table, frozen=True):
+    """[station]"""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="small letters, digits, -")]
+    name: str
+    area: Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits, the area this station warns")]
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    name_zh: str = ""
+    data: str = "station-data"
+    rules: str = "rules.toml"
+
+
+class HubTable(Table, frozen=True):
+    """[hub]"""
+
+    broker: str
+    key: Key
+
+    def __post_init__(self) -> None:
+        Broker.of(self.broker)
+
+
+class BusTable(Table, frozen=True):
+    """[[bus]]: one port or connection, and what is spoken on it."""
+
+    name: Name
+    speaks: Literal["modbus-tcp", "modbus-rtu", "lines"]
+    port: Annotated[str, msgspec.Meta(min_length=1)]
+    baud: Literal[300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """(host, TCP port) of `tcp://host:port`, or None for a serial device's path."""
+        if not self.port.startswith("tcp://"):
+            return None
+        host, _, port = self.port.removeprefix("tcp://").rpartition(":")
+        return host, int(port)
+
+    def __post_init__(self) -> None:
+        host, _, port = self.port.removeprefix("tcp://").rpartition(":")
+        is_tcp = self.port.startswith("tcp://")
+        if is_tcp and not (host and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError(f'port "{self.port}" is not allowed; use tcp://host:port')
+        if not is_tcp and (self.speaks == "modbus-tcp" or not self.port.startswith("/")):
+            use = "tcp://host:port" if self.speaks == "modbus-tcp" else "a device path like /dev/ttyUSB0, or tcp://host:port"
+            raise ValueError(f'port "{self.port}" is not allowed for {self.speaks}; use {use}')
+
+
+class DeviceTable(Table, frozen=True):
+    """[[device]]: one instrument or relay on a bus."""
+
+    name: Name
+    bus: Name
+    driver: str
+    unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
+    every_s: Seconds = 60.0
+    deadline_s: Seconds = 0.5
+    settings: dict[str, Any] = {}
+    series: dict[str, SeriesTable] = {}
+
+
+class SirenTable(Table, frozen=True):
+    """[siren]: which relay sounds it, and from which level on."""
+
+    device: Name
+    from_level: Literal["blue", "yellow", "orange", "red"] = "orange"
+
+    @property
+    def level(self) -> Level:
+        return Level.of(self.from_level)
+
+
+class StationFile(Table, frozen=True):
+    """A whole station.toml."""
+
+    station: StationTable
+    hub: HubTable
+    bus: list[BusTable]
+    device: list[DeviceTable]
+    siren: SirenTable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A configured device with its driver, and for each quantity of the driver the series it becomes."""
+
+    table: DeviceTable
+    driver: PolledDriver | ListeningDriver | OutputDriver
+    series: dict[str, SeriesPlan]
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Everything that an agent needs, checked."""
+
+    file: StationFile
+    folder: Path
+    buses: dict[str, BusTable]
+    devices: list[Device]
+    plan: Plan
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return tuple(self.plan.series)
+
+
+def load_station(path: Path) -> Station:
+    """station.toml, its rules file, its drivers' settings, and whether they fit together. Raises ConfigError."""
+    file = load(path, StationFile)
+    place = str(path)
+    problems = _twice(place, "bus", [bus.name for bus in file.bus])
+    problems += _twice(place, "device", [device.name for device in file.device])
+    buses = {bus.name: bus for bus in file.bus}
+    devices: list[Device] = []
+    for table in file.device:
+        try:
+            devices.append(_device(table, buses, f'{place}: device "{table.name}"'))
+        except ConfigError as err:
+            problems += err.problems
+    problems += _siren_problems(file, devices, place)
+    if problems:
+        raise ConfigError(problems)
+    series = [plan.series for device in devices for plan in device.series.values()]
+    plan = bind(load_rules(path.parent / file.station.rules), series)
+    return Station(file, path.parent / file.station.data, buses, devices, plan)
+
+
+def check(path: Path) -> list[str]:
+    """Problems of a station.toml and the rules file it names, for `tocsin check`."""
+    try:
+        load_station(path)
+    except ConfigError as err:
+        return err.problems
+    return []
+
+
+def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
+    bus = buses.get(table.bus)
+    if bus is None:
+        raise ConfigError([f'{place}: bus: "{table.bus}" is not a bus of this file; use {", ".join(buses)}'])
+    try:
+        module = plugins.load(drivers, table.driver)
+    except plugins.UnknownPluginError as err:
+        raise ConfigError([f"{place}: driver: {err}"]) from err
+    settings = convert(table.settings, module.Settings, f"{place}: settings")
+    driver = module.Driver(settings)
+    listening = isinstance(driver, ListeningDriver)
+    if listening != (bus.speaks == "lines"):
+        need = "lines" if listening else "modbus-tcp or modbus-rtu"
+        raise ConfigError([f'{place}: driver: "{table.driver}" needs a bus that speaks {need}; '
+                           f'bus "{bus.name}" speaks {bus.speaks}'])
+    if isinstance(driver, OutputDriver):
+        return Device(table, driver, {})
+    return Device(table, driver, plan_series(table.name, table.every_s, driver.quantities, table.series, place))
+
+
+def _siren_problems(file: StationFile, devices: list[Device], place: str) -> list[str]:
+    outputs = [device.table.name for device in devices if isinstance(device.driver, OutputDriver)]
+    if file.siren is None or file.siren.device in outputs:
+        return []
+    return [f'{place}: siren: device: "{file.siren.device}" is not an output of this file; '
+            f"use {', '.join(outputs) or 'a device with an output driver such as relay_output'}"]
+
+
+def _twice(place: str, kind: str, names: list[str]) -> list[str]:
+    ordered = sorted(names)
+    return [f'{place}: {kind} "{a}" stands twice' for a, b in itertools.pairwise(ordered) if a == b]
+
+

@@ -1,0 +1,42 @@
+"""What works and what does not, per device: counted, and told once when it changes."""
+
+from dataclasses import dataclass, field
+
+from tocsin.messages import DeviceHealth
+from tocsin.readings import Reason
+
+
+@dataclass(slots=True)
+class _Known:
+    readings: int = 0
+    refused: int = 0
+    last_t: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+class Health:
+    """Counts of readings and refusals. A fault of a device has the key "", of one of its quantities that quantity."""
+
+    def __init__(self, devices: list[str]) -> None:
+        self._known = {device: _Known() for device in devices}
+
+    def good(self, device: str, quantity: str, t_ms: int) -> list[str]:
+        """A reading came. Returns the faults that it ends, in words."""
+        known = self._known[device]
+        known.readings += 1
+        known.last_t = t_ms
+        return [known.faults.pop(key) for key in ("", quantity) if key in known.faults]
+
+    def refused(self, device: str, quantity: str, reason: Reason, detail: str) -> bool:
+        """A refusal. True when it is news: another reason than before."""
+        known = self._known[device]
+        known.refused += 1
+        before = known.faults.get(quantity, "")
+        known.faults[quantity] = f"{reason}: {detail}"
+        return before.partition(":")[0] != reason.value
+
+    def report(self) -> list[DeviceHealth]:
+        return [
+            DeviceHealth(device, known.readings, known.refused, known.last_t, "; ".join(known.faults.values()))
+            for device, known in self._known.items()
+        ]

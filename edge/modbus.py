@@ -1,0 +1,155 @@
+"""Modbus frames, bytes in and bytes out (Modbus Application Protocol 1.1b3; Modbus over Serial Line 1.02).
+
+A codec of our own, because the discipline of a shared line is what keeps a late or foreign reply from being taken for
+an answer: a frame is looked for inside whatever came, and only the one that fits the open question is taken.
+Checked in the tests against pymodbus.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from tocsin.devices import Request, Write
+from tocsin.readings import Reason, RejectedError
+
+_EXCEPTIONS = {
+    1: "illegal function", 2: "illegal data address", 3: "illegal data value", 4: "server device failure",
+    5: "acknowledge, still busy", 6: "server device busy", 8: "memory parity error", 10: "gateway path unavailable",
+    11: "gateway target device failed to respond",
+}  # fmt: skip
+_BITS = {1, 2}
+_MBAP = struct.Struct(">HHHB")
+MAX_FRAME = 260
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a buffer holds: an answer's data bytes, or why a whole frame was refused; and how many bytes were used."""
+
+    used: int
+    data: bytes = b""
+    refused: RejectedError | None = None
+
+
+def question(ask: Request | Write) -> bytes:
+    """The request's PDU."""
+    last = ask.count if isinstance(ask, Request) else (0xFF00 * ask.value if ask.function == 5 else ask.value)
+    return struct.pack(">BHH", ask.function, ask.address, last)
+
+
+def values(ask: Request | Write, data: bytes) -> list[int]:
+    """The bits or words of an answer's data bytes; a write's answer has none."""
+    if isinstance(ask, Write):
+        return []
+    if ask.function in _BITS:
+        return [data[i // 8] >> (i % 8) & 1 for i in range(ask.count)]
+    return list(struct.unpack(f">{ask.count}H", data))
+
+
+def answer_length(ask: Request | Write) -> int:
+    """Bytes of the answer's PDU when all is well."""
+    if isinstance(ask, Write):
+        return 5
+    return 2 + ((ask.count + 7) // 8 if ask.function in _BITS else 2 * ask.count)
+
+
+def crc16(data: bytes) -> int:
+    """Reflected polynomial A001, start FFFF (Modbus over Serial Line 1.02, 6.2.2)."""
+    crc = 0xFFFF
+    for byte in data:
+        crc = (crc >> 8) ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
+    return crc
+
+
+def rtu_frame(unit: int, pdu: bytes) -> bytes:
+    body = bytes([unit]) + pdu
+    return body + crc16(body).to_bytes(2, "little")
+
+
+def rtu_find(buffer: bytes, unit: int, ask: Request | Write) -> Found | None:
+    """The open question's answer inside `buffer`, past echo and noise; None while more bytes are needed.
+
+    A whole frame of another unit is refused as foreign: it is somebody's late reply.
+    """
+    echo = rtu_frame(unit, question(ask))
+    at = len(echo) if buffer.startswith(echo) and not isinstance(ask, Write) else 0
+    while at + 5 <= len(buffer):
+        found = _rtu_at(buffer, at, unit, ask)
+        if found is not None:
+            return found
+        at += 1
+    return None
+
+
+def _rtu_at(buffer: bytes, at: int, unit: int, ask: Request | Write) -> Found | None:
+    function = buffer[at + 1]
+    if function == ask.function | 0x80:
+        length = 2
+    elif function == ask.function:
+        length = answer_length(ask)
+    else:
+        return _rtu_foreign(buffer, at, unit)
+    end = at + 1 + length + 2
+    if end > len(buffer) or crc16(buffer[at:end - 2]) != int.from_bytes(buffer[end - 2:end], "little"):
+        return _rtu_foreign(buffer, at, unit)
+    if buffer[at] != unit:
+        detail = f"a frame of unit {buffer[at]} while unit {unit} was asked"
+        return Found(end, refused=RejectedError(Reason.FOREIGN, detail))
+    return _judged(end, ask, buffer[at + 1:end - 2])
+
+
+def _rtu_foreign(buffer: bytes, at: int, unit: int) -> Found | None:
+    """A whole, checked read answer to some other question."""
+    if buffer[at + 1] not in {1, 2, 3, 4}:
+        return None
+    end = at + 3 + buffer[at + 2] + 2
+    if end > len(buffer) or crc16(buffer[at:end - 2]) != int.from_bytes(buffer[end - 2:end], "little"):
+        return None
+    detail = f"unit {buffer[at]}, function {buffer[at + 1]}, {buffer[at + 2]} bytes; unit {unit} was asked otherwise"
+    return Found(end, refused=RejectedError(Reason.FOREIGN, detail))
+
+
+def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
+    return _MBAP.pack(transaction, 0, len(pdu) + 1, unit) + pdu
+
+
+def tcp_find(buffer: bytes, transaction: int, unit: int, ask: Request | Write) -> Found | None:
+    """The next frame of the stream; None while more bytes are needed. Another transaction's answer is foreign.
+
+    Raises RejectedError(FORMAT) where the stream itself is out of step: the connection must be made anew.
+    """
+    if len(buffer) < _MBAP.size:
+        return None
+    got, protocol, length, got_unit = _MBAP.unpack_from(buffer)
+    if protocol or not 2 <= length <= MAX_FRAME:
+        raise RejectedError(Reason.FORMAT, f"not a Modbus TCP header: {buffer[:7].hex()}")
+    end = 6 + length
+    if len(buffer) < end:
+        return None
+    if got != transaction or got_unit != unit:
+        detail = f"transaction {got} of unit {got_unit} while {transaction} of unit {unit} was asked"
+        return Found(end, refused=RejectedError(Reason.FOREIGN, detail))
+    return _judged(end, ask, buffer[_MBAP.size:end])
+
+
+def _judged(end: int, ask: Request | Write, pdu: bytes) -> Found:
+    if pdu[0] == ask.function | 0x80 and len(pdu) >= 2:
+        words = _EXCEPTIONS.get(pdu[1], "not in the standard")
+        return Found(end, refused=RejectedError(Reason.EXCEPTION, f"exception {pdu[1]}: {words}"))
+    if isinstance(ask, Write):
+        if pdu == question(ask):
+            return Found(end)
+        return Found(end, refused=RejectedError(Reason.FORMAT, f"a write was answered with {pdu.hex()}"))
+    size = answer_length(ask) - 2
+    if pdu[0] != ask.function or len(pdu) != size + 2 or pdu[1] != size:
+        detail = f"function {pdu[0]} with {len(pdu)} bytes; function {ask.function} with {size + 2} was asked"
+        return Found(end, refused=RejectedError(Reason.FORMAT, detail))
+    return Found(end, pdu[2:])
+
+
+def _crc_entry(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0xA001 if byte & 1 else 0)
+    return byte
+
+
+_CRC_TABLE = tuple(_crc_entry(byte) for byte in range(256))

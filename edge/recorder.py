@@ -1,0 +1,131 @@
+"""Puts every input and finding into the log, in the order processed, from one thread beside the loop.
+
+What is added is written in the next group at once; it is synced to the card at once while anything is above clear
+(`urgent`), else within CALM_SYNC_S. Nobody waits for it but the uplink.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import msgspec
+
+from tocsin.log import Entry, Log
+from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, Tick, encode
+
+CALM_SYNC_S = 10.0
+_RETRY_S = 1.0
+KINDS: dict[type, int] = {Start: 1, Readings: 2, Event: 3, Detection: 4, Siren: 5, Answer: 6, Tick: 7}
+LOCAL_KINDS = {KINDS[Tick]}
+URGENT_KINDS = {KINDS[Detection], KINDS[Answer]}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the log's writer last met."""
+
+    written_seq: int
+    pending: int
+    error: str
+
+
+class Recorder:
+    """`add` never waits; `run` is the writer."""
+
+    def __init__(self, storage: Log, boot: str, on_written: Callable[[list[Entry]], None]) -> None:
+        self._log = storage
+        self._boot = boot
+        self._on_written = on_written
+        self._next_seq = storage.next_seq
+        self._pending: list[Entry] = []
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
+        self._synced_s = time.monotonic()
+        self._written = storage.next_seq - 1
+        self._error = ""
+        self.urgent = False
+
+    @property
+    def last_seq(self) -> int:
+        return self._next_seq - 1
+
+    @property
+    def status(self) -> Status:
+        return Status(self._written, len(self._pending), self._error)
+
+    def add(self, record: Record) -> int:
+        """Gives the record its place; `boot` and `seq` of what is passed are replaced. Returns the seq."""
+        seq = self._next_seq
+        self._next_seq += 1
+        payload = encode(msgspec.structs.replace(record, boot=self._boot, seq=seq))
+        self._pending.append(Entry(seq, KINDS[type(record)], payload))
+        self._wake.set()
+        return seq
+
+    async def written(self, seq: int) -> None:
+        """Returns when everything up to `seq` is in the log."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._written >= seq)
+
+    async def run(self) -> None:
+        """Until cancelled; a disk that refuses is tried again every second, and nothing pending is given up."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._wait()
+                group, self._pending = self._pending, []
+                try:
+                    await loop.run_in_executor(self._thread, self._write, group, self.urgent)
+                except OSError as err:
+                    self._pending = group + self._pending
+                    if str(err) != self._error:
+                        log.error("the log cannot be written: %s", err)
+                    self._error = str(err)
+                    await asyncio.sleep(_RETRY_S)
+                    continue
+                self._error = ""
+                await self._tell(group)
+        finally:
+            self._finish()
+
+    async def _wait(self) -> None:
+        self._wake.clear()
+        if not self._pending:
+            try:
+                async with asyncio.timeout(CALM_SYNC_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
+    async def _tell(self, group: list[Entry]) -> None:
+        if not group:
+            return
+        async with self._moved:
+            self._written = group[-1].seq
+            self._moved.notify_all()
+        self._on_written(group)
+
+    def _write(self, group: list[Entry], urgent: bool) -> None:
+        fresh = [entry for entry in group if entry.seq >= self._log.next_seq]  # a sync may have failed after the write
+        if fresh:
+            self._log.append(fresh)
+        if urgent or time.monotonic() - self._synced_s >= CALM_SYNC_S:
+            self._log.sync()
+            self._synced_s = time.monotonic()
+
+    def _finish(self) -> None:
+        """The last group, on the way out: what was decoded is not lost by a stop."""
+        self._thread.shutdown(wait=True)
+        fresh = [entry for entry in self._pending if entry.seq >= self._log.next_seq]
+        try:
+            if fresh:
+                self._log.append(fresh)
+            self._log.close()
+        except OSError as err:
+            log.error("the log cannot be closed: %s", err)

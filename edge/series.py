@@ -1,0 +1,96 @@
+"""From what an instrument measures to the series of a station: heights, offsets, datum, plausible range.
+
+    stage from a distance:  stage_m = sensor_height_m - distance_m + offset + gauge_zero_m
+    stage from a depth:     stage_m = sensor_height_m + depth_m    + offset + gauge_zero_m
+    anything else:          value + offset
+
+`sensor_height_m` is the height of the instrument's reference point above the gauge's zero, `gauge_zero_m` the height of
+the gauge's zero above the datum (zero where stages are read from the gauge itself).
+"""
+
+from dataclasses import dataclass
+
+from thresholds.series import Series
+from tocsin.config import ConfigError, Table
+from tocsin.quantities import quantity
+from tocsin.readings import Reading
+
+GAUGE_ZERO = "gauge zero"
+_STAGE = "stage_m"
+_SIGN = {"distance_m": -1.0, "depth_m": 1.0}
+_DIGITS = 6  # a micrometre: takes float noise away, no instrument's resolution
+
+
+class SeriesTable(Table, frozen=True):
+    """[device.series.<quantity>]"""
+
+    offset: float = 0.0
+    plausible: tuple[float, float] | None = None
+    sensor_height_m: float | None = None
+    gauge_zero_m: float = 0.0
+    datum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPlan:
+    """How one quantity of a driver becomes one series: value = constant + sign * measured."""
+
+    series: Series
+    sign: float
+    constant: float
+
+    def value(self, reading: Reading) -> float:
+        return round(self.constant + self.sign * reading.value, _DIGITS)
+
+
+def plan_series(
+    device: str, every_s: float, measured: tuple[str, ...], tables: dict[str, SeriesTable], place: str
+) -> dict[str, SeriesPlan]:
+    """For each quantity that the driver gives, the series it becomes. Raises ConfigError."""
+    problems: list[str] = []
+    plans: dict[str, SeriesPlan] = {}
+    for name in measured:
+        target = _STAGE if name in _SIGN and _STAGE in tables else name
+        table = tables.get(target, SeriesTable())
+        problems += _table_problems(name, target, table, f"{place}: series.{target}")
+        plans[name] = _plan(device, every_s, name, target, table)
+    unused = set(tables) - {plan.series.quantity for plan in plans.values()}
+    use = ", ".join(sorted(_possible(measured)))
+    problems += [f'{place}: series: "{name}" is not what this driver gives; use {use}' for name in sorted(unused)]
+    if problems:
+        raise ConfigError(problems)
+    return plans
+
+
+def _possible(measured: tuple[str, ...]) -> set[str]:
+    return set(measured) | ({_STAGE} if any(name in _SIGN for name in measured) else set())
+
+
+def _table_problems(name: str, target: str, table: SeriesTable, place: str) -> list[str]:
+    problems = []
+    if target == _STAGE and name in _SIGN and table.sensor_height_m is None:
+        problems.append(f'{place}: key "sensor_height_m" is missing; give its height over the gauge zero in m')
+    if target != _STAGE and (table.sensor_height_m is not None or table.gauge_zero_m or table.datum):
+        problems.append(f"{place}: sensor_height_m, gauge_zero_m and datum belong to stage_m alone")
+    if table.gauge_zero_m and table.datum in {"", GAUGE_ZERO}:
+        problems.append(f"{place}: gauge_zero_m is {table.gauge_zero_m:g}, but no datum is named for it")
+    if table.plausible is not None:
+        low, high = table.plausible
+        widest = quantity(target).plausible
+        if not widest[0] <= low < high <= widest[1]:
+            problems.append(f"{place}: plausible: [{low:g}, {high:g}] is not allowed; "
+                            f"use [low, high] inside [{widest[0]:g}, {widest[1]:g}]")
+    return problems
+
+
+def _plan(device: str, every_s: float, name: str, target: str, table: SeriesTable) -> SeriesPlan:
+    of_stage = target == _STAGE and name in _SIGN
+    constant = table.offset + table.gauge_zero_m + ((table.sensor_height_m or 0.0) if of_stage else 0.0)
+    series = Series(
+        key=f"{device}/{target}",
+        quantity=target,
+        period_ms=round(every_s * 1000),
+        plausible=table.plausible or quantity(target).plausible,
+        datum=(table.datum or GAUGE_ZERO) if target == _STAGE else "",
+    )
+    return SeriesPlan(series, _SIGN[name] if of_stage else 1.0, constant)

@@ -1,0 +1,34 @@
+"""Which records of the log the hub has: whole stretches, however they were answered."""
+
+import bisect
+
+
+class Spans:
+    """Sequence numbers above a floor, as disjoint stretches; the floor rises when the lowest stretch reaches it."""
+
+    def __init__(self, floor: int) -> None:
+        self.floor = floor
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def add(self, first: int, last: int) -> None:
+        """Marks first..last. Overlaps are fine."""
+        first = max(first, self.floor + 1)
+        if last < first:
+            return
+        low = bisect.bisect_left(self._ends, first - 1)
+        high = bisect.bisect_right(self._starts, last + 1)
+        if low < high:
+            first = min(first, self._starts[low])
+            last = max(last, self._ends[high - 1])
+        self._starts[low:high] = [first]
+        self._ends[low:high] = [last]
+        if self._starts[0] == self.floor + 1:
+            self.floor = self._ends.pop(0)
+            self._starts.pop(0)
+
+    def __contains__(self, seq: int) -> bool:
+        if seq <= self.floor:
+            return True
+        at = bisect.bisect_right(self._starts, seq) - 1
+        return at >= 0 and seq <= self._ends[at]

@@ -1,0 +1,33 @@
+"""One time for everything the agent records: UTC where the clock is sound, never backward where it is not."""
+
+from tocsin.clock import Clock
+
+STEP_MS = 2000
+
+
+class Timekeeper:
+    """Logical time in ms UTC, never before `not_before_ms`, never standing still between two calls that record.
+
+    A step is |dUTC - dmonotonic| > 2 s. Backward, time goes on with the monotonic count until UTC passes it and
+    `doubtful` is true meanwhile; forward, the new time is taken. Each step is told once by `step_ms`.
+    """
+
+    def __init__(self, clock: Clock, not_before_ms: int = 0) -> None:
+        self._clock = clock
+        self._last_s = clock.monotonic_s()
+        self._last_ms = max(clock.now_ms(), not_before_ms + 1)
+        self._last_utc_ms = clock.now_ms()
+        self.doubtful = self._last_ms > self._last_utc_ms
+        self.step_ms = 0
+
+    def now_ms(self) -> int:
+        """Sets `doubtful`, and `step_ms` when the clock has stepped since the last call (else 0)."""
+        utc_ms, mono_s = self._clock.now_ms(), self._clock.monotonic_s()
+        passed_ms = round((mono_s - self._last_s) * 1000)
+        step_ms = utc_ms - self._last_utc_ms - passed_ms
+        self.step_ms = step_ms if abs(step_ms) > STEP_MS else 0
+        expected_ms = self._last_ms + passed_ms
+        self.doubtful = utc_ms < expected_ms - STEP_MS
+        now_ms = expected_ms if self.doubtful else max(utc_ms, self._last_ms)
+        self._last_ms, self._last_s, self._last_utc_ms = now_ms, mono_s, utc_ms
+        return now_ms

@@ -1,0 +1,131 @@
+"""The hub's configuration file, hub.toml. `hub/sample.toml` shows every key with its default."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from hub.model import Tier
+from tocsin.config import ConfigError, Table, load
+from tocsin.link import Broker
+from tocsin.signing import public_key_of
+
+StationId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="small letters, digits, -")]
+AreaCode = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits; trailing zeros mean all below")]
+Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]+:\d{1,5}$", description="host:port")]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+EMBEDDED = "embedded:"
+
+
+class HubTable(Table, frozen=True):
+    """[hub]"""
+
+    name: str
+    broker: str
+    private_key: Key
+    name_zh: str = ""
+    data: str = "hub-data"
+    listen: Address = "127.0.0.1:8080"
+    public_url: str = ""
+    timezone: str = "Asia/Shanghai"
+
+    def __post_init__(self) -> None:
+        if not self.broker.startswith(EMBEDDED):
+            Broker.of(self.broker)
+        elif not self.broker.removeprefix(EMBEDDED).isdigit():
+            raise ValueError(f'broker "{self.broker}": use mqtt://host:port, mqtts://host:port or embedded:PORT')
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f'timezone "{self.timezone}" is not known; use a name like Asia/Shanghai') from None
+
+
+class StoreTable(Table, frozen=True):
+    """[store]"""
+
+    kind: Literal["embedded", "influxdb1"] = "embedded"
+    url: str = "http://127.0.0.1:8086"
+    database: str = "tocsin"
+    user: str = ""
+    password: str = ""
+
+
+class StationTable(Table, frozen=True):
+    """[[station]]: a station that may speak to this hub, and the key that both share."""
+
+    id: StationId
+    key: Key
+
+
+class PersonTable(Table, frozen=True):
+    """[[person]]: someone who must answer."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    role: str
+    tier: Tier
+    area: AreaCode
+    phone: str = ""
+
+
+class CallTable(Table, frozen=True):
+    """[call]"""
+
+    repeat_s: Seconds = 100.0
+    times: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
+    too_old_s: Seconds = 1800.0
+
+
+class CapTable(Table, frozen=True):
+    """[cap]: `sender` is the sender element of every CAP message, by custom a domain or an address of the issuer."""
+
+    sender: Annotated[str, msgspec.Meta(pattern=r"^[^\s,<&]+$", description="text without blank, comma, < and &")]
+    folder: str = "cap"
+    expires_s: Seconds = 6 * 3600.0
+    status: Literal["Actual", "Exercise", "Test"] = "Actual"
+
+
+class HubConfig(Table, frozen=True):
+    """A whole hub.toml."""
+
+    hub: HubTable
+    cap: CapTable
+    store: StoreTable = StoreTable()
+    call: CallTable = CallTable()
+    station: list[StationTable] = []
+    person: list[PersonTable] = []
+
+    @property
+    def keys(self) -> dict[str, str]:
+        return {station.id: station.key for station in self.station}
+
+    @property
+    def public_key(self) -> str:
+        return public_key_of(self.hub.private_key)
+
+
+def load_hub(path: Path) -> HubConfig:
+    """The file, with relative folders made relative to it. Raises ConfigError."""
+    config = load(path, HubConfig)
+    problems = [
+        f'{path}: {kind} "{name}" stands twice'
+        for kind, names in (
+            ("station", [station.id for station in config.station]),
+            ("person", [person.name for person in config.person]),
+        )
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    if problems:
+        raise ConfigError(problems)
+    data = path.parent / config.hub.data
+    return msgspec.structs.replace(config, hub=msgspec.structs.replace(config.hub, data=str(data)))
+
+
+def check(path: Path) -> list[str]:
+    """Problems of a hub.toml, for `tocsin check`."""
+    try:
+        load_hub(path)
+    except ConfigError as err:
+        return err.problems
+    return []

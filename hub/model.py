@@ -1,0 +1,116 @@
+"""What the hub knows about a warning and its people. Plain data: it is stored as JSON in the journal."""
+
+from enum import StrEnum
+
+import msgspec
+
+from tocsin.levels import Authority, Hazard, Level, Stage
+
+
+class Why(StrEnum):
+    """The named reason of every decision."""
+
+    FIRST = "first detection"
+    HIGHER = "level rose"
+    LOWER = "level fell"
+    JOINED = "another rule or station joined"
+    CLEARED = "every episode is clear"
+    REPEAT = "no answer yet"
+    ESCALATED = "no answer after the last call; one tier up"
+    ANSWERED = "answered"
+    CONFIRMED = "a person confirmed"
+    RENEWED = "still in force; said again"
+    FAILED = "a channel refused it for good"
+    HISTORIC = "raised too long ago on arrival; recorded, not called"
+    UNCHANGED = "nothing that people must know"
+
+
+class Tier(StrEnum):
+    """The chain of responsible people, lowest first."""
+
+    HOUSEHOLD = "household"
+    VILLAGE = "village"
+    TOWN = "town"
+    COUNTY = "county"
+
+
+class WarningState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """One rule's activation at a station, as last heard. Times are event times in ms UTC.
+
+    `stage` is what the rule asks for; with authority `confirm` a person must agree before it is said to be more than
+    `prepare`. A historic episode was learned of too late: it counts for nothing until it changes live. `place` and
+    the position (degrees, WGS 84) are the station's own words.
+    """
+
+    id: str
+    station: str
+    series: str
+    rule: str
+    level: int
+    revision: int
+    stage: Stage
+    since: int
+    changed_at: int
+    value: float
+    threshold: float
+    over_s: int = 0
+    authority: Authority = Authority.AUTO
+    historic: bool = False
+    place: str = ""
+    place_zh: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One responsible person in one warning. Times in ms UTC; 0 is never."""
+
+    person: str
+    role: str
+    tier: Tier
+    level: int
+    first_at: int
+    last_at: int
+    times: int
+    answered_at: int = 0
+    how: str = ""
+    note: str = ""
+
+
+class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - the field's word
+    """One or more episodes of one hazard in one area, run until answered and closed.
+
+    `level` and `stage` are the highest of the episodes now, `peak` the highest ever. `episodes` and `earlier` are by
+    station/series/rule; `earlier` are those that were clear before this warning, kept so that a late repeat of them
+    raises nothing. `rose_at` is the event time of the last rise: an answer from before it answers something lower.
+    `said[i]` is when `bulletins[i]` was said. Times in ms UTC; 0 is never.
+    """
+
+    id: str
+    area: str
+    hazard: Hazard
+    state: WarningState
+    level: int
+    peak: int
+    stage: Stage
+    opened_at: int
+    changed_at: int
+    closed_at: int = 0
+    historic: bool = False
+    episodes: dict[str, Episode] = {}
+    calls: dict[str, Call] = {}
+    bulletins: list[str] = []
+    said: list[int] = []
+    earlier: dict[str, Episode] = {}
+    rose_at: int = 0
+    confirmed_at: int = 0
+    confirmed_by: str = ""
+
+    @property
+    def colour(self) -> Level:
+        return Level(self.level)

@@ -1,0 +1,121 @@
+"""The log survives what happens to files."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tocsin.log import Entry, Log
+
+
+def entries(first: int, payloads: list[bytes]) -> list[Entry]:
+    return [Entry(first + i, payload[:1].ljust(1, b"x")[0], payload) for i, payload in enumerate(payloads)]
+
+
+def last_segment(folder: Path) -> Path:
+    return sorted(folder.glob("segment-*.log"))[-1]
+
+
+def test_what_was_appended_is_read_in_order_after_a_new_start(tmp_path: Path) -> None:
+    written = entries(1, [b"a", b"", b"c" * 1000])
+    log = Log(tmp_path)
+    log.append(written[:2])
+    log.append(written[2:])
+    again = Log(tmp_path)
+    assert list(again.read()) == written
+    assert list(again.read(after=2)) == written[2:]
+    assert again.next_seq == 4
+    assert again.damage == []
+
+
+def test_segments_follow_each_other_and_are_dropped_only_behind_the_cursor(tmp_path: Path) -> None:
+    log = Log(tmp_path, segment_bytes=200)
+    for seq in range(1, 41):
+        log.append([Entry(seq, 1, b"p" * 30)])
+    assert len(list(tmp_path.glob("segment-*.log"))) > 5
+    assert [entry.seq for entry in log.read(after=17)] == list(range(18, 41))
+    now_s = last_segment(tmp_path).stat().st_mtime + 1000
+    assert log.drop(older_than_s=10, now_s=now_s) == 0
+    log.move_cursor(20, "hub")
+    assert log.drop(older_than_s=10_000, now_s=now_s) == 0
+    assert log.drop(older_than_s=10, now_s=now_s) > 0
+    assert [entry.seq for entry in log.read(after=20)] == list(range(21, 41))
+    assert Log(tmp_path).next_seq == 41
+
+
+def test_a_log_cut_at_every_byte_keeps_all_before_the_cut(tmp_path: Path) -> None:
+    log = Log(tmp_path / "whole")
+    written = entries(1, [b"first", b"second", b"third"])
+    ends = []
+    for entry in written:
+        log.append([entry])
+        ends.append(last_segment(tmp_path / "whole").stat().st_size)
+    data = last_segment(tmp_path / "whole").read_bytes()
+    for cut in range(len(data) + 1):
+        folder = tmp_path / f"cut-{cut}"
+        folder.mkdir()
+        (folder / last_segment(tmp_path / "whole").name).write_bytes(data[:cut])
+        mended = Log(folder)
+        whole = [entry for entry, end in zip(written, ends, strict=True) if end <= cut]
+        assert list(mended.read()) == whole
+        assert bool(mended.damage) == (cut not in {16, *ends})
+        mended.append([Entry(mended.next_seq, 9, b"goes on")])
+        assert list(Log(folder).read()) == [*whole, Entry(len(whole) + 1, 9, b"goes on")]
+
+
+@settings(deadline=None)
+@given(st.integers(16, 200), st.integers(1, 255))
+def test_a_damaged_byte_loses_one_record_at_most_and_is_said(tmp_path_factory: pytest.TempPathFactory, at: int, flip: int) -> None:
+    folder = tmp_path_factory.mktemp("log")
+    log = Log(folder)
+    written = entries(1, [b"payload %d" % i for i in range(12)])
+    log.append(written)
+    path = last_segment(folder)
+    data = bytearray(path.read_bytes())
+    data[at] ^= flip
+    path.write_bytes(data)
+    mended = Log(folder)
+    kept = list(mended.read())
+    assert mended.damage
+    assert len(kept) >= len(written) - 1
+    assert set(kept) <= set(written)
+    mended.append([Entry(mended.next_seq, 1, b"goes on")])
+    assert list(mended.read())[:-1] == kept
+
+
+def test_a_sequence_cannot_have_holes(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    with pytest.raises(ValueError, match="seq 2 does not follow 0"):
+        log.append([Entry(2, 1, b"")])
+
+
+def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    log = Log(tmp_path)
+    log.append([Entry(1, 1, b"before")])
+    write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if len(data) > 10:
+            return write(fd, bytes(data)[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        log.append([Entry(2, 1, b"x" * 90)])
+    monkeypatch.undo()
+    log.append([Entry(2, 1, b"after")])
+    again = Log(tmp_path)
+    assert [entry.payload for entry in again.read()] == [b"before", b"after"]
+    assert again.damage == []
+
+
+def test_the_cursor_is_kept_and_a_torn_one_offers_everything_again(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.append(entries(1, [b"a", b"b"]))
+    log.move_cursor(2, "hub-1")
+    assert (Log(tmp_path).cursor, Log(tmp_path).cursor_hub) == (2, "hub-1")
+    (tmp_path / "cursor").write_bytes(b"")
+    assert (Log(tmp_path).cursor, Log(tmp_path).cursor_hub) == (0, "")

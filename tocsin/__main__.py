@@ -1,0 +1,36 @@
+"""`tocsin COMMAND`: a table of commands and the modules that own them, imported only when asked for."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "edge": ("edge.command", "run the agent of a station"),
+    "hub": ("hub.command", "run the hub"),
+    "simulate": ("simulators.command", "play instruments on real wires"),
+    "demo": ("simulators.demo", "the whole journey on this machine: a storm in a minute"),
+    "check": ("tocsin.check", "say what is wrong with configuration and rules files"),
+    "dashboards": ("dashboards.command", "build or push the Grafana dashboards"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 1 it did not work, 2 the command line is off."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in {"-h", "--help"}:
+        print(_usage())
+        return 0 if words else 2
+    if words[0] not in COMMANDS:
+        print(f'tocsin: "{words[0]}" is not a command; use {", ".join(COMMANDS)}', file=sys.stderr)
+        return 2
+    module = importlib.import_module(COMMANDS[words[0]][0])
+    code: int = module.run(words[1:])
+    return code
+
+
+def _usage() -> str:
+    lines = [f"  {name:<12}{words}" for name, (_, words) in COMMANDS.items()]
+    return "\n".join(["usage: tocsin COMMAND ...", "", *lines, "", "tocsin COMMAND --help tells more"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""`tocsin check FILE...`: what is wrong with a file, without connecting to anything."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from tocsin.config import ConfigError, read_toml
+
+# the table that only this kind of file has, and who knows it
+KINDS = {
+    "station": "edge.config",
+    "hub": "hub.config",
+    "rule": "thresholds.check",
+    "wire": "simulators.command",
+}
+
+
+def problems(path: Path) -> list[str]:
+    """Full sentences, each starting with the file's name; none means all is well."""
+    try:
+        tables = read_toml(path)
+    except ConfigError as err:
+        return err.problems
+    if "station" in tables and "hub" in tables and isinstance(tables["station"], list):
+        kind = "hub"
+    else:
+        kind = next((kind for kind in KINDS if kind in tables), "")
+    if not kind:
+        names = ", ".join(f"[{name}]" for name in tables) or "nothing"
+        return [f"{path}: holds {names}; a station file has [station], a hub file [hub], a rules file [[rule]], "
+                "a scenario [[wire]]"]
+    found: list[str] = importlib.import_module(KINDS[kind]).check(path)
+    return found
+
+
+def run(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="tocsin check", description="Say what is wrong with a file.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    args = parser.parse_args(argv)
+    wrong = 0
+    for path in args.files:
+        found = problems(path)
+        wrong += bool(found)
+        print("\n".join(found) if found else f"{path}: good")
+    return 1 if wrong else 0

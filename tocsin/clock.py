@@ -1,0 +1,121 @@
+"""Time is passed in, never taken: the machine's clock, a faster one for rehearsals, a hand-wound one for tests."""
+
+import asyncio
+import heapq
+import itertools
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """UTC for what is recorded, a monotonic count for what is waited for."""
+
+    def now_ms(self) -> int:
+        """UTC in milliseconds since 1970. May step when the machine's clock is set."""
+
+    def monotonic_s(self) -> float:
+        """Seconds since some instant; never steps."""
+
+    async def sleep_until(self, monotonic_s: float) -> None:
+        """Returns when `monotonic_s()` has reached that value."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    async def sleep_until(self, monotonic_s: float) -> None:
+        await asyncio.sleep(max(0.0, monotonic_s - time.monotonic()))
+
+
+class ScaledClock:
+    """A clock that runs `speed` times as fast from `origin_ms`, for rehearsals: a storm in a minute.
+
+    `started_s` is the machine's monotonic second at which it showed `origin_ms`; processes that share both agree.
+    """
+
+    def __init__(self, origin_ms: int, speed: float, started_s: float | None = None) -> None:
+        self._origin_ms = origin_ms
+        self._speed = speed
+        self._started_s = time.monotonic() if started_s is None else started_s
+
+    def now_ms(self) -> int:
+        return self._origin_ms + round(self.monotonic_s() * 1000)
+
+    def monotonic_s(self) -> float:
+        return (time.monotonic() - self._started_s) * self._speed
+
+    async def sleep_until(self, monotonic_s: float) -> None:
+        await asyncio.sleep(max(0.0, (monotonic_s - self.monotonic_s()) / self._speed))
+
+
+class WoundClock:
+    """A clock wound by hand: it stands still until `wind_to` is called."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+        self._origin_ms = now_ms
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic_s(self) -> float:
+        return (self._now_ms - self._origin_ms) / 1000
+
+    async def sleep_until(self, monotonic_s: float) -> None:
+        if monotonic_s <= self.monotonic_s():
+            await asyncio.sleep(0)
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (monotonic_s, next(self._order), waiter))
+        await waiter
+
+    def wind_to(self, now_ms: int) -> None:
+        """Sets the clock forward and wakes, in order, every sleeper whose time has come."""
+        if now_ms < self._now_ms:
+            raise ValueError(f"a clock is wound forward: {now_ms} is before {self._now_ms}")
+        self._now_ms = now_ms
+        while self._sleepers and self._sleepers[0][0] <= self.monotonic_s():
+            _, _, waiter = heapq.heappop(self._sleepers)
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def clock_of(spec: str) -> Clock:
+    """The clock that a command line asks for: "" or "system", or "scaled:ORIGIN_MS:SPEED[:STARTED_S]"."""
+    if spec in {"", "system"}:
+        return SystemClock()
+    kind, *parts = spec.split(":")
+    try:
+        if kind == "scaled" and len(parts) in {2, 3}:
+            return ScaledClock(int(parts[0]), float(parts[1]), *(float(part) for part in parts[2:]))
+    except ValueError:
+        pass
+    raise ValueError(f'clock "{spec}": use "system" or "scaled:ORIGIN_MS:SPEED[:STARTED_S]"')
+
+
+def utc(ms: int) -> datetime:
+    """The moment as an aware datetime in UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def iso(ms: int) -> str:
+    """The moment as `2024-08-08T07:20:00Z`, with milliseconds only where there are some."""
+    moment = utc(ms)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{ms % 1000:03d}" if ms % 1000 else "") + "Z"
+
+
+def ms_of(text: str) -> int:
+    """Milliseconds since 1970 of an ISO 8601 time with a zone. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f'time "{text}" has no zone; write it in UTC with Z')
+    return round(moment.timestamp() * 1000)

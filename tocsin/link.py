@@ -1,0 +1,163 @@
+"""The one place that speaks MQTT: version 5, QoS 1, last will, and a reconnect of our own.
+
+A PUBACK says that the broker has a message, not that anyone got it; what must arrive is answered by its receiver
+(`committed`). paho's own back-off doubles to two minutes; here it is capped at 5 s.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+
+_FIRST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 5.0
+_KEEPALIVE_S = 15
+_TIMEOUT_S = 10.0
+_INCOMING = 20_000  # beyond it the oldest wait at the sender: what was not committed is sent again
+
+log = logging.getLogger(__name__)
+
+
+class LinkDownError(Exception):
+    """There is no connection, or it broke before the broker took the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where a broker is: `mqtt://host:port` or `mqtts://host:port`, with user and password where it wants them."""
+
+    host: str
+    port: int
+    tls: bool = False
+    user: str | None = None
+    password: str | None = None
+
+    @classmethod
+    def of(cls, url: str) -> "Broker":
+        """Raises ValueError that says what is allowed."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or port == -1 or parts.path not in {"", "/"}:
+            raise ValueError(f'broker "{url}": use mqtt://host:port or mqtts://host:port')
+        tls = parts.scheme == "mqtts"
+        return cls(
+            parts.hostname,
+            port or (8883 if tls else 1883),
+            tls,
+            unquote(parts.username) if parts.username else None,
+            unquote(parts.password) if parts.password else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says, retained, when this client is gone without a word."""
+
+    topic: str
+    payload: bytes
+
+
+Handler = Callable[[str, bytes], Awaitable[None]]
+
+
+class Link:
+    """A connection that comes back by itself. `on_message(topic, payload)` is called one message after the other."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        client_id: str,
+        *,
+        subscriptions: Sequence[str],
+        on_message: Handler,
+        on_connect: Callable[[], Awaitable[None]] | None = None,
+        will: Callable[[], Will] | None = None,
+    ) -> None:
+        self._broker = broker
+        self._client_id = client_id
+        self._subscriptions = subscriptions
+        self._on_message = on_message
+        self._on_connect = on_connect
+        self._will = will
+        self._client: aiomqtt.Client | None = None
+        self._up = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None
+
+    async def wait_connected(self) -> None:
+        await self._up.wait()
+
+    async def run(self) -> None:
+        """Until cancelled: connect, serve, and on any break wait 1, 2, 4, then 5 s and connect again."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                async with self._new_client() as client:
+                    wait_s = _FIRST_WAIT_S
+                    await self._serve(client)
+            except aiomqtt.MqttError as err:
+                log.warning("broker %s:%d: %s; next try in %g s", self._broker.host, self._broker.port, err, wait_s)
+            finally:
+                self._client = None
+                self._up.clear()
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Returns when the broker has it. Raises LinkDownError."""
+        client = self._client
+        if client is None:
+            raise LinkDownError("not connected")
+        try:
+            await client.publish(topic, payload, qos=1, retain=retain, timeout=_TIMEOUT_S)
+        except aiomqtt.MqttError as err:
+            raise LinkDownError(str(err)) from err
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        for topic in self._subscriptions:
+            await client.subscribe(topic, qos=1)
+        self._client = client
+        self._up.set()
+        log.info("broker %s:%d: connected as %s", self._broker.host, self._broker.port, self._client_id)
+        after = asyncio.create_task(self._after_connect(), name="link after connect")
+        try:
+            async for message in client.messages:
+                payload = message.payload
+                await self._on_message(str(message.topic), payload if isinstance(payload, bytes) else b"")
+        finally:
+            after.cancel()
+            with suppress(asyncio.CancelledError):
+                await after
+
+    async def _after_connect(self) -> None:
+        if self._on_connect is not None:
+            with suppress(LinkDownError):  # the connection broke again; the next one calls this again
+                await self._on_connect()
+
+    def _new_client(self) -> aiomqtt.Client:
+        will = self._will() if self._will else None
+        return aiomqtt.Client(
+            self._broker.host,
+            self._broker.port,
+            username=self._broker.user,
+            password=self._broker.password,
+            identifier=self._client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            keepalive=_KEEPALIVE_S,
+            timeout=_TIMEOUT_S,
+            max_queued_incoming_messages=_INCOMING,
+            max_inflight_messages=200,
+            will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
+            tls_context=ssl.create_default_context() if self._broker.tls else None,
+        )

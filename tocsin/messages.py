@@ -1,0 +1,276 @@
+"""What travels over MQTT and stands in the log: JSON by msgspec, a version in every message.
+
+A *record* is one entry of a station's log. Its id is (station, boot, seq): `boot` is 64 random bits made at each
+start, `seq` rises by one from record to record over the whole log. A record's JSON bytes never change after they were
+written, so their digest identifies the content. A message up is an envelope around records of one station.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from tocsin.levels import Authority, Hazard, Stage
+
+VERSION = 1
+
+
+class EventKind(StrEnum):
+    """Technical events of a station."""
+
+    REFUSED = "refused"          # a device's answer was refused; the reason stands in the detail
+    BACK = "back"                # a device that was refused gives readings again
+    STALE = "stale"              # a series has had no good reading for too long
+    FRESH = "fresh"              # a stale series is fresh again
+    LATE = "late"                # a reading whose time is not after the last one's; stored, not evaluated
+    CLOCK = "clock"              # the clock stepped
+    SIREN = "siren"              # the siren could not be commanded, or can be again
+    DISK = "disk"                # the log was damaged or could not be written
+
+
+class SeriesCard(msgspec.Struct, frozen=True):
+    """One series as its station describes it. `key` is `device/quantity`."""
+
+    key: str
+    quantity: str
+    period_s: float
+    plausible: tuple[float, float]
+    datum: str = ""
+
+
+class RuleCard(msgspec.Struct, frozen=True):
+    """One rule as its station describes it; `levels` maps a level's word to its `on` value, in the quantity's unit."""
+
+    name: str
+    series: str
+    quantity: str
+    hazard: Hazard
+    levels: dict[str, float]
+    over_s: int = 0
+    low: bool = False
+
+
+class StationCard(msgspec.Struct, frozen=True):
+    """What a station says of itself when it starts."""
+
+    name: str
+    name_zh: str
+    area: str
+    latitude: float
+    longitude: float
+    series: list[SeriesCard]
+    rules: list[RuleCard]
+    rules_hash: str
+
+
+class Start(msgspec.Struct, frozen=True, tag="start", tag_field="kind"):
+    """The agent started: with which software, configuration and rules."""
+
+    boot: str
+    seq: int
+    t: int
+    version: str
+    card: StationCard
+
+
+class Readings(msgspec.Struct, frozen=True, tag="readings", tag_field="kind"):
+    """Readings as columns of equal length: time in ms UTC, series key, value in the quantity's unit, quality bits."""
+
+    boot: str
+    seq: int
+    t: list[int]
+    series: list[str]
+    value: list[float]
+    quality: list[int]
+
+    def __post_init__(self) -> None:
+        if not len(self.t) == len(self.series) == len(self.value) == len(self.quality):
+            raise ValueError("columns t, series, value and quality differ in length")
+
+
+class Event(msgspec.Struct, frozen=True, tag="event", tag_field="kind", omit_defaults=True):
+    """Something technical happened. `device` or `series` says to what."""
+
+    boot: str
+    seq: int
+    t: int
+    what: EventKind
+    detail: str
+    device: str = ""
+    series: str = ""
+    reason: str = ""
+
+
+class Detection(msgspec.Struct, frozen=True, tag="detection", tag_field="kind"):
+    """The full state of one rule on one series after a change; a lower revision than a known one is ignored.
+
+    `since` is the event time of the first qualifying reading (ms UTC), `t` the event time of the change.
+    `value` is the feature that decided and `threshold` what it was compared with, both in the quantity's unit.
+    """
+
+    boot: str
+    seq: int
+    t: int
+    series: str
+    rule: str
+    hazard: Hazard
+    level: int
+    previous: int
+    revision: int
+    episode: str
+    since: int
+    stage: Stage
+    authority: Authority
+    value: float
+    threshold: float
+    over_s: int = 0
+
+
+class Siren(msgspec.Struct, frozen=True, tag="siren", tag_field="kind"):
+    """The siren was commanded: level 0 is silence. `took_ms` is from the deciding read's end to the device's answer."""
+
+    boot: str
+    seq: int
+    t: int
+    device: str
+    level: int
+    why: str
+    took_ms: float
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
+    """A person at the site answered."""
+
+    boot: str
+    seq: int
+    t: int
+    who: str
+    how: str
+    warning: str = ""
+
+
+class Tick(msgspec.Struct, frozen=True, tag="tick", tag_field="kind"):
+    """The agent's clock passed `t` (ms UTC) before any later reading was evaluated. Stays in the log."""
+
+    boot: str
+    seq: int
+    t: int
+
+
+Record = Start | Readings | Event | Detection | Siren | Answer | Tick
+LOCAL = (Tick,)
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """An envelope with records of one station, each in its exact bytes."""
+
+    v: int
+    station: str
+    records: list[msgspec.Raw]
+
+
+class DeviceHealth(msgspec.Struct, frozen=True):
+    """One device since the agent's start."""
+
+    device: str
+    readings: int
+    refused: int
+    last_t: int
+    fault: str = ""
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """A station's health. `online` is false in the last will, and after a clean stop."""
+
+    v: int
+    station: str
+    t: int
+    online: bool
+    boot: str = ""
+    backlog: int = 0
+    siren: int = 0
+    devices: list[DeviceHealth] = []
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Records first..last of a boot, all on the hub's disk. `digest` is the digest of their digests, in order."""
+
+    boot: str
+    first: int
+    last: int
+    digest: str
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """The hub's answer: only this moves the log's cursor. Travels sealed (tocsin.signing)."""
+
+    v: int
+    hub: str
+    ranges: list[Range]
+
+
+class BulletinKind(StrEnum):
+    """As in CAP: the first word, a changed word, the last word."""
+
+    ALERT = "alert"
+    UPDATE = "update"
+    CLOSE = "close"
+
+
+class Bulletin(msgspec.Struct, frozen=True):
+    """What is said about a warning at one moment, for one area. Travels signed (tocsin.signing).
+
+    `version` rises per area, also over warnings; `id` is unique. Times are ms UTC.
+    """
+
+    v: int
+    id: str
+    version: int
+    warning: str
+    area: str
+    kind: BulletinKind
+    hazard: Hazard
+    level: int
+    stage: Stage
+    sent: int
+    expires: int
+    place: str
+    place_zh: str
+    text_en: str
+    text_zh: str
+    references: list[str] = []
+    cause_t: int = 0
+
+
+_ENCODER = msgspec.json.Encoder()
+_RECORD: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_UPLOAD = msgspec.json.Decoder(Upload)
+
+
+def encode(message: Any) -> bytes:
+    """The exact bytes of a record or message."""
+    return _ENCODER.encode(message)
+
+
+def record_of(data: bytes | msgspec.Raw) -> Record:
+    """Raises msgspec.ValidationError or msgspec.DecodeError that says where and what."""
+    return _RECORD.decode(data)
+
+
+def upload_of(data: bytes) -> Upload:
+    """Raises msgspec.ValidationError or msgspec.DecodeError; ValueError for another version."""
+    upload = _UPLOAD.decode(data)
+    if upload.v != VERSION:
+        raise ValueError(f"version {upload.v} of the wire contract; this side speaks {VERSION}")
+    return upload
+
+
+def digest(data: bytes) -> str:
+    """16 hex digits of BLAKE2b over the exact bytes."""
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def digest_of_digests(digests: list[str]) -> str:
+    """The digest that a committed range carries."""
+    return digest("".join(digests).encode())

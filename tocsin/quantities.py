@@ -1,0 +1,49 @@
+"""What is measured. The unit is part of the name, so no number travels without it."""
+
+from dataclasses import dataclass
+
+from tocsin.levels import Hazard
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One measured quantity.
+
+    `plausible` is the widest range that nature and plant allow, in the unit of the name; a site narrows it.
+    `increments` names the quantity whose running total this one is (a rain counter), else "".
+    """
+
+    name: str
+    en: str
+    zh: str
+    unit: str
+    plausible: tuple[float, float]
+    hazard: Hazard
+    increments: str = ""
+
+
+_ALL = (
+    Quantity("rain_mm", "rain", "雨量", "mm", (0.0, 500.0), Hazard.FLOOD),
+    Quantity("rain_total_mm", "rain, running total", "累计雨量", "mm", (0.0, 1e9), Hazard.FLOOD, increments="rain_mm"),
+    Quantity("stage_m", "water stage", "水位", "m", (-50.0, 9000.0), Hazard.FLOOD),
+    Quantity("distance_m", "distance to the water", "空高", "m", (0.0, 200.0), Hazard.FLOOD),
+    Quantity("depth_m", "water over the sensor", "水深", "m", (-1.0, 300.0), Hazard.FLOOD),
+    Quantity("ch4_pct_lel", "methane", "甲烷", "% LEL", (-5.0, 110.0), Hazard.GAS),
+    Quantity("h2s_ppm", "hydrogen sulfide", "硫化氢", "ppm", (-5.0, 2000.0), Hazard.GAS),
+    Quantity("co_ppm", "carbon monoxide", "一氧化碳", "ppm", (-10.0, 5000.0), Hazard.GAS),
+    Quantity("o2_pct_vol", "oxygen", "氧气", "% vol", (0.0, 40.0), Hazard.GAS),
+    Quantity("tank_level_m", "tank level", "罐液位", "m", (-1.0, 60.0), Hazard.TANK),
+    Quantity("tank_pressure_kpa", "tank pressure", "罐压力", "kPa", (-101.4, 10000.0), Hazard.TANK),
+    Quantity("tank_temp_c", "tank temperature", "罐温度", "°C", (-200.0, 900.0), Hazard.TANK),
+    Quantity("supply_v", "supply voltage", "供电电压", "V", (0.0, 1000.0), Hazard.TANK),
+)
+
+QUANTITIES = {quantity.name: quantity for quantity in _ALL}
+
+
+def quantity(name: str) -> Quantity:
+    """The quantity of that name. Raises ValueError that lists the names."""
+    try:
+        return QUANTITIES[name]
+    except KeyError:
+        raise ValueError(f'"{name}" is not a quantity; use {", ".join(QUANTITIES)}') from None

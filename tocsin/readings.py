@@ -1,0 +1,58 @@
+"""Readings as a driver gives them, and refusals with their reason."""
+
+from dataclasses import dataclass
+from enum import IntFlag, StrEnum
+
+
+class Reason(StrEnum):
+    """Why something that came over a wire is not a reading. A refusal is data: counted, logged, shown."""
+
+    SILENT = "silent"            # no answer inside the deadline
+    EXCEPTION = "exception"      # the device answered with an exception
+    CHECKSUM = "checksum"        # a frame came whole, its check did not fit
+    FOREIGN = "foreign"          # an answer of another device or to another question
+    FORMAT = "format"            # length or structure is not what the device's table says
+    STATUS = "status"            # the device itself says that the value is not good
+    RANGE = "range"              # outside the instrument's span
+    IMPLAUSIBLE = "implausible"  # outside what the site allows
+    LINK = "link"                # the port or connection is not there
+
+
+class Quality(IntFlag):
+    """Bits beside a stored value. GOOD is no bit."""
+
+    GOOD = 0
+    MISSING = 1
+    RANGE = 2
+    SPIKE_HELD = 4
+    STUCK = 8
+    LATE = 16
+    STALE = 32
+    CLOCK = 64
+    SERVICE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value of one quantity, as the device said it."""
+
+    quantity: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One refused value (`quantity` set) or frame (`quantity` empty)."""
+
+    reason: Reason
+    detail: str
+    quantity: str = ""
+
+
+class RejectedError(Exception):
+    """A whole frame is refused; carries its reason."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,42 @@
+"""MQTT topics, wire contract version 1.
+
+    tocsin/1/<station>/readings     up    batches of readings and events
+    tocsin/1/<station>/detections   up    at once, own lane
+    tocsin/1/<station>/heartbeat    up    retained, with last will
+    tocsin/1/<station>/answers      up    acknowledgements given at the site
+    tocsin/1/<station>/committed    down  what the hub has on disk
+    tocsin/1/area/<code>/bulletin   down  retained and signed
+"""
+
+import re
+
+ROOT = "tocsin/1"
+STATION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+AREA_CODE = re.compile(r"\d{12}")
+
+READINGS = "readings"
+DETECTIONS = "detections"
+HEARTBEAT = "heartbeat"
+ANSWERS = "answers"
+COMMITTED = "committed"
+UPLINKS = (READINGS, DETECTIONS, ANSWERS, HEARTBEAT)
+
+
+def up(station: str, kind: str) -> str:
+    return f"{ROOT}/{station}/{kind}"
+
+
+def committed(station: str) -> str:
+    return f"{ROOT}/{station}/{COMMITTED}"
+
+
+def bulletin(area: str) -> str:
+    return f"{ROOT}/area/{area}/bulletin"
+
+
+def parse_up(topic: str) -> tuple[str, str]:
+    """(station, kind) of an uplink topic. Raises ValueError for any other topic."""
+    parts = topic.split("/")
+    if len(parts) == 4 and f"{parts[0]}/{parts[1]}" == ROOT and STATION_ID.fullmatch(parts[2]) and parts[3] in UPLINKS:
+        return parts[2], parts[3]
+    raise ValueError(f'"{topic}" is not {ROOT}/<station>/{{{",".join(UPLINKS)}}}')
