@@ -17,7 +17,7 @@ from edge.spans import Spans
 from tocsin import topics
 from tocsin.link import Link, LinkDownError
 from tocsin.log import Entry, Log
-from tocsin.messages import VERSION, Answer, Committed, Detection, Upload, digest, digest_of_digests, encode
+from tocsin.messages import VERSION, Answer, Committed, Detection, Upload, decode, digest, digest_of_digests, encode
 from tocsin.signing import SealError, unseal
 
 _MESSAGE_BYTES = 128 * 1024
@@ -78,7 +78,7 @@ class Uplink:
     async def committed(self, topic: str, payload: bytes) -> None:
         """The hub's answer. One that is not sealed for this station moves nothing."""
         try:
-            answer = _COMMITTED.decode(unseal(payload, topic, self._key))
+            answer = decode(_COMMITTED, unseal(payload, topic, self._key))
         except (SealError, msgspec.DecodeError) as err:
             log.warning("%s: refused: %s", topic, err)
             return

@@ -7,13 +7,14 @@ written, so their digest identifies the content. A message up is an envelope aro
 
 import hashlib
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from tocsin.levels import Authority, Hazard, Stage
 
 VERSION = 1
+T = TypeVar("T")
 
 
 class EventKind(StrEnum):
@@ -253,14 +254,22 @@ def encode(message: Any) -> bytes:
     return _ENCODER.encode(message)
 
 
+def decode(decoder: "msgspec.json.Decoder[T]", data: bytes | msgspec.Raw) -> T:
+    """Raises msgspec.DecodeError alone (msgspec itself lets a UnicodeDecodeError through)."""
+    try:
+        return decoder.decode(data)
+    except UnicodeDecodeError as err:
+        raise msgspec.DecodeError(f"not UTF-8: {err}") from err
+
+
 def record_of(data: bytes | msgspec.Raw) -> Record:
     """Raises msgspec.ValidationError or msgspec.DecodeError that says where and what."""
-    return _RECORD.decode(data)
+    return decode(_RECORD, data)
 
 
 def upload_of(data: bytes) -> Upload:
     """Raises msgspec.ValidationError or msgspec.DecodeError; ValueError for another version."""
-    upload = _UPLOAD.decode(data)
+    upload = decode(_UPLOAD, data)
     if upload.v != VERSION:
         raise ValueError(f"version {upload.v} of the wire contract; this side speaks {VERSION}")
     return upload

@@ -13,7 +13,7 @@ import msgspec
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from tocsin.messages import VERSION, encode
+from tocsin.messages import VERSION, decode, encode
 
 
 class SealError(ValueError):
@@ -75,7 +75,7 @@ def verify(data: bytes, topic: str, public_hex: str) -> bytes:
 
 def _parse(data: bytes) -> Sealed:
     try:
-        sealed = _DECODER.decode(data)
+        sealed = decode(_DECODER, data)
     except msgspec.DecodeError as err:
         raise SealError(f"not a sealed message: {err}") from err
     if sealed.v != VERSION:
