@@ -23,7 +23,7 @@ from tocsin.signing import SealError, unseal
 _MESSAGE_BYTES = 128 * 1024
 _MESSAGE_RECORDS = 500
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
-_ANSWER_WITHIN_S = 10.0    # then a record is offered again
+_ANSWER_WITHIN_S = 5.0     # then a record is offered again
 _CURSOR_EVERY_S = 5.0
 _URGENT = {KINDS[Detection]: topics.DETECTIONS, KINDS[Answer]: topics.ANSWERS}
 

@@ -1,0 +1,98 @@
+"""The agent looks after itself: ticks, checkpoints, heartbeats, and the log's tidying, by the clock."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from edge.health import Health
+from edge.pipeline import Pipeline
+from edge.recorder import Recorder
+from edge.restore import write_checkpoint
+from edge.uplink import Uplink
+from thresholds.kernel import save
+from tocsin import topics
+from tocsin.clock import Clock
+from tocsin.link import Link, LinkDownError, Will
+from tocsin.log import Log
+from tocsin.messages import VERSION, Heartbeat, encode
+
+TICK_S = 10.0
+CHECKPOINT_S = 60.0
+HEARTBEAT_S = 60.0
+KEEP_S = 7 * 86400.0  # what is delivered stays this long: a hub restored from a backup asks for it
+_GOODBYE_S = 2.0
+
+
+class Watch:
+    """`run` serves until cancelled. `link` is set once it is there; heartbeats need it, nothing else does."""
+
+    def __init__(
+        self, station: str, boot: str, folder: Path, clock: Clock,
+        *, storage: Log, pipeline: Pipeline, recorder: Recorder, uplink: Uplink, health: Health,
+    ) -> None:  # fmt: skip
+        self.link: Link | None = None
+        self._station = station
+        self._boot = boot
+        self._folder = folder
+        self._clock = clock
+        self._log = storage
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._uplink = uplink
+        self._health = health
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        due_s = self._clock.monotonic_s()
+        checkpoint_s, heartbeat_s = due_s + CHECKPOINT_S, due_s
+        while True:
+            self._pipeline.tick()
+            if due_s >= checkpoint_s:
+                checkpoint_s = due_s + CHECKPOINT_S
+                await self._save()
+            if due_s >= heartbeat_s:
+                heartbeat_s = due_s + HEARTBEAT_S
+                await self.beat()
+            due_s += TICK_S * max(1, int((self._clock.monotonic_s() - due_s) // TICK_S))  # missed ticks are left out
+            await self._clock.sleep_until(due_s)
+
+    async def beat(self, *, online: bool = True) -> None:
+        """One heartbeat now, where there is a link."""
+        if self.link is not None:
+            with suppress(LinkDownError):
+                await self.link.publish(self._topic, encode(self._heartbeat(online=online)), retain=True)
+
+    async def say_goodbye(self) -> None:
+        """The last heartbeat of a clean stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await self.beat(online=False)
+
+    def will(self) -> Will:
+        """What the broker says for this station when the link is gone."""
+        return Will(self._topic, encode(self._heartbeat(online=False)))
+
+    @property
+    def _topic(self) -> str:
+        return topics.up(self._station, topics.HEARTBEAT)
+
+    async def _save(self) -> None:
+        """A checkpoint of the kernel, and old segments away. A disk that refuses is the recorder's to report."""
+        seq, state = self._recorder.last_seq, save(self._pipeline.state)
+        await self._recorder.written(seq)
+        with suppress(OSError):
+            await asyncio.to_thread(write_checkpoint, self._folder, seq, state)
+            await asyncio.to_thread(self._log.drop, KEEP_S, self._clock.now_ms() / 1000)
+
+    def _heartbeat(self, *, online: bool) -> Heartbeat:
+        siren = self._pipeline.siren
+        return Heartbeat(
+            v=VERSION,
+            station=self._station,
+            t=self._clock.now_ms(),
+            online=online,
+            boot=self._boot,
+            backlog=self._uplink.backlog,
+            siren=int(siren is not None and siren.sounding),
+            devices=self._health.report(),
+        )
