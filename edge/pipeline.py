@@ -130,9 +130,9 @@ class Pipeline:
             self._recorder.add(detection(change))
 
     def _siren_level(self) -> Level:
-        """The highest level that may sound by itself; what a person must confirm does not."""
+        """The highest level reached that may sound by itself; one above it that a person must confirm adds nothing."""
         now = zip(self._plan.tracks, levels(self.state).tolist(), strict=True)
-        return max((Level(level) for track, level in now if _sounds_alone(track, Level(level))), default=Level.CLEAR)
+        return max((_sounds_alone(track, Level(level)) for track, level in now), default=Level.CLEAR)
 
 
 def fill(block: Block, row: int, columns: list[int], t_ms: int, values: list[float], quality: Quality) -> None:
@@ -180,6 +180,6 @@ def _reason(change: Change) -> str:
     return f"{rule.name}: {change.value:g} {unit}{over} is {word} {change.threshold:g}"
 
 
-def _sounds_alone(track: Track, level: Level) -> bool:
-    at = track.rule.at(level)
-    return at is not None and at.authority is Authority.AUTO
+def _sounds_alone(track: Track, level: Level) -> Level:
+    alone = (at.level for at in track.rule.levels if at.level <= level and at.authority is Authority.AUTO)
+    return max(alone, default=Level.CLEAR)

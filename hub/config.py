@@ -8,6 +8,7 @@ import msgspec
 
 from hub.model import Tier
 from tocsin.config import ConfigError, Table, load
+from tocsin.levels import Hazard
 from tocsin.link import Broker
 from tocsin.signing import public_key_of
 
@@ -15,6 +16,7 @@ StationId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", de
 AreaCode = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits; trailing zeros mean all below")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]+:\d{1,5}$", description="host:port")]
+EventCode = Annotated[str, msgspec.Meta(pattern=r"^\d\d[A-Z]\d\d$", description="five characters, like 11B03")]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 EMBEDDED = "embedded:"
 
@@ -78,12 +80,16 @@ class CallTable(Table, frozen=True):
 
 
 class CapTable(Table, frozen=True):
-    """[cap]: `sender` is the sender element of every CAP message, by custom a domain or an address of the issuer."""
+    """[cap]: `sender` is the sender element of every CAP message, by custom a domain or an address of the issuer.
+
+    `event_code` gives a hazard's code in the receiver's event table (GD/J 082-2018 for county broadcast in China).
+    """
 
     sender: Annotated[str, msgspec.Meta(pattern=r"^[^\s,<&]+$", description="text without blank, comma, < and &")]
     folder: str = "cap"
     expires_s: Seconds = 6 * 3600.0
     status: Literal["Actual", "Exercise", "Test"] = "Actual"
+    event_code: dict[Hazard, EventCode] = {}
 
 
 class HubConfig(Table, frozen=True):

@@ -165,6 +165,16 @@ async def test_an_impossible_value_is_kept_flagged_told_and_decides_nothing(site
     assert site.detections() == []
 
 
+async def test_a_level_that_a_person_must_confirm_does_not_silence_the_one_below(site: Site) -> None:
+    site.files.rules += '[rule.authority]\nred = "confirm"\n'
+    async with site.agent() as agent:
+        await site.read(agent, 2.6)
+        await siren_is(site, on=True)
+        await site.read(agent, 3.2, 3.3)
+    assert [level for _, level, _ in site.detections()] == [Level.ORANGE, Level.RED]
+    assert [on for _, on in site.relay.changes] == [True]
+
+
 async def test_silence_is_an_event_and_never_clears(site: Site) -> None:
     async with site.agent() as agent:
         await site.read(agent, 2.6)

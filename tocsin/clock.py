@@ -51,6 +51,10 @@ class ScaledClock:
     def monotonic_s(self) -> float:
         return (time.monotonic() - self._started_s) * self._speed
 
+    def real_s(self, now_ms: int) -> float:
+        """The machine's monotonic second at which this clock shows `now_ms`."""
+        return self._started_s + (now_ms - self._origin_ms) / 1000 / self._speed
+
     async def sleep_until(self, monotonic_s: float) -> None:
         await asyncio.sleep(max(0.0, (monotonic_s - self.monotonic_s()) / self._speed))
 

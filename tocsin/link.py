@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
-_FIRST_WAIT_S = 1.0
+_FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
 _KEEPALIVE_S = 15
 _TIMEOUT_S = 10.0
@@ -98,7 +98,7 @@ class Link:
         await self._up.wait()
 
     async def run(self) -> None:
-        """Until cancelled: connect, serve, and on any break wait 1, 2, 4, then 5 s and connect again."""
+        """Until cancelled: connect, serve, and on a break wait 0.25 s, then twice as long each time up to 5 s."""
         wait_s = _FIRST_WAIT_S
         while True:
             try:

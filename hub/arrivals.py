@@ -1,0 +1,88 @@
+"""What the desk reads from `landing`: detections with the place of their station, and answers given at the site."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from hub.callout import UNKNOWN_AREA
+from hub.landing import cursor_of
+from hub.warnings import EpisodeChanged, key_of
+from tocsin.messages import Answer, Detection, StationCard, record_of
+
+READER = "desk"
+BATCH = 500
+_CARD = msgspec.json.Decoder(StationCard)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One detection or answer. `settled`: the episode's clear lies in the same batch."""
+
+    station: str
+    arrived: int
+    record: Detection | Answer
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """In order of landing. With them `landing` is done with up to id `end`; on the disk the cursor is at `cursor`."""
+
+    rows: list[Arrival]
+    cursor: int
+    end: int
+
+
+def read(connection: sqlite3.Connection, after: int) -> Batch:
+    """The next detections and answers behind both `after` and the cursor, up to BATCH of them."""
+    cursor = cursor_of(connection, READER)
+    start = max(after, cursor)
+    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM landing").fetchone()
+    found = connection.execute(
+        "SELECT id, station, arrived, raw FROM landing"
+        " WHERE id > ? AND id <= ? AND kind IN ('detection', 'answer') ORDER BY id LIMIT ?",
+        (start, newest, BATCH),
+    ).fetchall()
+    rows = [
+        Arrival(station, arrived, record)
+        for _, station, arrived, raw in found
+        if isinstance(record := record_of(raw), Detection | Answer)
+    ]
+    return Batch(_settled(rows), cursor, found[-1][0] if len(found) == BATCH else max(newest, start))
+
+
+def event_of(connection: sqlite3.Connection, row: Arrival, detection: Detection) -> EpisodeChanged:
+    """With area, names and position from the station's card; UNKNOWN_AREA for one that has not sent any."""
+    card = card_of(connection, row.station)
+    event = EpisodeChanged(row.station, area_of(card), detection, row.arrived, row.settled)
+    if card is None:
+        return event
+    return msgspec.structs.replace(
+        event, place=card.name, place_zh=card.name_zh, latitude=card.latitude, longitude=card.longitude
+    )
+
+
+def card_of(connection: sqlite3.Connection, station: str) -> StationCard | None:
+    row = connection.execute("SELECT card FROM stations WHERE id = ? AND card IS NOT NULL", (station,)).fetchone()
+    return _CARD.decode(row[0]) if row else None
+
+
+def area_of(card: StationCard | None) -> str:
+    """The station's area code; UNKNOWN_AREA without a card."""
+    return card.area if card is not None else UNKNOWN_AREA
+
+
+def _settled(rows: Sequence[Arrival]) -> list[Arrival]:
+    cleared: dict[str, int] = {}
+    marked: list[Arrival] = []
+    for row in reversed(rows):
+        if isinstance(row.record, Detection):
+            key = key_of(row.station, row.record)
+            marked.append(replace(row, settled=cleared.get(key, 0) > row.record.revision))
+            if row.record.level == 0:
+                cleared[key] = max(cleared.get(key, 0), row.record.revision)
+        else:
+            marked.append(row)
+    return marked[::-1]

@@ -1,0 +1,47 @@
+"""The newest warning of every area and hazard: where an event belongs. Never two open warnings for one of them."""
+
+from collections.abc import Iterable, Iterator
+
+from hub.model import Warning as HubWarning
+from hub.model import WarningState
+from hub.warnings import EpisodeChanged, key_of
+from tocsin.levels import Hazard
+
+
+class Board:
+    """The newest warning of every area and hazard."""
+
+    def __init__(self, warnings: Iterable[HubWarning] = ()) -> None:
+        """Of several warnings for one area and hazard the open one counts, or the one opened last."""
+        self._newest: dict[tuple[str, Hazard], HubWarning] = {}
+        for warning in sorted(warnings, key=lambda warning: (warning.state is WarningState.OPEN, warning.opened_at)):
+            self.put(warning)
+
+    def __iter__(self) -> Iterator[HubWarning]:
+        return iter(self._newest.values())
+
+    def copy(self) -> "Board":
+        return Board(self._newest.values())
+
+    def put(self, warning: HubWarning) -> None:
+        """A new warning, or the new state of one that is here."""
+        self._newest[warning.area, warning.hazard] = warning
+
+    def get(self, warning_id: str) -> HubWarning | None:
+        return next((warning for warning in self._newest.values() if warning.id == warning_id), None)
+
+    def of(self, event: EpisodeChanged) -> HubWarning | None:
+        """Where the detection belongs: with its own raised episode, wherever its station says it stands by now."""
+        key = key_of(event.station, event.detection)
+        for warning in self._newest.values():
+            if key in warning.episodes and warning.episodes[key].level > 0:
+                return warning
+        return self._newest.get((event.area, event.detection.hazard))
+
+    def open(self, area: str | None = None) -> list[HubWarning]:
+        """Open warnings, of one area or of all, in the order in which they were opened."""
+        return [
+            warning
+            for warning in self._newest.values()
+            if warning.state is WarningState.OPEN and area in {None, warning.area}
+        ]

@@ -1,0 +1,32 @@
+"""Village loudspeakers and sirens by MQTT: the bulletin, signed with the hub's key and retained on its area's topic.
+
+    topic  tocsin/1/area/<code>/bulletin      retained; a closing bulletin too
+    body   {"v":1,"sig":"<Ed25519, hex>","body":<messages.Bulletin>}   signed over topic, line feed and the body's bytes
+"""
+
+from hub.broadcast._channel import Publish
+from hub.config import HubConfig
+from hub.errors import TransientError
+from hub.model import Warning as HubWarning
+from tocsin import topics
+from tocsin.link import LinkDownError
+from tocsin.messages import Bulletin, encode
+from tocsin.signing import sign
+
+
+class Channel:
+    """A broker forgets what it retained when it is wiped: the hub sends it again at each connection."""
+
+    retained = True
+
+    def __init__(self, config: HubConfig, publish: Publish) -> None:
+        self._private_key = config.hub.private_key
+        self._publish = publish
+
+    async def send(self, bulletin: Bulletin, warning: HubWarning) -> str:  # noqa: ARG002 - the bulletin says it all
+        topic = topics.bulletin(bulletin.area)
+        try:
+            await self._publish(topic, sign(encode(bulletin), topic, self._private_key), retain=True)
+        except LinkDownError as err:
+            raise TransientError(f"loudspeaker: broker: {err}") from err
+        return topic

@@ -1,0 +1,270 @@
+"""Is a message from a station what the wire contract says? Pure: bytes in, good records and named refusals out."""
+
+import math
+import re
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import get_args
+
+import msgspec
+
+from hub.store import EARLIEST_MS, LATEST_MS, LONGEST_NAME
+from tocsin.clock import iso
+from tocsin.levels import Level
+from tocsin.messages import (
+    VERSION,
+    Detection,
+    Heartbeat,
+    Readings,
+    Record,
+    Siren,
+    Start,
+    StationCard,
+    digest,
+    record_of,
+    upload_of,
+)
+from tocsin.topics import AREA_CODE, HEARTBEAT, parse_up
+
+LARGEST = 4 << 20  # bytes of one message
+BOOT = re.compile(r"[0-9a-f]{16}")
+_INT64 = 1 << 63
+_LONGEST_BOOT = 64
+
+
+class Refusal(StrEnum):
+    """Why something was put into quarantine."""
+
+    TOPIC = "not an uplink topic"
+    SIZE = "too large"
+    FORMAT = "malformed"
+    VERSION = "another version"
+    STATION = "another station's name inside"
+    UNKNOWN = "unknown station"
+    KIND = "unknown kind"
+    ID = "bad record id"
+    TIME = "impossible time"
+    VALUE = "impossible value"
+    STORE = "refused by the store"
+
+
+class RefusedError(Exception):
+    """Carries the named reason, and the detail in words."""
+
+    def __init__(self, reason: Refusal, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class RecordId:
+    """A record and its content, as a range of `committed` counts it."""
+
+    boot: str
+    seq: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One refused record of a good envelope (`whole` false), or one refused message."""
+
+    topic: str
+    reason: Refusal
+    detail: str
+    payload: bytes
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """One record that can be landed, with its exact bytes."""
+
+    record: Record
+    raw: bytes
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one message brought. `answer` are the ids, in order, to be answered as committed once all is on disk."""
+
+    station: str = ""
+    good: list[Good] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    answer: list[RecordId] = field(default_factory=list)
+    heartbeat: Heartbeat | None = None
+    size: int = 0
+
+
+def inspect(topic: str, payload: bytes, known: Container[str]) -> Delivery:
+    """Everything that can be said about a message without asking the disk. Never raises."""
+    try:
+        station, kind = _station_of(topic, payload, known)
+        if kind == HEARTBEAT:
+            return Delivery(station, heartbeat=_heartbeat(payload, station), size=len(payload))
+        return _records(topic, payload, station)
+    except RefusedError as err:
+        refused = Refused(topic, err.reason, err.detail, payload, whole=True)
+        return Delivery(refused=[refused], size=len(payload))
+
+
+def _station_of(topic: str, payload: bytes, known: Container[str]) -> tuple[str, str]:
+    try:
+        station, kind = parse_up(topic)
+    except ValueError as err:
+        raise RefusedError(Refusal.TOPIC, str(err)) from err
+    if len(payload) > LARGEST:
+        raise RefusedError(Refusal.SIZE, f"{len(payload)} bytes; at most {LARGEST}")
+    if station not in known:
+        raise RefusedError(Refusal.UNKNOWN, f'"{station}" has no key in hub.toml')
+    return station, kind
+
+
+def _heartbeat(payload: bytes, station: str) -> Heartbeat:
+    try:
+        heartbeat = msgspec.json.decode(payload, type=Heartbeat)
+    except (ValueError, RecursionError) as err:
+        raise RefusedError(Refusal.FORMAT, str(err)) from err
+    if heartbeat.v != VERSION:
+        raise RefusedError(Refusal.VERSION, f"version {heartbeat.v}; this side speaks {VERSION}")
+    _same_station(heartbeat.station, station)
+    _check_times([heartbeat.t])
+    return heartbeat
+
+
+def _records(topic: str, payload: bytes, station: str) -> Delivery:
+    try:
+        upload = upload_of(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise RefusedError(Refusal.FORMAT, str(err)) from err
+    except ValueError as err:
+        raise RefusedError(Refusal.VERSION, str(err)) from err
+    _same_station(upload.station, station)
+    delivery = Delivery(station, size=len(payload))
+    for piece in upload.records:
+        raw = bytes(piece)
+        fingerprint = digest(raw)
+        try:
+            record = _record(raw)
+            delivery.good.append(Good(record, raw, fingerprint))
+            delivery.answer.append(RecordId(record.boot, record.seq, fingerprint))
+        except RefusedError as err:
+            delivery.refused.append(Refused(topic, err.reason, err.detail, raw, whole=False))
+            delivery.answer.extend(RecordId(boot, seq, fingerprint) for boot, seq in _id_of(raw))
+    return delivery
+
+
+def _same_station(inside: str, station: str) -> None:
+    if inside != station:
+        raise RefusedError(Refusal.STATION, f'"{inside[:LONGEST_NAME]}" on the topic of "{station}"')
+
+
+class _Id(msgspec.Struct):
+    boot: str
+    seq: int
+
+
+def _id_of(raw: bytes) -> Iterator[tuple[str, int]]:
+    """The id of a record that cannot be read as a whole, if it has one: without it no answer can name the record."""
+    try:
+        found = msgspec.json.decode(raw, type=_Id)
+    except (ValueError, RecursionError):
+        return
+    if len(found.boot) <= _LONGEST_BOOT:
+        yield found.boot, found.seq
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
+
+
+def _record(raw: bytes) -> Record:
+    try:
+        record = record_of(raw)
+    except (ValueError, RecursionError) as err:
+        raise RefusedError(_format_reason(raw), str(err)) from err
+    if not BOOT.fullmatch(record.boot):
+        raise RefusedError(Refusal.ID, f'boot "{record.boot[:_LONGEST_BOOT]}"; use 16 hex digits')
+    if not 1 <= record.seq < _INT64:
+        raise RefusedError(Refusal.ID, f"seq {record.seq}; use 1 and up")
+    _check_content(record)
+    return record
+
+
+def _format_reason(raw: bytes) -> Refusal:
+    """A newer agent's kind of record is not a malformed one."""
+    try:
+        kind = msgspec.json.decode(raw, type=_Kind).kind
+    except (ValueError, RecursionError):
+        return Refusal.FORMAT
+    return Refusal.FORMAT if not kind or kind in _KINDS else Refusal.KIND
+
+
+def kind_of(record: Record) -> str:
+    """The word that the wire has for it."""
+    return str(record.__struct_config__.tag)
+
+
+_KINDS = frozenset(str(struct.__struct_config__.tag) for struct in get_args(Record))
+
+
+def _check_content(record: Record) -> None:
+    match record:
+        case Readings():
+            _check_times(record.t)
+            _check_finite("value", record.value)
+            _check_whole("quality", record.quality)
+            for series in set(record.series):
+                _check_series(series)
+        case Detection():
+            _check_times([record.t, record.since])
+            _check_finite("value and threshold", [record.value, record.threshold])
+            _check_levels(record.level, record.previous)
+            _check_whole("revision and over_s", [record.revision, record.over_s])
+            _check_series(record.series)
+        case Siren():
+            _check_times([record.t])
+            _check_finite("took_ms", [record.took_ms])
+            _check_levels(record.level)
+        case Start():
+            _check_times([record.t])
+            _check_card(record.card)
+        case _:
+            _check_times([record.t])
+
+
+def _check_times(times: list[int]) -> None:
+    for t in times:
+        if not EARLIEST_MS <= t < LATEST_MS:
+            raise RefusedError(Refusal.TIME, f"{t} ms is not between {iso(EARLIEST_MS)} and {iso(LATEST_MS)}")
+
+
+def _check_finite(what: str, values: Iterable[float]) -> None:
+    if bad := [value for value in values if not math.isfinite(value)]:
+        raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]} is not a finite number")
+
+
+def _check_whole(what: str, values: Iterable[int]) -> None:
+    if bad := [value for value in values if not 0 <= value < _INT64]:
+        raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]}; use 0 and up")
+
+
+def _check_levels(*levels: int) -> None:
+    if bad := [level for level in levels if not Level.CLEAR <= level <= Level.RED]:
+        raise RefusedError(Refusal.VALUE, f"level {bad[0]}; use {Level.CLEAR.value} to {Level.RED.value}")
+
+
+def _check_series(series: str) -> None:
+    device, _, quantity = series.rpartition("/")
+    if not device or not quantity or len(series) > LONGEST_NAME or any(letter < " " for letter in series):
+        raise RefusedError(Refusal.VALUE, f"series {series[:LONGEST_NAME]!r}; use device/quantity")
+
+
+def _check_card(card: StationCard) -> None:
+    if not AREA_CODE.fullmatch(card.area):
+        raise RefusedError(Refusal.VALUE, f'area "{card.area[:LONGEST_NAME]}"; use 12 digits')
+    if not (abs(card.latitude) <= 90 and abs(card.longitude) <= 180):
+        raise RefusedError(Refusal.VALUE, f"position {card.latitude}, {card.longitude}; use degrees north and east")

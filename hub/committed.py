@@ -1,0 +1,109 @@
+"""The hub's answer `committed`: which records are on its disk. At most five messages a second to a station."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hub.checks import RecordId
+from tocsin import topics
+from tocsin.link import LinkDownError
+from tocsin.messages import VERSION, Committed, Range, digest_of_digests, encode
+from tocsin.signing import seal
+
+APART_S = 0.2
+MOST_RANGES = 500  # some 50 kB of one message; what is left goes with the next
+
+log = logging.getLogger(__name__)
+
+
+class Publish(Protocol):
+    """tocsin.link.Link.publish: returns when the broker has it, raises LinkDownError."""
+
+    def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> Awaitable[None]: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What one station has not been told: ids of which ranges can be made, and ranges made already."""
+
+    ids: dict[RecordId, None] = field(default_factory=dict)
+    ranges: list[Range] = field(default_factory=list)
+    not_before_s: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.ranges)
+
+    def close_ranges(self) -> None:
+        self.ranges += ranges_of(list(self.ids))
+        self.ids.clear()
+
+    def take(self) -> list[Range]:
+        self.close_ranges()
+        taken, self.ranges = self.ranges[:MOST_RANGES], self.ranges[MOST_RANGES:]
+        return taken
+
+
+def ranges_of(ids: Sequence[RecordId]) -> list[Range]:
+    """Runs of rising seq of one boot, each with the digest of its records' digests in order."""
+    runs: list[list[RecordId]] = []
+    for one in sorted(ids, key=lambda one: (one.boot, one.seq)):
+        if runs and runs[-1][-1].boot == one.boot and runs[-1][-1].seq + 1 == one.seq:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return [
+        Range(run[0].boot, run[0].seq, run[-1].seq, digest_of_digests([one.digest for one in run])) for run in runs
+    ]
+
+
+class Answers:
+    """Collects what is on disk and says it. An answer that cannot be sent is dropped: the station will ask again."""
+
+    def __init__(self, hub_id: str, keys: dict[str, str], publish: Publish) -> None:
+        self.dropped = 0
+        self._hub_id = hub_id
+        self._keys = keys
+        self._publish = publish
+        self._waiting: dict[str, _Waiting] = {}
+        self._more = asyncio.Event()
+
+    def add(self, station: str, ids: Sequence[RecordId], *, clone: bool) -> None:
+        """`ids` of one message. Where a card was cloned two senders share ids: each needs digests of its own."""
+        waiting = self._waiting.setdefault(station, _Waiting())
+        if clone:
+            waiting.close_ranges()
+        waiting.ids.update(dict.fromkeys(ids))
+        if clone:
+            waiting.close_ranges()
+        self._more.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._more.clear()
+            due_s = await self._send_due()
+            try:
+                async with asyncio.timeout_at(due_s):
+                    await self._more.wait()
+            except TimeoutError:
+                continue
+
+    async def _send_due(self) -> float | None:
+        """Answers every station whose turn it is; the loop's time of the next turn, or None if nothing waits."""
+        loop = asyncio.get_running_loop()
+        for station, waiting in list(self._waiting.items()):
+            if waiting and waiting.not_before_s <= loop.time():
+                waiting.not_before_s = loop.time() + APART_S
+                await self._send(station, waiting.take())
+        return min((waiting.not_before_s for waiting in self._waiting.values() if waiting), default=None)
+
+    async def _send(self, station: str, ranges: list[Range]) -> None:
+        topic = topics.committed(station)
+        body = encode(Committed(VERSION, self._hub_id, ranges))
+        try:
+            await self._publish(topic, seal(body, topic, self._keys[station]))
+        except LinkDownError as err:
+            self.dropped += 1
+            log.info("%s: not answered, the station will ask again: %s", station, err)

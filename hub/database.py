@@ -1,0 +1,154 @@
+"""The hub's one file: what has arrived, what was decided, what must still be said. SQLite, WAL, synchronous=FULL.
+
+Blocking calls run in one thread, so they never overlap: `await database.run(function, ...)`, and inside it
+`with database.transaction() as connection`. SQL stands in the module that uses it; only the tables stand here.
+Times are ms UTC.
+"""
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- every record as it came, in the order of landing; t_first..t_last are the times its points have in the store, and
+-- shifts ({"index": time}) names the points whose own time was taken
+CREATE TABLE landing (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    station TEXT NOT NULL, boot TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
+    arrived INTEGER NOT NULL, raw BLOB NOT NULL,
+    t_first INTEGER, t_last INTEGER, shifts TEXT NOT NULL DEFAULT '',
+    UNIQUE (station, boot, seq, digest)
+);
+CREATE INDEX landing_times ON landing (station, t_last, t_first) WHERE t_last IS NOT NULL;
+CREATE INDEX landing_wide ON landing (station, t_first) WHERE t_last - t_first > 3600000;
+
+-- the newest time that each series of a station has in the store
+CREATE TABLE marks (
+    station TEXT NOT NULL, series TEXT NOT NULL, t INTEGER NOT NULL, PRIMARY KEY (station, series)
+) WITHOUT ROWID;
+
+-- what was refused; whole: a message that nobody is answered for, of which only the newest are kept
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY,
+    arrived INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+    payload BLOB NOT NULL, digest TEXT NOT NULL, whole INTEGER NOT NULL,
+    UNIQUE (topic, digest)
+);
+CREATE INDEX quarantine_whole ON quarantine (whole, id);
+
+-- up to where each reader of landing has come
+CREATE TABLE cursors (reader TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
+
+-- card: messages.StationCard of the start record (boot, card_seq, card_t); clone_at: when two records last had one id
+CREATE TABLE stations (
+    id TEXT PRIMARY KEY, card TEXT, boot TEXT NOT NULL DEFAULT '', heartbeat TEXT, heard_at INTEGER NOT NULL DEFAULT 0,
+    card_seq INTEGER NOT NULL DEFAULT 0, card_t INTEGER NOT NULL DEFAULT 0, clone_at INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    t INTEGER NOT NULL, warning TEXT NOT NULL, why TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX journal_warning ON journal (warning, id);
+
+CREATE TABLE warnings (id TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    bulletin TEXT NOT NULL, channel TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'failed')),
+    attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0, receipt TEXT NOT NULL DEFAULT '',
+    t INTEGER NOT NULL
+);
+CREATE INDEX outbox_state ON outbox (state, next_at);
+"""
+
+
+class DatabaseError(Exception):
+    """A file that cannot be opened as what it should be; names the file and what is wrong."""
+
+
+class SqliteFile:
+    """One SQLite file with one connection and one thread. `schema` makes the tables of `version` in a new file."""
+
+    def __init__(self, path: Path, schema: str, version: int) -> None:
+        """Opens or creates, folders too. Raises DatabaseError."""
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=path.stem)
+        try:
+            self.connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as err:
+            raise DatabaseError(f"{path}: cannot be opened: {err}") from err
+        try:
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute("PRAGMA synchronous = FULL")
+            self._ensure(schema, version)
+        except sqlite3.Error as err:
+            self.close()
+            raise DatabaseError(f"{path}: not a usable database: {err}") from err
+        except DatabaseError:
+            self.close()
+            raise
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a blocking function in the file's one thread, after whatever was asked for before."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside is on the disk when it ends, or nothing is. Does not nest."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.connection
+            self.connection.execute("COMMIT")
+        except BaseException:
+            # a full disk can end the transaction by itself
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Waits for what still runs."""
+        self._thread.shutdown(wait=True)
+        self.connection.close()
+
+    def _ensure(self, schema: str, version: int) -> None:
+        (found,) = self.connection.execute("PRAGMA user_version").fetchone()
+        if found not in {0, version}:
+            raise DatabaseError(f"{self.path}: its format is version {found}; this program knows version {version}")
+        if found == 0:
+            # one script, one transaction: a crash leaves either no tables or all of them
+            self.connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
+
+
+class Database(SqliteFile):
+    """hub.sqlite. `hub_id` is 16 hex digits made once with the file; edges offer again what they hold to a new id."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, SCHEMA, VERSION)
+        with self.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('hub', ?)", (secrets.token_hex(8),))
+        self.hub_id = self._read_id()
+
+    def renew_id(self) -> None:
+        """After a backup was put back: a new id makes every station offer again what it still holds."""
+        with self.transaction() as connection:
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'hub'", (secrets.token_hex(8),))
+        self.hub_id = self._read_id()
+
+    def _read_id(self) -> str:
+        (hub_id,) = self.connection.execute("SELECT value FROM meta WHERE key = 'hub'").fetchone()
+        return str(hub_id)

@@ -1,0 +1,18 @@
+"""Whether it is worth trying again. Stores and channels raise these; whoever called them decides what to do."""
+
+from collections.abc import Sequence
+
+
+class TransientError(Exception):
+    """It did not work now: try the same again later."""
+
+
+class PermanentError(Exception):
+    """Trying the same again cannot help.
+
+    A store lists in `bad` what it refuses, each with the reason in words; everything else of that batch is written.
+    """
+
+    def __init__(self, message: str, bad: Sequence[tuple[object, str]] = ()) -> None:
+        super().__init__(message)
+        self.bad = list(bad)

@@ -1,0 +1,146 @@
+"""The forwarder: what has landed goes to the store, in order, each point once.
+
+It keeps a cursor of its own, moved after the store has taken a batch. A crash between the two writes the same points
+again at the same times, which changes nothing. While the store is away, landing holds everything.
+"""
+
+import asyncio
+import itertools
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from hub import landing
+from hub.checks import Refusal, Refused
+from hub.database import Database
+from hub.errors import PermanentError, TransientError
+from hub.store import AnyPoint, Store, points_of
+from tocsin.clock import Clock
+from tocsin.messages import encode, record_of
+
+READER = "forwarder"
+READERS = (READER, "desk")
+BATCH = 5_000              # points of one write
+KEPT_MS = 7 * 86_400_000   # landed records of that age go, once every reader is done with them
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 30.0
+PRUNE_EVERY_S = 600.0
+_ROWS = 500                # records read at once
+_PRUNED = 1_000            # records deleted in one transaction
+
+log = logging.getLogger(__name__)
+
+
+class Forwarder:
+    """Sends landed records on to the store."""
+
+    def __init__(self, database: Database, store: Store, clock: Clock) -> None:
+        self.counts: Counter[str] = Counter()
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._more = asyncio.Event()
+        self._wait_s = FIRST_WAIT_S
+        self._prune_at_s = clock.monotonic_s()
+
+    def wake(self) -> None:
+        """Something has landed; goes into `Intake.on_landed`."""
+        self._more.set()
+
+    async def run(self) -> None:
+        """Until cancelled. A store that is away is tried again for ever, after 1 s to 30 s."""
+        while True:
+            self._more.clear()
+            try:
+                while await self.step():
+                    self._wait_s = FIRST_WAIT_S
+                if self._clock.monotonic_s() >= self._prune_at_s:
+                    self._prune_at_s = self._clock.monotonic_s() + PRUNE_EVERY_S
+                    await self.prune()
+            except (TransientError, sqlite3.Error) as err:
+                await self._back_off(err)
+            else:
+                await self._more.wait()
+
+    async def step(self) -> bool:
+        """Sends one batch on and moves the cursor; False if nothing was there. Raises TransientError, sqlite3.Error."""
+        rows = await self._database.run(self._read)
+        if not rows:
+            return False
+        refused: list[Refused] = []
+        points = [point for row in rows for point in self._points_of(row, refused)]
+        for batch in _batches(points):
+            try:
+                await self._store.write(batch)
+            except PermanentError as err:
+                refused += [_refused(point, reason) for point, reason in err.bad]
+        await self._database.run(self._move, rows[-1].id, refused)
+        self.counts["forwarded"] += len(points)
+        self.counts["refused"] += len(refused)
+        return True
+
+    async def prune(self) -> int:
+        """Deletes landed records that every reader is done with and that are old; returns how many."""
+        pruned = 0
+        while some := await self._database.run(self._prune, self._clock.now_ms() - KEPT_MS):
+            pruned += some
+        return pruned
+
+    async def refill(self, since_ms: int) -> None:
+        """After the store lost data: sends on again all that landed at `since_ms` or later and is still held."""
+        await self._database.run(self._rewind, since_ms)
+        self.wake()
+
+    async def _back_off(self, err: Exception) -> None:
+        self.counts["failed"] += 1
+        log.warning("store: %s; next try in %g s", err, self._wait_s)
+        wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)
+        await self._clock.sleep_until(self._clock.monotonic_s() + wait_s)
+
+    def _read(self) -> list[landing.Row]:
+        connection = self._database.connection
+        return landing.read(connection, landing.cursor_of(connection, READER), _ROWS)
+
+    def _points_of(self, row: landing.Row, refused: list[Refused]) -> list[AnyPoint]:
+        try:
+            return points_of(row.station, record_of(row.raw), row.times)
+        except msgspec.DecodeError as err:  # landed by a newer hub
+            refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
+            return []
+
+    def _move(self, last_id: int, refused: Sequence[Refused]) -> None:
+        with self._database.transaction() as connection:
+            for one in refused:
+                landing.quarantine(connection, one, self._clock.now_ms())
+            landing.move_cursor(connection, READER, last_id)
+
+    def _rewind(self, since_ms: int) -> None:
+        with self._database.transaction() as connection:
+            (before,) = connection.execute(
+                "SELECT coalesce(min(id) - 1, ?) FROM landing WHERE arrived >= ?",
+                (landing.cursor_of(connection, READER), since_ms),
+            ).fetchone()
+            landing.move_cursor(connection, READER, min(before, landing.cursor_of(connection, READER)))
+
+    def _prune(self, before_ms: int) -> int:
+        with self._database.transaction() as connection:
+            done = min(landing.cursor_of(connection, reader) for reader in READERS)
+            oldest = connection.execute(
+                "SELECT id, arrived FROM landing WHERE id <= ? ORDER BY id LIMIT ?", (done, _PRUNED)
+            ).fetchall()
+            old = list(itertools.takewhile(lambda row: row[1] < before_ms, oldest))
+            if old:
+                connection.execute("DELETE FROM landing WHERE id <= ?", (old[-1][0],))
+            return len(old)
+
+
+def _batches(points: list[AnyPoint]) -> Iterator[list[AnyPoint]]:
+    for start in range(0, len(points), BATCH):
+        yield points[start : start + BATCH]
+
+
+def _refused(point: object, reason: str) -> Refused:
+    return Refused("store", Refusal.STORE, reason, encode(point), whole=False)

@@ -1,0 +1,88 @@
+"""Intake: what stations say is checked, put on the disk, and only then answered.
+
+Messages that arrive while a commit runs are landed together in the next one, so a slow disk makes larger commits, not
+a longer queue.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+
+from hub.checks import Delivery, inspect
+from hub.committed import Answers, Publish
+from hub.database import Database
+from hub.landing import Landed, land
+from tocsin.clock import Clock
+
+MOST_PENDING = 64 << 20  # bytes in memory; beyond it the link is not read, and what it drops is sent again
+_RETRY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """`run` must run beside `on_message`. `on_landed` are called after every commit, to wake who reads landing."""
+
+    def __init__(self, database: Database, keys: dict[str, str], clock: Clock, publish: Publish) -> None:
+        """`keys` maps a station to the key that seals its answers: 64 hex digits."""
+        self.on_landed: list[Callable[[], None]] = []
+        self._database = database
+        self._keys = keys
+        self._clock = clock
+        self._answers = Answers(database.hub_id, keys, publish)
+        self._counts: Counter[str] = Counter()
+        self._pending: list[Delivery] = []
+        self._pending_bytes = 0
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Since the start: landed, repeated, clone, `quarantined: <reason>`, failed commits, answers not sent."""
+        return {**self._counts, "not answered": self._answers.dropped}
+
+    async def on_message(self, topic: str, payload: bytes) -> None:
+        """Takes a message; what is wrong with it is counted and kept. Waits only while too much waits for the disk."""
+        delivery = inspect(topic, payload, self._keys)
+        while self._pending_bytes > MOST_PENDING:
+            self._room.clear()
+            await self._room.wait()
+        self._pending.append(delivery)
+        self._pending_bytes += delivery.size
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Until cancelled: lands what arrives and answers for it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._land_all(), name="intake: landing")
+            tasks.create_task(self._answers.run(), name="intake: answers")
+
+    async def _land_all(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            deliveries, self._pending, self._pending_bytes = self._pending, [], 0
+            landed = await self._land(deliveries)
+            self._room.set()
+            self._counts.update(landed.counts)
+            for wake in self.on_landed:
+                wake()
+            for delivery, clone in zip(deliveries, landed.clones, strict=True):
+                if delivery.answer:
+                    self._answers.add(delivery.station, delivery.answer, clone=clone)
+
+    async def _land(self, deliveries: list[Delivery]) -> Landed:
+        """Returns when they are on the disk. A disk that is full or broken is tried again until it is not."""
+        while True:
+            try:
+                return await self._database.run(self._commit, deliveries, self._clock.now_ms())
+            except sqlite3.Error as err:
+                self._counts["failed commits"] += 1
+                log.error("%s: nothing can be landed: %s; next try in %g s", self._database.path, err, _RETRY_S)
+            await self._clock.sleep_until(self._clock.monotonic_s() + _RETRY_S)
+
+    def _commit(self, deliveries: list[Delivery], now_ms: int) -> Landed:
+        with self._database.transaction() as connection:
+            return land(connection, deliveries, now_ms)

@@ -1,0 +1,73 @@
+"""The outbox: bulletins on the disk until every channel has sent them or refused them for good."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from tocsin.messages import Bulletin, encode
+
+_NEWEST = "bulletin/"  # in meta, with the area's code: the newest bulletin of that area
+_BULLETIN = msgspec.json.Decoder(Bulletin)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A bulletin that a channel has not sent yet. `next_at` is when to try, ms UTC."""
+
+    id: int
+    bulletin: Bulletin
+    channel: str
+    attempts: int
+    next_at: int
+
+
+def next_version(connection: sqlite3.Connection, area: str, now_ms: int) -> int:
+    """Above every earlier one of the area: not under the second of the clock, so that it holds after a backup too."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_NEWEST + area,)).fetchone()
+    return max(_BULLETIN.decode(row[0]).version + 1 if row else 1, now_ms // 1000)
+
+
+def put(connection: sqlite3.Connection, bulletin: Bulletin, channels: Sequence[str], now_ms: int) -> None:
+    """For every channel. Inside the transaction of the decision."""
+    text = encode(bulletin).decode()
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_NEWEST + bulletin.area, text))
+    connection.executemany(
+        "INSERT INTO outbox (bulletin, channel, t) VALUES (?, ?, ?)", [(text, channel, now_ms) for channel in channels]
+    )
+
+
+def pending(connection: sqlite3.Connection, channel: str) -> list[Pending]:
+    """What a channel has not sent, oldest first."""
+    rows = connection.execute(
+        "SELECT id, bulletin, channel, attempts, next_at FROM outbox WHERE state = 'pending' AND channel = ?"
+        " ORDER BY id",
+        (channel,),
+    )
+    return [Pending(number, _BULLETIN.decode(text), *rest) for number, text, *rest in rows]
+
+
+def mark_sent(connection: sqlite3.Connection, row: Pending, receipt: str) -> None:
+    connection.execute(
+        "UPDATE outbox SET state = 'sent', attempts = ?, receipt = ? WHERE id = ?", (row.attempts + 1, receipt, row.id)
+    )
+
+
+def mark_failed(connection: sqlite3.Connection, row: Pending, reason: str) -> None:
+    connection.execute(
+        "UPDATE outbox SET state = 'failed', attempts = ?, receipt = ? WHERE id = ?", (row.attempts + 1, reason, row.id)
+    )
+
+
+def postpone(connection: sqlite3.Connection, row: Pending, next_at: int, reason: str) -> None:
+    connection.execute(
+        "UPDATE outbox SET attempts = ?, next_at = ?, receipt = ? WHERE id = ?",
+        (row.attempts + 1, next_at, reason, row.id),
+    )
+
+
+def newest(connection: sqlite3.Connection) -> list[Bulletin]:
+    """The newest bulletin of each area."""
+    rows = connection.execute("SELECT value FROM meta WHERE key LIKE ? || '%' ORDER BY key", (_NEWEST,))
+    return [_BULLETIN.decode(text) for (text,) in rows]

@@ -1,0 +1,254 @@
+"""The hub: its parts, wired, and what its pages ask of them."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+
+import hub.broadcast
+from hub import forward
+from hub.broadcast import cap
+from hub.broker import EmbeddedBroker
+from hub.config import EMBEDDED, HubConfig
+from hub.database import Database
+from hub.desk import Desk
+from hub.dispatch import Dispatch
+from hub.embedded import SqliteStore
+from hub.errors import TransientError
+from hub.forward import Forwarder
+from hub.influx import InfluxStore
+from hub.intake import Intake
+from hub.landing import cursor_of
+from hub.model import Warning as HubWarning
+from hub.store import Point, Store
+from hub.web.app import app
+from hub.web.view import JournalRow, StationView
+from tocsin import plugins, topics
+from tocsin.clock import Clock
+from tocsin.link import Broker, Link
+from tocsin.messages import Bulletin, Heartbeat, StationCard
+
+TICK_S = 1.0
+_WEB_STOP_S = 1
+
+log = logging.getLogger(__name__)
+
+
+class HubError(RuntimeError):
+    """The hub cannot run; says why."""
+
+
+class Hub:
+    """`run` serves until cancelled. It is the View that the pages ask."""
+
+    def __init__(self, config: HubConfig, clock: Clock) -> None:
+        self.config = config
+        self.clock = clock
+        data = Path(config.hub.data)
+        self._database = Database(data / "hub.sqlite")
+        self.store: Store = _store_of(config, data)
+        self._changes = Changes()
+        self._broker = _embedded_broker(config)
+        self._link = self._make_link()
+        self._intake = Intake(self._database, config.keys, clock, self._link.publish)
+        self._forwarder = Forwarder(self._database, self.store, clock)
+        channels = {name: plugins.load(hub.broadcast, name).Channel(config, self._link.publish)
+                    for name in plugins.names(hub.broadcast)}
+        self._dispatch = Dispatch(self._database, channels, clock)
+        self._desk = Desk(self._database, config, clock, self._warnings_changed)
+        self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._changes.note]
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if self._broker is not None:
+            await asyncio.to_thread(self._broker.start)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, part in self._parts().items():
+                    group.create_task(part, name=name)
+        except* HubError as several:
+            raise several.exceptions[0] from None
+        finally:
+            if self._broker is not None:
+                self._broker.stop()
+            await self.store.close()
+            self._database.close()
+
+    def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return {
+            "link": self._link.run(),
+            "intake": self._intake.run(),
+            "forwarder": self._forwarder.run(),
+            "desk": self._desk.run(),
+            "dispatch": self._dispatch.run(),
+            "time": self._pass_time(),
+            "web": self._serve_web(),
+        }
+
+    async def _pass_time(self) -> None:
+        due_s = self.clock.monotonic_s()
+        while True:
+            await self._desk.tick()
+            due_s = max(due_s + TICK_S, self.clock.monotonic_s())
+            await self.clock.sleep_until(due_s)
+
+    async def _serve_web(self) -> None:
+        settings = uvicorn.Config(
+            app(self), log_config=None, access_log=False, lifespan="off", ws="none",
+            timeout_graceful_shutdown=_WEB_STOP_S,
+        )  # fmt: skip
+        server = _Server(settings)
+        with _listener(self.config.hub.listen) as listener:
+            serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
+            try:
+                await asyncio.shield(serving)
+            except asyncio.CancelledError:
+                server.should_exit = True
+                await serving
+                raise
+
+    def _make_link(self) -> Link:
+        url = self._broker.url if self._broker else self.config.hub.broker
+        return Link(
+            Broker.of(url),
+            "tocsin-hub",
+            subscriptions=[f"{topics.ROOT}/+/{kind}" for kind in topics.UPLINKS],
+            on_message=self._on_message,
+            on_connect=self._on_connect,
+        )
+
+    async def _on_message(self, topic: str, payload: bytes) -> None:
+        await self._intake.on_message(topic, payload)
+
+    async def _on_connect(self) -> None:
+        await self._dispatch.republish()
+
+    def _warnings_changed(self) -> None:
+        self._dispatch.wake()
+        self._changes.note()
+
+    async def behind(self) -> int:
+        """Records that have landed and that the store or the desk has not worked through yet."""
+        return await self._database.run(self._count_behind)
+
+    # --- what the pages ask -------------------------------------------------------------------------------------
+
+    @property
+    def cap_folder(self) -> Path:
+        return cap.folder_of(self.config)
+
+    def counts(self) -> dict[str, int]:
+        parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
+                 "desk": self._desk.counts, "dispatch": self._dispatch.counts}
+        return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
+
+    async def stations(self) -> list[StationView]:
+        rows = {row[0]: row for row in await self._database.run(self._read_stations)}
+        return [await self._station(station, rows.get(station)) for station in sorted(self.config.keys)]
+
+    async def open_warnings(self) -> list[HubWarning]:
+        return await self._desk.open_warnings()
+
+    async def recent_warnings(self, limit: int) -> list[HubWarning]:
+        return await self._desk.recent(limit)
+
+    async def warning(self, warning_id: str) -> HubWarning | None:
+        return await self._desk.warning(warning_id)
+
+    async def journal(self, warning_id: str) -> list[JournalRow]:
+        return [JournalRow(row.t, row.why, row.detail) for row in await self._desk.journal_of(warning_id)]
+
+    async def bulletins(self, warning_id: str) -> list[Bulletin]:
+        return await self._desk.bulletins_of(warning_id)
+
+    async def answer(self, person: str, warning_id: str, how: str, note: str) -> None:
+        await self._desk.answer(person, warning_id, how, note)
+
+    async def wait_changed(self, since: int) -> int:
+        return await self._changes.wait(since)
+
+    def _count_behind(self) -> int:
+        connection = self._database.connection
+        unforwarded, undecided = connection.execute(
+            "SELECT count(*) FILTER (WHERE id > ?), count(*) FILTER (WHERE id > ? AND kind IN ('detection', 'answer'))"
+            " FROM landing",
+            [cursor_of(connection, reader) for reader in forward.READERS],
+        ).fetchone()
+        return int(unforwarded) + int(undecided)
+
+    def _read_stations(self) -> list[tuple[str, str | None, str | None, int]]:
+        return self._database.connection.execute("SELECT id, card, heartbeat, heard_at FROM stations").fetchall()
+
+    async def _station(self, station: str, row: tuple[str, str | None, str | None, int] | None) -> StationView:
+        _, card, heartbeat, heard_at = row or (station, None, None, 0)
+        latest: Sequence[Point] | None = None
+        with suppress(TransientError):
+            latest = await self.store.latest(station)
+        return StationView(
+            station,
+            msgspec.json.decode(card, type=StationCard) if card else None,
+            msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
+            heard_at,
+            latest,
+        )
+
+
+class Changes:
+    """Counts what the pages may want to show anew."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def note(self) -> None:
+        self._number += 1
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def wait(self, since: int) -> int:
+        """The number of the newest change, as soon as it is above `since`."""
+        while self._number <= since:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+        return self._number
+
+
+class _Server(uvicorn.Server):
+    """Signals are the command's business: it cancels the hub."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listener(address: str) -> socket.socket:
+    """Raises HubError."""
+    host, _, port = address.rpartition(":")
+    try:
+        return socket.create_server((host, int(port)))
+    except (OSError, OverflowError) as err:
+        raise HubError(f"hub: listen: {address} cannot be had: {err}") from err
+
+
+def _store_of(config: HubConfig, data: Path) -> Store:
+    table = config.store
+    if table.kind == "influxdb1":
+        return InfluxStore(table.url, table.database, table.user, table.password)
+    return SqliteStore(data / "store.sqlite")
+
+
+def _embedded_broker(config: HubConfig) -> EmbeddedBroker | None:
+    broker = config.hub.broker
+    return EmbeddedBroker(int(broker.removeprefix(EMBEDDED))) if broker.startswith(EMBEDDED) else None

@@ -1,0 +1,269 @@
+"""The life of a warning: a pure function of its state, an event and the time.
+
+One warning runs per area and hazard while any of its episodes is above clear. Only a station's own word clears an
+episode; silence, a restart or a reload never do. docs/warnings.md tells the rules in prose.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from hub.callout import Ask, Policy, answered, call_all, call_due
+from hub.model import Episode, WarningState, Why
+from hub.model import Warning as HubWarning
+from tocsin.clock import utc
+from tocsin.levels import Authority, Stage
+from tocsin.messages import BulletinKind, Detection
+
+_STAGES = tuple(Stage)
+
+
+class EpisodeChanged(msgspec.Struct, frozen=True, tag="episode", tag_field="what", omit_defaults=True):
+    """A station's detection. `settled`: its clear is already here too. Place and position are the station's own."""
+
+    station: str
+    area: str
+    detection: Detection
+    arrived_at: int
+    settled: bool = False
+    place: str = ""
+    place_zh: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class Answered(msgspec.Struct, frozen=True, tag="answered", tag_field="what", omit_defaults=True):
+    """A person answered at `at` (ms UTC), by whatever way."""
+
+    person: str
+    how: str
+    note: str
+    at: int
+
+
+class Confirmed(msgspec.Struct, frozen=True, tag="confirmed", tag_field="what"):
+    """A person at the hub takes it on them: people may be moved, and a historic warning is a real one."""
+
+    by: str
+    at: int
+
+
+class Tick(msgspec.Struct, frozen=True, tag="tick", tag_field="what"):
+    """Time went by."""
+
+    at: int
+
+
+Event = EpisodeChanged | Answered | Confirmed | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Publish a bulletin about the warning as it now is."""
+
+    kind: BulletinKind
+    why: Why
+
+
+Action = Say | Ask
+
+
+def step(
+    warning: HubWarning | None, event: Event, now_ms: int, policy: Policy
+) -> tuple[HubWarning | None, list[Action]]:
+    """The warning after the event, and what must now be done.
+
+    `warning` is the newest one of the event's area and hazard, open or closed; None if there never was one. An event
+    that changes nothing gives the same object back.
+    """
+    match event:
+        case EpisodeChanged():
+            return _changed(warning, event, now_ms, policy)
+        case _ if warning is None:
+            return None, []
+        case Answered():
+            # an answer from before the level rose answers something lower
+            if event.at < warning.rose_at:
+                return warning, []
+            return answered(warning, event.person, event.how, event.note, event.at, policy), []
+        case Confirmed():
+            return _confirmed(warning, event, now_ms, policy)
+        case Tick():
+            return _tick(warning, now_ms, policy)
+
+
+def said(warning: HubWarning, bulletin: str, at: int) -> HubWarning:
+    """The warning after that bulletin was written down."""
+    return msgspec.structs.replace(warning, bulletins=[*warning.bulletins, bulletin], said=[*warning.said, at])
+
+
+def why_of(after: HubWarning, event: Event, actions: Iterable[Action]) -> Why:
+    """The named reason of a step, for the journal."""
+    for action in actions:
+        return action.why
+    match event:
+        case Answered():
+            return Why.ANSWERED
+        case Confirmed():
+            return Why.CONFIRMED
+        case EpisodeChanged(detection=detection) if after.episodes[key_of(event.station, detection)].historic:
+            return Why.HISTORIC
+        case EpisodeChanged(detection=detection) if detection.level > 0 and detection.previous == 0:
+            return Why.JOINED
+    return Why.UNCHANGED
+
+
+def key_of(station: str, detection: Detection) -> str:
+    return f"{station}/{detection.series}/{detection.rule}"
+
+
+def _changed(
+    warning: HubWarning | None, event: EpisodeChanged, now_ms: int, policy: Policy
+) -> tuple[HubWarning | None, list[Action]]:
+    key = key_of(event.station, event.detection)
+    known = (warning.episodes.get(key) or warning.earlier.get(key)) if warning else None
+    if known is not None and not _newer(event.detection, known):
+        return warning, []
+    episode = _episode(event, known, policy)
+    if warning is not None and warning.state is WarningState.OPEN:
+        earlier = {name: known for name, known in warning.earlier.items() if name != key}
+        episodes = warning.episodes | {key: episode}
+        warning = msgspec.structs.replace(warning, episodes=episodes, earlier=earlier, changed_at=now_ms)
+        return _weighed(warning, min(event.detection.t, now_ms), now_ms, policy)
+    if warning is not None and episode.level == 0:
+        return msgspec.structs.replace(warning, episodes=warning.episodes | {key: episode}), []
+    return _opened(warning, key, episode, event, now_ms, policy)
+
+
+def _newer(detection: Detection, known: Episode) -> bool:
+    if detection.revision > known.revision:
+        return True
+    # a station whose memory was replaced counts from 1 again; ignoring it would mute it for ever
+    return detection.episode != known.id and detection.t > known.changed_at
+
+
+def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Episode:
+    detection = event.detection
+    unheard = known is None or known.level == 0 or known.historic
+    late = event.settled or event.arrived_at - detection.t > policy.too_old_s * 1000
+    return Episode(
+        detection.episode,
+        event.station,
+        detection.series,
+        detection.rule,
+        detection.level,
+        detection.revision,
+        detection.stage,
+        detection.since,
+        detection.t,
+        detection.value,
+        detection.threshold,
+        detection.over_s,
+        detection.authority,
+        unheard and late if detection.level else known is None or known.historic,
+        event.place,
+        event.place_zh,
+        event.latitude,
+        event.longitude,
+    )
+
+
+def _opened(
+    before: HubWarning | None, key: str, episode: Episode, event: EpisodeChanged, now_ms: int, policy: Policy
+) -> tuple[HubWarning, list[Action]]:
+    earlier = before.earlier | before.episodes if before else {}
+    warning = HubWarning(
+        id=_new_id(event, key),
+        area=event.area,
+        hazard=event.detection.hazard,
+        state=WarningState.OPEN,
+        level=0,
+        peak=max(episode.level, event.detection.previous),
+        stage=Stage.WATCH,
+        opened_at=now_ms,
+        changed_at=now_ms,
+        historic=True,
+        episodes={key: episode},
+        earlier={name: known for name, known in earlier.items() if name != key},
+    )
+    return _weighed(warning, min(event.detection.t, now_ms), now_ms, policy)
+
+
+def _weighed(warning: HubWarning, rose_at: int, now_ms: int, policy: Policy) -> tuple[HubWarning, list[Action]]:
+    """The warning with level and stage as its episodes ask, and what follows from the difference."""
+    raised = [episode for episode in warning.episodes.values() if episode.level > 0]
+    if not raised:
+        return _closed(warning, now_ms)
+    live = [episode for episode in raised if not episode.historic]
+    if not live and not warning.historic:
+        # only episodes that nobody was told of are left: what was said stands until their stations speak
+        return warning, []
+    weigh = live or raised
+    level = max(episode.level for episode in weigh)
+    stage = max((_stage(episode, warning) for episode in weigh), key=_STAGES.index)
+    after = msgspec.structs.replace(
+        warning, level=level, peak=max(level, warning.peak), stage=stage, historic=not live
+    )
+    if not live:
+        return after, []
+    if warning.historic:
+        return _rose(after, BulletinKind.ALERT, Why.FIRST, rose_at, now_ms, policy)
+    if level > warning.level or _STAGES.index(stage) > _STAGES.index(warning.stage):
+        return _rose(after, BulletinKind.UPDATE, Why.HIGHER, rose_at, now_ms, policy)
+    if (level, stage) != (warning.level, warning.stage):
+        return after, [Say(BulletinKind.UPDATE, Why.LOWER)]
+    return after, []
+
+
+def _rose(
+    warning: HubWarning, kind: BulletinKind, why: Why, rose_at: int, now_ms: int, policy: Policy
+) -> tuple[HubWarning, list[Action]]:
+    warning, asks = call_all(msgspec.structs.replace(warning, rose_at=rose_at), why, now_ms, policy)
+    return warning, [Say(kind, why), *asks]
+
+
+def _closed(warning: HubWarning, now_ms: int) -> tuple[HubWarning, list[Action]]:
+    after = msgspec.structs.replace(
+        warning, state=WarningState.CLOSED, level=0, stage=Stage.WATCH, changed_at=now_ms, closed_at=now_ms
+    )
+    return after, [] if warning.historic else [Say(BulletinKind.CLOSE, Why.CLEARED)]
+
+
+def _confirmed(
+    warning: HubWarning, event: Confirmed, now_ms: int, policy: Policy
+) -> tuple[HubWarning, list[Action]]:
+    if warning.state is WarningState.CLOSED or warning.confirmed_by:
+        return warning, []
+    episodes = {
+        key: msgspec.structs.replace(episode, historic=False) for key, episode in warning.episodes.items()
+    }
+    warning = msgspec.structs.replace(
+        warning, episodes=episodes, confirmed_by=event.by, confirmed_at=event.at, changed_at=now_ms
+    )
+    warning, actions = _weighed(warning, min(event.at, now_ms), now_ms, policy)
+    return warning, [replace(action, why=Why.CONFIRMED) for action in actions]
+
+
+def _tick(warning: HubWarning, now_ms: int, policy: Policy) -> tuple[HubWarning, list[Action]]:
+    if warning.state is WarningState.CLOSED or warning.historic:
+        return warning, []
+    renew = bool(warning.said) and now_ms - warning.said[-1] >= policy.renew_s * 1000
+    warning, asks = call_due(warning, now_ms, policy)
+    return warning, [*([Say(BulletinKind.UPDATE, Why.RENEWED)] if renew else []), *asks]
+
+
+def _stage(episode: Episode, warning: HubWarning) -> Stage:
+    """The stage that may be said: `move` of a rule that needs a person waits for one."""
+    if episode.authority is Authority.CONFIRM and not warning.confirmed_by and episode.stage is Stage.MOVE:
+        return Stage.PREPARE
+    return episode.stage
+
+
+def _new_id(event: EpisodeChanged, key: str) -> str:
+    """From the detection that opened it, so that a replay finds the same one."""
+    detection = event.detection
+    first = f"{event.area}/{key}/{detection.episode}/{detection.revision}/{detection.boot}/{detection.seq}"
+    digest = hashlib.blake2b(first.encode(), digest_size=6).hexdigest()
+    return f"{detection.hazard}-{utc(detection.t):%Y%m%d}-{digest}"

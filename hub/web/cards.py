@@ -1,0 +1,126 @@
+"""What a page says of a warning, from the hub's plain data. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hub.model import Call, Episode, WarningState
+from hub.model import Warning as HubWarning
+from hub.web.words import Words, number, unit_of
+from tocsin.levels import Level
+from tocsin.messages import StationCard
+from tocsin.quantities import QUANTITIES
+
+Cards = Mapping[str, StationCard]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeLine:
+    """One rule's state in words: `water stage 4.31 m, threshold 4.00 m`."""
+
+    station: str
+    station_name: str
+    level: Level
+    quantity: str
+    device: str
+    value: str
+    threshold: str
+    unit: str
+    window: str
+    rule: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarningCard:
+    """A warning as pages show it; `level` is what counts now, or the highest ever once it is closed.
+
+    `title` says the level too, `what` stands beside a badge that does.
+    """
+
+    warning: HubWarning
+    level: Level
+    title: str
+    what: str
+    place: str
+    stations: int
+    open: bool
+    episodes: Sequence[EpisodeLine]
+    waiting: Sequence[Call]
+    answered: Sequence[Call]
+
+    @property
+    def calls(self) -> list[Call]:
+        """Whom to go to first: those who have not answered, the longest called first."""
+        return [*self.waiting, *self.answered]
+
+
+def warning_card(warning: HubWarning, cards: Cards, say: Words) -> WarningCard:
+    still = warning.state == WarningState.OPEN
+    level = Level(warning.level if still else warning.peak)
+    calls = sorted(warning.calls.values(), key=lambda call: (call.first_at, call.person))
+    return WarningCard(
+        warning=warning,
+        level=level,
+        title=say("warning_of", level=say.level(level), hazard=say.hazard(warning.hazard)),
+        what=say("hazard_warning", hazard=say.hazard(warning.hazard)),
+        place=place_of(warning, cards, say),
+        stations=len({episode.station for episode in warning.episodes.values()}),
+        open=still,
+        episodes=[_line(e, cards, say) for e in sorted(warning.episodes.values(), key=lambda e: (-e.level, e.since))],
+        waiting=[call for call in calls if not call.answered_at],
+        answered=sorted((call for call in calls if call.answered_at), key=lambda call: call.answered_at),
+    )
+
+
+def by_urgency(warnings: Sequence[HubWarning]) -> list[HubWarning]:
+    """The highest level first, then the newest."""
+    return sorted(warnings, key=lambda warning: (-warning.level, -warning.opened_at, warning.id))
+
+
+def place_of(warning: HubWarning, cards: Cards, say: Words) -> str:
+    """The names of the stations that found it; the area's code where there are none."""
+    names = dict.fromkeys(_place(episode, cards, say) for episode in warning.episodes.values())
+    return say.both(", ", "、").join(names) or warning.area
+
+
+def name_of(station: str, cards: Cards, say: Words) -> str:
+    card = cards.get(station)
+    return (say.both(card.name, card.name_zh) if card else "") or station
+
+
+def _place(episode: Episode, cards: Cards, say: Words) -> str:
+    """By its card; by what it said with the detection where the card is gone."""
+    known = name_of(episode.station, cards, say) if episode.station in cards else ""
+    return known or say.both(episode.place, episode.place_zh) or episode.station
+
+
+def _line(episode: Episode, cards: Cards, say: Words) -> EpisodeLine:
+    device, _, quantity = episode.series.rpartition("/")
+    unit = unit_of(quantity)
+    return EpisodeLine(
+        station=episode.station,
+        station_name=name_of(episode.station, cards, say),
+        level=Level(episode.level),
+        quantity=say.quantity(_compared(quantity, episode.over_s)),
+        device=device,
+        value=number(episode.value, unit),
+        threshold=number(episode.threshold, unit),
+        unit=unit,
+        window=_window(episode.over_s, say),
+        rule=episode.rule,
+        since=episode.since,
+    )
+
+
+def _compared(quantity: str, over_s: int) -> str:
+    """What a rule looks at: over a window it is not the running total of the rain that counts, but the rain."""
+    known = QUANTITIES.get(quantity)
+    return known.increments if known and known.increments and over_s else quantity
+
+
+def _window(over_s: int, say: Words) -> str:
+    if not over_s:
+        return ""
+    if over_s % 3600 == 0:
+        return say("in_hours", hours=over_s // 3600)
+    return say("in_minutes", minutes=f"{over_s / 60:g}")

@@ -1,0 +1,44 @@
+"""The CAP messages over HTTP: an Atom feed and each message as it was written."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from hub.broadcast import cap
+from hub.web.problems import Problem
+from hub.web.render import Asked, Site
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:@+-]{0,199}\.xml")
+FRESH_S = 10
+
+
+def routes(site: Site) -> list[HTTPRouteHandler]:
+    @get("/cap/feed.atom", include_in_schema=False)
+    async def feed() -> Response[bytes]:
+        body = await asyncio.to_thread(cap.feed, site.view.cap_folder, site.view.config.hub.name)
+        return _xml(body, "application/atom+xml; charset=utf-8")
+
+    @get("/cap/{name:str}", include_in_schema=False)
+    async def message(request: Asked) -> Response[bytes]:
+        body = await asyncio.to_thread(_read, site.view.cap_folder, request.path_params["name"])
+        return _xml(body, "application/cap+xml; charset=utf-8")
+
+    return [feed, message]
+
+
+def _read(folder: Path, name: str) -> bytes:
+    """Raises Problem. The name is one plain file name, so nothing outside the folder is ever opened."""
+    if not NAME.fullmatch(name):
+        raise Problem.of_value("name", name, "feed.atom or <identifier>.xml as listed there", 404)
+    try:
+        return (folder / name).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise Problem.of_value("name", name, "a message that /cap/feed.atom lists", 404) from None
+
+
+def _xml(body: bytes, media_type: str) -> Response[bytes]:
+    headers = {"Cache-Control": f"max-age={FRESH_S}", "X-Content-Type-Options": "nosniff"}
+    return Response(body, media_type=media_type, headers=headers)

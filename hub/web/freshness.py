@@ -1,0 +1,84 @@
+"""How fresh a station and its series are: a silent sensor is itself a finding. Pure."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from hub.store import Point
+from hub.web.view import StationView
+from tocsin.messages import DeviceHealth, SeriesCard
+
+FRESH_PERIODS = 3.0   # a series without a good reading for 3 periods is stale at its station too
+SILENT_PERIODS = 10.0
+LEAST_S = 30.0        # the way over the network and the poll of the store are not the sensor's fault
+HEARD_WITHIN_S = 180.0  # heartbeats come at least once a minute; three may be lost
+
+
+class Freshness(IntEnum):
+    """Ordered from best to worst."""
+
+    FRESH = 0
+    UNKNOWN = 1
+    LATE = 2
+    SILENT = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """One series: its newest point, and how fresh it is."""
+
+    series: SeriesCard
+    device: str
+    quantity: str
+    point: Point | None
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class StationState:
+    """A station as the console shows it."""
+
+    view: StationView
+    series: list[SeriesState]
+    faults: list[DeviceHealth]
+    freshness: Freshness
+    offline: bool
+
+    @property
+    def stale(self) -> list[SeriesState]:
+        """Late and silent series whose device tells no fault of its own."""
+        told = {device.device for device in self.faults}
+        return [one for one in self.series if one.freshness >= Freshness.LATE and one.device not in told]
+
+
+def of_age(age_s: float, period_s: float) -> Freshness:
+    """From the age of the newest reading; an age below zero (a clock that runs ahead) is fresh."""
+    if age_s <= max(period_s * FRESH_PERIODS, LEAST_S):
+        return Freshness.FRESH
+    if age_s <= max(period_s * SILENT_PERIODS, 2 * LEAST_S):
+        return Freshness.LATE
+    return Freshness.SILENT
+
+
+def of_station(view: StationView, now_ms: int) -> StationState:
+    """A station is as fresh as its worst series, and silent where it said good-bye or has not been heard for long."""
+    series = [_of_series(view, card, now_ms) for card in view.card.series] if view.card else []
+    offline = view.heartbeat is not None and not view.heartbeat.online
+    unheard = now_ms - view.heard_at > HEARD_WITHIN_S * 1000
+    worst = max((state.freshness for state in series), default=Freshness.UNKNOWN)
+    if (offline or unheard) and view.heard_at:
+        worst = Freshness.SILENT
+    faults = [device for device in view.heartbeat.devices if device.fault] if view.heartbeat else []
+    return StationState(view, series, faults, worst, offline)
+
+
+def _of_series(view: StationView, card: SeriesCard, now_ms: int) -> SeriesState:
+    device, _, quantity = card.key.rpartition("/")
+    if view.latest is None:
+        return SeriesState(card, device, quantity, None, Freshness.UNKNOWN)
+    point = next((point for point in view.latest if (point.device, point.quantity) == (device, quantity)), None)
+    freshness = of_age((now_ms - point.t_ms) / 1000, card.period_s) if point else Freshness.SILENT
+    return SeriesState(card, device, quantity, point, freshness)

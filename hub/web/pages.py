@@ -1,0 +1,157 @@
+"""The duty desk's pages: the console, a station, a warning and its answers."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Redirect
+
+from hub.model import Warning as HubWarning
+from hub.model import WarningState
+from hub.web.cards import by_urgency, name_of, warning_card
+from hub.web.freshness import of_station
+from hub.web.panels import RANGES, Frame, panels
+from hub.web.problems import Problem
+from hub.web.render import Asked, Site
+from hub.web.requests import fields_of, refuse_foreign
+from hub.web.view import HOW_OFFICER, StationView, View
+from tocsin.levels import Level
+from tocsin.messages import StationCard
+
+RECENT = 20
+RANGE = "6h"
+LONGEST_NOTE = 200
+
+
+def routes(site: Site) -> list[HTTPRouteHandler]:
+    @get("/", include_in_schema=False)
+    async def console(request: Asked) -> Response[str]:
+        return await _console(site, request)
+
+    @get("/stations/{station_id:str}", include_in_schema=False)
+    async def station(request: Asked) -> Response[str]:
+        return await _station(site, request, request.path_params["station_id"])
+
+    @get("/warnings/{warning_id:str}", include_in_schema=False)
+    async def warning(request: Asked) -> Response[str]:
+        return await _warning(site, request, request.path_params["warning_id"])
+
+    @post("/warnings/{warning_id:str}/answer", include_in_schema=False)
+    async def answer(request: Asked) -> Response[Any]:
+        return await _answer(site, request, request.path_params["warning_id"])
+
+    return [console, station, warning, answer]
+
+
+async def cards_of(view: View) -> dict[str, StationCard]:
+    return {station.id: station.card for station in await view.stations() if station.card}
+
+
+async def find_warning(view: View, warning_id: str) -> HubWarning:
+    """Raises Problem."""
+    warning = await view.warning(warning_id)
+    if warning is None:
+        raise Problem.of_value("warning", warning_id, "one that the duty desk lists", 404)
+    return warning
+
+
+async def find_station(view: View, station_id: str) -> StationView:
+    """Raises Problem that lists the stations."""
+    stations = await view.stations()
+    found = next((station for station in stations if station.id == station_id), None)
+    if found is None:
+        known = ", ".join(station.id for station in stations) or "none: no station is enrolled in hub.toml"
+        raise Problem.of_value("station", station_id, known, 404)
+    return found
+
+
+async def _console(site: Site, request: Asked) -> Response[str]:
+    say, view, now = site.words(request), site.view, site.view.clock.now_ms()
+    stations = await view.stations()
+    cards = {station.id: station.card for station in stations if station.card}
+    open_warnings = by_urgency(await view.open_warnings())
+    states = [of_station(station, now) for station in stations]
+    tally = Counter(state.freshness for state in states)
+    context = {
+        "open": [warning_card(warning, cards, say) for warning in open_warnings],
+        "recent": [warning_card(warning, cards, say) for warning in await view.recent_warnings(RECENT)],
+        "stations": states,
+        "names": {station.id: name_of(station.id, cards, say) for station in stations},
+        "levels": _levels(open_warnings, stations),
+        "counts": view.counts(),
+        "tally": [(freshness.word, tally[freshness]) for freshness in sorted(tally)],
+    }
+    return await site.page(request, "console.html", context)
+
+
+def _levels(warnings: list[HubWarning], stations: list[StationView]) -> Mapping[str, Level]:
+    """Each station's highest open level; CLEAR where there is none."""
+    levels = dict.fromkeys((station.id for station in stations), Level.CLEAR)
+    for warning in warnings:
+        for episode in warning.episodes.values():
+            levels[episode.station] = max(levels.get(episode.station, Level.CLEAR), Level(episode.level))
+    return levels
+
+
+async def _station(site: Site, request: Asked, station_id: str) -> Response[str]:
+    say, view, now = site.words(request), site.view, site.view.clock.now_ms()
+    name = request.query_params.get("range", RANGE)
+    if name not in RANGES:
+        raise Problem.of_value("range", name, ", ".join(RANGES))
+    found = await find_station(view, station_id)
+    cards = await cards_of(view)
+    frame = Frame(found.id, now - RANGES[name].span_ms, now, RANGES[name].bar_ms, site.zone, say)
+    here = [w for w in await view.open_warnings() if any(e.station == found.id for e in w.episodes.values())]
+    context = {
+        "state": of_station(found, now),
+        "name": name_of(found.id, cards, say),
+        "ranges": RANGES,
+        "chosen": name,
+        "panels": await panels(view.store, found.card, frame) if found.card else [],
+        "open": [warning_card(warning, cards, say) for warning in by_urgency(here)],
+    }
+    return await site.page(request, "station.html", context)
+
+
+async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]:
+    say, view = site.words(request), site.view
+    warning = await find_warning(view, warning_id)
+    phones = {person.name: person.phone for person in view.config.person}
+    context = {
+        "card": warning_card(warning, await cards_of(view), say),
+        "journal": await view.journal(warning_id),
+        "bulletins": await view.bulletins(warning_id),
+        "phones": {name: phones.get(name, "") for name in warning.calls},
+    }
+    return await site.page(request, "warning.html", context)
+
+
+async def _answer(site: Site, request: Asked, warning_id: str) -> Response[Any]:
+    """An officer's entry: who has heard, and a note on how that is known."""
+    refuse_foreign(request)
+    site.words(request)
+    warning = await find_warning(site.view, warning_id)
+    fields = await fields_of(request)
+    person, note = fields.get("person", ""), fields.get("note", "").strip()
+    called = ", ".join(warning.calls) or "nobody: no one has been called for this warning"
+    if not person:
+        raise Problem.missing("person", f"one of {called}")
+    if person not in warning.calls:
+        raise Problem.of_value("person", person, called)
+    if len(note) > LONGEST_NOTE:
+        raise Problem(f"note has {len(note)} characters; use at most {LONGEST_NOTE}")
+    if warning.state == WarningState.CLOSED:
+        raise Problem(site.words(request)("over_now"), 409)
+    if not warning.calls[person].answered_at:
+        await answer_or_refuse(site.view, person, warning_id, HOW_OFFICER, note)
+    return Redirect(f"/warnings/{warning_id}", status_code=303)
+
+
+async def answer_or_refuse(view: View, person: str, warning_id: str, how: str, note: str) -> None:
+    """Raises Problem with the hub's own sentence."""
+    try:
+        await view.answer(person, warning_id, how, note)
+    except ValueError as err:
+        raise Problem(str(err), 409) from err

@@ -1,0 +1,82 @@
+"""What the pages know of the hub: a protocol, so that they run on plain data in tests and on the real hub alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hub.config import HubConfig
+from hub.model import Warning as HubWarning
+from hub.model import Why
+from hub.store import Point, Store
+from tocsin.clock import Clock
+from tocsin.messages import Bulletin, Heartbeat, StationCard
+
+HOW_PAGE = "answer page"
+HOW_OFFICER = "entered by the duty officer"
+
+
+@dataclass(frozen=True, slots=True)
+class StationView:
+    """One enrolled station as last heard.
+
+    `card` is None until it has started once, `heartbeat` None until the first one; `heard_at` is ms UTC, 0 is never.
+    `latest` is the newest point of each series, None while the store cannot be reached.
+    """
+
+    id: str
+    card: StationCard | None
+    heartbeat: Heartbeat | None
+    heard_at: int
+    latest: Sequence[Point] | None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One decision about a warning, written before it was acted on. `t` is ms UTC."""
+
+    t: int
+    why: Why
+    detail: str
+
+
+class View(Protocol):
+    """The hub, as the pages ask it. No method raises because the store is down."""
+
+    @property
+    def config(self) -> HubConfig: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def store(self) -> Store:
+        """The pages ask it for series alone, and bear its TransientError."""
+
+    @property
+    def cap_folder(self) -> Path: ...
+
+    def counts(self) -> dict[str, int]:
+        """What the hub's parts counted since its start, for /healthz."""
+
+    async def stations(self) -> list[StationView]:
+        """Every enrolled station, also those never heard."""
+
+    async def open_warnings(self) -> list[HubWarning]: ...
+
+    async def recent_warnings(self, limit: int) -> list[HubWarning]:
+        """Closed ones, newest first."""
+
+    async def warning(self, warning_id: str) -> HubWarning | None: ...
+
+    async def journal(self, warning_id: str) -> list[JournalRow]:
+        """Oldest first."""
+
+    async def bulletins(self, warning_id: str) -> list[Bulletin]:
+        """What was said about it, oldest first."""
+
+    async def answer(self, person: str, warning_id: str, how: str, note: str) -> None:
+        """Raises ValueError, with a sentence for the person, where the answer cannot be taken."""
+
+    async def wait_changed(self, since: int) -> int:
+        """The number of the hub's newest change, as soon as it is above `since`; -1 returns at once."""

@@ -1,0 +1,224 @@
+"""The words of the pages in English and Chinese, and which of the two a reader wants."""
+
+import re
+from typing import Literal, get_args
+
+from hub.model import Tier, Why
+from hub.web.view import HOW_OFFICER, HOW_PAGE
+from tocsin.levels import Hazard, Level, Stage
+from tocsin.messages import BulletinKind
+from tocsin.quantities import QUANTITIES
+from tocsin.readings import Quality, Reason
+
+Lang = Literal["en", "zh"]
+LANGS: tuple[Lang, ...] = get_args(Lang)
+
+_TABLE: dict[str, tuple[str, str]] = {
+    "console": ("duty desk", "值班台"),
+    "open_warnings": ("Open warnings", "当前预警"),
+    "all_calm": ("No open warning.", "当前没有预警。"),
+    "stations": ("Stations", "监测站"),
+    "recent_warnings": ("Past warnings", "历史预警"),
+    "none_yet": ("None yet.", "暂无。"),
+    "state": ("State", "状态"),
+    "newest": ("Newest value", "最新数值"),
+    "heard": ("heard", "最近联系"),
+    "ago_of": ("{length} ago", "{length}前"),
+    "since": ("since", "自"),
+    "for_length": ("for {length}", "已 {length}"),
+    "as_of": ("as of", "截至"),
+    "lost": (
+        "The connection to the hub is lost: this page may be old.",
+        "与中心的连接已中断：本页内容可能已过时。",
+    ),
+    "warning_of": ("{level} {hazard} warning", "{hazard}{level}预警"),
+    "hazard_warning": ("{hazard} warning", "{hazard}预警"),
+    "episodes": ("What was measured", "监测情况"),
+    "threshold": ("threshold", "阈值"),
+    "in_hours": ("in {hours} h", "{hours} 小时内"),
+    "in_minutes": ("in {minutes} min", "{minutes} 分钟内"),
+    "answered_of": ("{answered} of {asked} answered", "{asked} 人中 {answered} 人已回应"),
+    "nobody_asked": ("Nobody has been called.", "尚未呼叫任何人。"),
+    "not_answered": ("Not answered", "未回应"),
+    "answered": ("Answered", "已回应"),
+    "calls": ("Calls", "叫应"),
+    "called": ("Called", "呼叫"),
+    "times_last": ("{times} ×, last", "{times} 次，最近"),
+    "note": ("Note", "备注"),
+    "note_hint": ("for instance: woken at the door", "例如：已上门叫醒"),
+    "i_have_heard": ("I have heard 我已听到", "我已听到 I have heard"),
+    "timeline": ("Timeline", "过程记录"),
+    "said": ("What was said", "已发布信息"),
+    "area": ("area", "区域"),
+    "closed": ("Closed", "已解除"),
+    "peak": ("highest", "最高"),
+    "historic": ("learned of too late; nobody was called", "事后补录，未呼叫"),
+    "back": ("Back to the duty desk", "返回值班台"),
+    "value": ("Value", "数值"),
+    "measured": ("Measured", "测量时间"),
+    "series": ("Series", "测项"),
+    "good": ("good", "正常"),
+    "fresh": ("fresh", "正常"),
+    "late": ("late", "迟到"),
+    "silent": ("silent", "中断"),
+    "unknown": ("unknown", "未知"),
+    "offline": ("offline", "离线"),
+    "siren": ("siren: {level}", "警报器：{level}"),
+    "backlog": ("{count} records waiting at the station", "站上 {count} 条待传"),
+    "not_started": ("enrolled, has not reported yet", "已登记，尚未上报"),
+    "no_stations": ("No station is enrolled in hub.toml.", "hub.toml 中没有登记监测站。"),
+    "no_data": ("no readings in this time", "此时段无数据"),
+    "no_data_bar": ("no reading", "无数据"),
+    "store_down": (
+        "The store cannot be reached. Warnings run on, readings are kept on the hub's disk.",
+        "数据库无法访问。预警照常运行，数据已保存在中心磁盘上。",
+    ),
+    "not_in_view": ("above the chart: {limits}", "图外阈值：{limits}"),
+    "per_interval": ("{quantity} per {interval}", "{quantity}（每 {interval}）"),
+    "over": ("{quantity} in {interval}", "{quantity}（{interval}内）"),
+    "desc": (
+        "From {start} to {end}: lowest {low}, highest {high}, last {last} {unit}.",
+        "{start} 至 {end}：最低 {low}，最高 {high}，最新 {last} {unit}。",
+    ),
+    "desc_limits": ("Thresholds: {limits}.", "阈值：{limits}。"),
+    "range": ("Range", "时段"),
+    "local_time": ("Times are local, {zone}; UTC stands in each time's title.", "时间为当地时间（{zone}）。"),
+    "you": ("To: {person}, {role}", "致：{person}（{role}）"),
+    "press": ("Press the button so that we need not call you again.", "请按下按钮，我们就不再重复呼叫您。"),
+    "recorded": ("recorded at", "记录时间"),
+    "thanks": ("Thank you. Your answer is", "谢谢，您的回应已收到。"),
+    "over_now": ("This warning is over. No answer is needed.", "本次预警已解除，无需回应。"),
+    "unknown_link": (
+        "This answer link is not known. Open the newest message that you received, or call the duty desk.",
+        "此回应链接无效。请打开最新收到的信息，或致电值班台。",
+    ),
+    "problem": ("This does not work", "无法完成"),
+    "language": ("Language", "语言"),
+    "exercise": ("EXERCISE", "演练"),
+    "test": ("TEST", "测试"),
+}
+
+_WHY_ZH = {
+    Why.FIRST: "首次监测到",
+    Why.HIGHER: "级别升高",
+    Why.LOWER: "级别降低",
+    Why.JOINED: "其他规则或站点加入",
+    Why.CLEARED: "全部恢复正常",
+    Why.REPEAT: "尚未回应，再次呼叫",
+    Why.ESCALATED: "最后一次呼叫仍未回应，上报上一级",
+    Why.ANSWERED: "已回应",
+    Why.CONFIRMED: "人工确认",
+    Why.RENEWED: "仍然有效，再次发布",
+    Why.FAILED: "渠道拒绝发送",
+    Why.HISTORIC: "到达时已过时，仅记录，不呼叫",
+    Why.UNCHANGED: "无需告知的变化",
+}
+_TIER_ZH = {Tier.HOUSEHOLD: "户", Tier.VILLAGE: "村", Tier.TOWN: "乡镇", Tier.COUNTY: "县"}
+_KIND_ZH = {BulletinKind.ALERT: "发布", BulletinKind.UPDATE: "更新", BulletinKind.CLOSE: "解除"}
+_REASON_ZH = {
+    Reason.SILENT: "无应答",
+    Reason.EXCEPTION: "设备返回异常",
+    Reason.CHECKSUM: "校验错误",
+    Reason.FOREIGN: "他站应答",
+    Reason.FORMAT: "格式错误",
+    Reason.STATUS: "设备自报异常",
+    Reason.RANGE: "超出量程",
+    Reason.IMPLAUSIBLE: "数值不合理",
+    Reason.LINK: "线路断开",
+}
+_HOW_ZH = {HOW_PAGE: "网页回应", HOW_OFFICER: "值班员登记"}
+_QUALITY_ZH = {
+    Quality.MISSING: "缺测",
+    Quality.RANGE: "超限",
+    Quality.SPIKE_HELD: "突跳待核",
+    Quality.STUCK: "卡滞",
+    Quality.LATE: "迟到",
+    Quality.STALE: "过期",
+    Quality.CLOCK: "时钟存疑",
+    Quality.SERVICE: "维护中",
+}
+
+
+class Words:
+    """One language's words: `words("since")`, `words("recorded", time=...)`."""
+
+    def __init__(self, lang: Lang) -> None:
+        self.lang = lang
+        self._at = LANGS.index(lang)
+
+    def __call__(self, key: str, **values: object) -> str:
+        return _TABLE[key][self._at].format(**values)
+
+    def both(self, english: str, chinese: str) -> str:
+        """Whichever is this reader's; the other where it is empty."""
+        return (chinese or english) if self.lang == "zh" else (english or chinese)
+
+    def level(self, level: int) -> str:
+        return self.both(Level(level).word, Level(level).zh)
+
+    def hazard(self, hazard: Hazard) -> str:
+        return self.both(hazard.en, hazard.zh)
+
+    def stage(self, stage: Stage) -> str:
+        return self.both(stage.en, stage.zh)
+
+    def quantity(self, name: str) -> str:
+        known = QUANTITIES.get(name)
+        return self.both(known.en, known.zh) if known else name
+
+    def why(self, why: Why) -> str:
+        return self.both(why.value, _WHY_ZH[why])
+
+    def tier(self, tier: Tier) -> str:
+        return self.both(tier.value, _TIER_ZH[tier])
+
+    def kind(self, kind: BulletinKind) -> str:
+        return self.both(kind.value, _KIND_ZH[kind])
+
+    def how(self, how: str) -> str:
+        return self.both(how, _HOW_ZH.get(how, how))
+
+    def fault(self, fault: str) -> str:
+        """A reason of refusal, or the station's own sentence as it came."""
+        return self.both(fault, _REASON_ZH[Reason(fault)]) if fault in set(Reason) else fault
+
+    def quality(self, bits: int) -> str:
+        if not bits:
+            return self("good")
+        known = [bit for bit in Quality if bits & bit]
+        said = [self.both((bit.name or "").lower().replace("_", " "), _QUALITY_ZH[bit]) for bit in known]
+        rest = bits & ~sum(known)
+        return ", ".join([*said, *([f"{rest:#x}"] if rest else [])])
+
+    def interval(self, ms: int) -> str:
+        """A length as in `3 h` or `10 min`."""
+        minutes = ms / 60_000
+        if minutes >= 60 and minutes % 60 == 0:
+            return f"{minutes / 60:g} {self.both('h', '小时')}"
+        return f"{minutes:g} {self.both('min', '分钟')}"
+
+
+def unit_of(quantity: str) -> str:
+    return QUANTITIES[quantity].unit if quantity in QUANTITIES else ""
+
+
+def number(value: float, unit: str) -> str:
+    """To the centimetre where the unit is m, else to a tenth; large ones whole."""
+    if abs(value) >= 1e9:
+        return f"{value:.3g}"
+    if abs(value) >= 10_000:
+        return f"{value:.0f}"
+    return f"{value:.2f}" if unit == "m" else f"{value:.1f}"
+
+
+def preferred(accept_language: str) -> Lang:
+    """The first language of an Accept-Language header that we have, by its q; English else."""
+    wishes: list[tuple[float, int, Lang]] = []
+    for place, part in enumerate(accept_language.split(",")):
+        matched = re.fullmatch(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q=([01](?:\.\d{0,3})?))?\s*", part)
+        lang = next((lang for lang in LANGS if matched and lang == matched[1].lower()), None)
+        if matched and lang and float(matched[2] or 1) > 0:
+            wishes.append((-float(matched[2] or 1), place, lang))
+    return min(wishes)[2] if wishes else "en"
+
+

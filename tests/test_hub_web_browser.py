@@ -1,0 +1,184 @@
+"""The pages in a real browser: on a small phone and on a desk, with scripts and without."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import uvicorn
+from playwright.async_api import Page, ViewportSize, expect
+
+from hub.answers import token
+from hub.model import WarningState
+from hub.web.app import app
+from hub.web.view import HOW_OFFICER, HOW_PAGE
+from tests.browser import Browser
+from tests.hub_web_view import PlainView, storm
+
+WITHIN_MS = 15_000
+
+
+@pytest.fixture
+def view(tmp_path: Path) -> PlainView:
+    return storm(tmp_path)
+
+
+@pytest.fixture
+async def address(view: PlainView) -> AsyncIterator[str]:
+    """The hub's pages on a port of their own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings = uvicorn.Config(app(view), lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1)
+        server = uvicorn.Server(settings)
+        serving = asyncio.create_task(server.serve([listener]))
+        yield "http://{}:{}".format(*listener.getsockname())
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+async def troubles(address: str, chromium: Browser) -> AsyncIterator[list[str]]:
+    """What pages complain about, and whatever they ask of another place; must stay empty."""
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+def watched(page: Page, address: str, troubles: list[str]) -> Page:
+    page.set_default_timeout(WITHIN_MS)
+    page.on("console", lambda message: troubles.append(f"{message.type}: {message.text}"))
+    page.on("request", lambda request: troubles.append(request.url) if not request.url.startswith(address) else None)
+    page.on("response", lambda got: troubles.append(f"{got.status} {got.url}") if got.status >= 400 else None)
+    return page
+
+
+async def opened(kind: str, chromium: Browser, address: str, troubles: list[str]) -> Page:
+    page = await (chromium.phone() if kind == "phone" else chromium.desktop())
+    return watched(page, address, troubles)
+
+
+def answer_path(view: PlainView) -> str:
+    return f"/answer/{token(view.config, 'w-flood', 'Li Mei')}"
+
+
+@pytest.mark.parametrize("kind", ["phone", "desktop"])
+async def test_a_page_fits_its_screen_and_its_text_is_large_enough(
+    view: PlainView, address: str, chromium: Browser, troubles: list[str], kind: str
+) -> None:
+    page = await opened(kind, chromium, address, troubles)
+    paths = ("/", "/stations/longtan-upper", "/stations/plant?range=7d", "/warnings/w-flood", "/warnings/w-old")
+    for path in (*paths, answer_path(view)):
+        for lang in ("en", "zh"):
+            await page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={lang}")
+            wide, screen = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+            assert wide <= screen, (path, lang)
+            sizes = await page.evaluate(
+                "[...document.querySelectorAll('main *')].map(e => parseFloat(getComputedStyle(e).fontSize))"
+            )
+            assert min(sizes) >= 12, (path, lang)
+            low = "[...document.querySelectorAll('main button')].map(e => e.getBoundingClientRect().height)"
+            assert all(height >= 44 for height in await page.evaluate(low)), (path, lang)
+
+
+async def test_a_person_answers_with_one_thumb(
+    view: PlainView, address: str, chromium: Browser, troubles: list[str]
+) -> None:
+    page = await opened("phone", chromium, address, troubles)
+    await page.goto(address + answer_path(view))
+    button = page.get_by_role("button", name="I have heard 我已听到")
+    box = await button.bounding_box()
+    assert box is not None
+    assert box["width"] > 300
+    assert box["height"] > 80
+    await button.tap()
+    await expect(page.get_by_role("status")).to_contain_text("recorded at 15:20:00")
+    await expect(button).to_have_count(0)
+    assert view.answers == [("Li Mei", "w-flood", HOW_PAGE, "")]
+
+
+async def test_an_officer_enters_an_answer_from_the_desk(
+    view: PlainView, address: str, chromium: Browser, troubles: list[str]
+) -> None:
+    page = await opened("desktop", chromium, address, troubles)
+    await page.goto(address)
+    await page.get_by_role("link", name="Flood warning").first.click()
+    await page.get_by_role("textbox", name="Note: 陈志强").fill("woken at the door")
+    await page.get_by_role("button", name="I have heard 我已听到: 陈志强").click()
+    await expect(page.get_by_text("2 of 4 answered")).to_be_visible()
+    await expect(page.get_by_text("entered by the duty officer: woken at the door")).to_be_visible()
+    assert view.answers == [("陈志强", "w-flood", HOW_OFFICER, "woken at the door")]
+
+
+async def test_an_open_console_follows_the_hub(
+    view: PlainView, address: str, chromium: Browser, troubles: list[str]
+) -> None:
+    page = await opened("desktop", chromium, address, troubles)
+    await page.goto(address)
+    await expect(page.get_by_text("1 of 4 answered")).to_be_visible()
+    await view.answer("Zhao Min", "w-flood", HOW_PAGE, "")
+    await expect(page.get_by_text("2 of 4 answered")).to_be_visible(timeout=WITHIN_MS)
+    await expect(page.get_by_role("alert")).to_be_hidden()
+
+
+async def test_what_an_officer_types_survives_a_refresh(
+    view: PlainView, address: str, chromium: Browser, troubles: list[str]
+) -> None:
+    page = await opened("desktop", chromium, address, troubles)
+    await page.goto(f"{address}/warnings/w-flood")
+    note = page.get_by_role("textbox", name="Note: Li Mei")
+    await note.fill("half a sen")
+    await page.evaluate("window.asked = []; const get = fetch; window.fetch = (...a) => (asked.push(a), get(...a)); 0")
+    await view.change()
+    other = await opened("desktop", chromium, address, troubles)
+    await other.goto(f"{address}/warnings/w-flood")
+    await view.answer("Zhao Min", "w-flood", HOW_PAGE, "")
+    await expect(other.get_by_text("2 of 4 answered")).to_be_visible(timeout=WITHIN_MS)
+    assert await note.input_value() == "half a sen"
+    assert await page.evaluate("asked") == []
+    await note.fill("")
+    await note.blur()
+    await view.change()
+    await expect(page.get_by_text("2 of 4 answered")).to_be_visible(timeout=WITHIN_MS)
+
+
+async def test_a_console_that_lost_the_hub_says_so(
+    view: PlainView, address: str, chromium: Browser
+) -> None:
+    page = await chromium.desktop()
+    await page.goto(address)
+    await expect(page.get_by_role("alert")).to_be_hidden()
+    await page.context.set_offline(True)
+    await page.evaluate("window.dispatchEvent(new Event('offline'))")
+    await view.change()
+    await expect(page.get_by_role("alert")).to_be_visible(timeout=WITHIN_MS)
+    await expect(page.get_by_role("alert")).to_contain_text("The connection to the hub is lost")
+
+
+@pytest.mark.parametrize("kind", ["phone", "desktop"])
+async def test_everything_works_without_scripts(
+    view: PlainView, address: str, chromium: Browser, troubles: list[str], kind: str
+) -> None:
+    size = ViewportSize(width=360, height=740) if kind == "phone" else ViewportSize(width=1366, height=768)
+    context = await chromium._engine.new_context(java_script_enabled=False, viewport=size)
+    page = watched(await context.new_page(), address, troubles)
+    await page.goto(address + answer_path(view))
+    await page.get_by_role("button", name="I have heard 我已听到").click()
+    assert "recorded at" in await page.inner_text("main")
+    await page.goto(f"{address}/warnings/w-flood")
+    await page.get_by_role("button", name="I have heard 我已听到: Zhao Min").click()
+    assert "3 of 4 answered" in await page.inner_text("main")
+    await page.goto(f"{address}/stations/longtan-upper")
+    await page.get_by_role("link", name="24 h").click()
+    assert await page.locator("svg.chart").count() == 4
+    await context.close()
+
+
+async def test_calm_returns(view: PlainView, address: str, chromium: Browser, troubles: list[str]) -> None:
+    page = await opened("phone", chromium, address, troubles)
+    await page.goto(address)
+    for ident, warning in view.warnings.items():
+        closed = msgspec.structs.replace(warning, state=WarningState.CLOSED, closed_at=view.clock.now_ms())
+        view.warnings[ident] = closed
+    await view.change()
+    await expect(page.get_by_text("No open warning.")).to_be_visible(timeout=WITHIN_MS)

@@ -1,0 +1,197 @@
+"""A village for the hub's tests: people, stations and a clock wound by hand, so that a test reads like a timetable."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from hub.callout import Policy
+from hub.checks import inspect
+from hub.config import CallTable, CapTable, HubConfig, HubTable, PersonTable, StationTable
+from hub.database import Database
+from hub.desk import Desk
+from hub.landing import land
+from hub.model import Tier
+from hub.model import Warning as HubWarning
+from hub.warnings import EpisodeChanged
+from tocsin import topics
+from tocsin.clock import WoundClock, ms_of
+from tocsin.levels import Authority, Hazard, Level, Stage
+from tocsin.messages import VERSION, Answer, Detection, Record, Start, StationCard, Upload, encode
+
+VILLAGE = "330112100201"
+NEXT_VILLAGE = "330112100202"
+TOWN = "330112100000"
+COUNTY = "330112000000"
+BOOT = "00000000000000aa"
+PRIVATE_KEY = "11" * 32
+
+PEOPLE = (
+    PersonTable("Li Ming", "village head", Tier.VILLAGE, VILLAGE),
+    PersonTable("Wang Fang", "household", Tier.HOUSEHOLD, VILLAGE),
+    PersonTable("Chen Bo", "village head", Tier.VILLAGE, NEXT_VILLAGE),
+    PersonTable("Zhao Lei", "town duty desk", Tier.TOWN, TOWN),
+    PersonTable("Sun Yan", "county duty desk", Tier.COUNTY, COUNTY),
+)
+STAGES = {Level.RED: Stage.MOVE, Level.ORANGE: Stage.PREPARE}
+CARDS = {
+    "upper-bridge": ("Upper Bridge", "上桥", VILLAGE, 30.2561, 119.7262),
+    "mill-creek": ("Mill Creek", "磨坊溪", VILLAGE, 30.2702, 119.7401),
+    "next-door": ("Next Door", "邻村站", NEXT_VILLAGE, 30.3, 119.8),
+}
+
+
+def at(clock_time: str, day: int = 8) -> int:
+    """ms UTC of a local time of August 2024, as in "14:05" or "14:05:30"."""
+    seconds = clock_time if clock_time.count(":") == 2 else f"{clock_time}:00"
+    return ms_of(f"2024-08-{day:02d}T{seconds}+08:00")
+
+
+def config(
+    folder: Path | str = "hub-data",
+    people: Sequence[PersonTable] = PEOPLE,
+    *,
+    timezone: str = "Asia/Shanghai",
+    public_url: str = "",
+    status: Literal["Actual", "Exercise", "Test"] = "Actual",
+) -> HubConfig:
+    return HubConfig(
+        hub=HubTable(
+            name="Lin'an flood office",
+            name_zh="临安防汛办",
+            broker="embedded:1883",
+            private_key=PRIVATE_KEY,
+            data=str(folder),
+            timezone=timezone,
+            public_url=public_url,
+        ),
+        cap=CapTable(sender="warnings@example.org", status=status),
+        call=CallTable(repeat_s=60.0, times=3, too_old_s=1800.0),
+        station=[StationTable(name, "22" * 32) for name in CARDS],
+        person=list(people),
+    )
+
+
+POLICY = Policy.of(config())
+
+
+def detection(
+    level: Level,
+    when: str,
+    revision: int,
+    *,
+    rule: str = "stage",
+    previous: Level = Level.CLEAR,
+    episode: str = "e1",
+    hazard: Hazard = Hazard.FLOOD,
+    authority: Authority = Authority.AUTO,
+    stage: Stage | None = None,
+    day: int = 8,
+    seq: int = 0,
+    series: str = "radar/stage_m",
+    value: float = 2.35,
+    threshold: float = 2.0,
+    over_s: int = 0,
+    since: str = "",
+) -> Detection:
+    return Detection(
+        boot=BOOT,
+        seq=seq or revision,
+        t=at(when, day),
+        series=series,
+        rule=rule,
+        hazard=hazard,
+        level=level.value,
+        previous=previous.value,
+        revision=revision,
+        episode=episode,
+        since=at(since or when, day),
+        stage=stage or STAGES.get(level, Stage.WATCH),
+        authority=authority,
+        value=value,
+        threshold=threshold,
+        over_s=over_s,
+    )
+
+
+def changed(
+    found: Detection, arrived: str = "", *, station: str = "upper-bridge", settled: bool = False, day: int = 8
+) -> EpisodeChanged:
+    name, name_zh, area, latitude, longitude = CARDS[station]
+    arrived_at = at(arrived, day) if arrived else found.t
+    return EpisodeChanged(station, area, found, arrived_at, settled, name, name_zh, latitude, longitude)
+
+
+def card(station: str, area: str = "") -> StationCard:
+    name, name_zh, own_area, latitude, longitude = CARDS[station]
+    return StationCard(name, name_zh, area or own_area, latitude, longitude, [], [], "0")
+
+
+class Village:
+    """A hub's database and desk on a clock wound by hand. What stations send goes the way of the real intake."""
+
+    def __init__(self, folder: Path, people: Sequence[PersonTable] = PEOPLE, start: str = "14:00") -> None:
+        self.folder = folder
+        self.config = config(folder, people)
+        self.clock = WoundClock(at(start))
+        self.wakes = 0
+        self._seq = 0
+        self._open()
+
+    def _open(self) -> None:
+        self.database = Database(self.folder / "hub.sqlite")
+        self.desk = Desk(self.database, self.config, self.clock, self._wake)
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def restart(self) -> None:
+        """The hub's process ends and another one starts on the same disk."""
+        self.database.close()
+        self._open()
+
+    def close(self) -> None:
+        self.database.close()
+
+    def starts(self, station: str = "upper-bridge", area: str = "") -> None:
+        self.lands(station, Start(BOOT, self._next(), self.clock.now_ms(), "0.1.0", card(station, area)))
+
+    def finds(self, found: Detection, station: str = "upper-bridge") -> None:
+        """The detection reaches the disk, and nothing more."""
+        self.lands(station, found)
+
+    def answers_at_site(self, who: str, when: str, station: str = "upper-bridge", warning: str = "") -> None:
+        self.lands(station, Answer(BOOT, self._next(), at(when), who, "button at the siren", warning), topics.ANSWERS)
+
+    def lands(self, station: str, record: Record, kind: str = topics.DETECTIONS) -> None:
+        upload = encode(Upload(VERSION, station, [_raw(record)]))
+        delivery = inspect(topics.up(station, kind), upload, self.config.keys)
+        assert not delivery.refused, delivery.refused
+        with self.database.transaction() as connection:
+            land(connection, [delivery], self.clock.now_ms())
+
+    async def reads(self) -> None:
+        """The desk works through everything that has landed."""
+        while await self.desk.process():
+            pass
+
+    async def ticks(self, until: str, every_s: int = 1) -> None:
+        """Time goes by, a second after the other."""
+        end = at(until)
+        while self.clock.now_ms() < end:
+            self.clock.wind_to(min(self.clock.now_ms() + every_s * 1000, end))
+            await self.desk.tick()
+
+    async def only(self) -> HubWarning:
+        """The one warning that is open."""
+        (warning,) = await self.desk.open_warnings()
+        return warning
+
+    def _next(self) -> int:
+        self._seq += 1
+        return 1_000_000 + self._seq
+
+
+def _raw(record: Record) -> msgspec.Raw:
+    return msgspec.Raw(encode(record))
