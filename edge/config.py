@@ -1,6 +1,5 @@
 """The station's configuration file, station.toml. `edge/sample.toml` shows every key with its default."""
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,10 +11,11 @@ from edge.series import SeriesPlan, SeriesTable, plan_series
 from thresholds.rules import Plan, bind, load_rules
 from thresholds.series import Series
 from tocsin import plugins
-from tocsin.config import ConfigError, Table, convert, load
+from tocsin.config import ConfigError, Table, convert, load, twice
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
 from tocsin.levels import Level
 from tocsin.link import Broker
+from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="small letters, digits, - and _")]
 Seconds = Annotated[float, msgspec.Meta(ge=0.02, le=86400.0)]
@@ -66,7 +66,7 @@ class BusTable(Table, frozen=True):
     def __post_init__(self) -> None:
         host, _, port = self.port.removeprefix("tcp://").rpartition(":")
         is_tcp = self.port.startswith("tcp://")
-        if is_tcp and not (host and port.isdigit() and 0 < int(port) < 65536):
+        if is_tcp and not (host and port.isdecimal() and 0 < int(port) < 65536):
             raise ValueError(f'port "{self.port}" is not allowed; use tcp://host:port')
         if not is_tcp and (self.speaks == "modbus-tcp" or not self.port.startswith("/")):
             use = "tcp://host:port" if self.speaks == "modbus-tcp" else "a device path like /dev/ttyUSB0, or tcp://host:port"
@@ -132,12 +132,29 @@ class Station:
 
 
 def load_station(path: Path) -> Station:
+    """A station to run. Raises ConfigError with every problem, and for the key of the sample files."""
+    station = _read_station(path)
+    if station.file.hub.key == EXAMPLE_KEY:
+        raise ConfigError([f"{path}: hub: key: {EXAMPLE_KEY_WARNING}"])
+    return station
+
+
+def check(path: Path) -> list[str]:
+    """Problems of a station.toml and the rules file it names, for `tocsin check`."""
+    try:
+        _read_station(path)
+    except ConfigError as err:
+        return err.problems
+    return []
+
+
+def _read_station(path: Path) -> Station:
     """station.toml, its rules file, its drivers' settings, and whether they fit together. Raises ConfigError."""
     file = load(path, StationFile)
     place = str(path)
-    problems = _twice(place, "bus", [bus.name for bus in file.bus])
-    problems += _twice(place, "device", [device.name for device in file.device])
     buses = {bus.name: bus for bus in file.bus}
+    problems = _bus_problems(file, place)
+    problems += twice(place, "device", [device.name for device in file.device])
     devices: list[Device] = []
     for table in file.device:
         try:
@@ -145,26 +162,21 @@ def load_station(path: Path) -> Station:
         except ConfigError as err:
             problems += err.problems
     problems += _siren_problems(file, devices, place)
+    try:
+        rules = load_rules(path.parent / file.station.rules)
+    except ConfigError as err:
+        raise ConfigError(problems + err.problems) from err
     if problems:
         raise ConfigError(problems)
-    series = [plan.series for device in devices for plan in device.series.values()]
-    plan = bind(load_rules(path.parent / file.station.rules), series)
+    plan = bind(rules, [plan.series for device in devices for plan in device.series.values()])
     return Station(file, path.parent / file.station.data, buses, devices, plan)
-
-
-def check(path: Path) -> list[str]:
-    """Problems of a station.toml and the rules file it names, for `tocsin check`."""
-    try:
-        load_station(path)
-    except ConfigError as err:
-        return err.problems
-    return []
 
 
 def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
     bus = buses.get(table.bus)
     if bus is None:
-        raise ConfigError([f'{place}: bus: "{table.bus}" is not a bus of this file; use {", ".join(buses)}'])
+        cure = f"use {', '.join(buses)}" if buses else "there is no [[bus]]"
+        raise ConfigError([f'{place}: bus: "{table.bus}" is not a bus of this file; {cure}'])
     try:
         module = plugins.load(drivers, table.driver)
     except plugins.UnknownPluginError as err:
@@ -177,20 +189,34 @@ def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Devic
         raise ConfigError([f'{place}: driver: "{table.driver}" needs a bus that speaks {need}; '
                            f'bus "{bus.name}" speaks {bus.speaks}'])
     if isinstance(driver, OutputDriver):
+        if table.series:
+            raise ConfigError([f'{place}: series: is not allowed; "{table.driver}" is told and measures nothing'])
         return Device(table, driver, {})
     return Device(table, driver, plan_series(table.name, table.every_s, driver.quantities, table.series, place))
 
 
 def _siren_problems(file: StationFile, devices: list[Device], place: str) -> list[str]:
     outputs = [device.table.name for device in devices if isinstance(device.driver, OutputDriver)]
-    if file.siren is None or file.siren.device in outputs:
+    refused = {table.name for table in file.device} - {device.table.name for device in devices}
+    if file.siren is None or file.siren.device in {*outputs, *refused}:
         return []
     return [f'{place}: siren: device: "{file.siren.device}" is not an output of this file; '
             f"use {', '.join(outputs) or 'a device with an output driver such as relay_output'}"]
 
 
-def _twice(place: str, kind: str, names: list[str]) -> list[str]:
-    ordered = sorted(names)
-    return [f'{place}: {kind} "{a}" stands twice' for a, b in itertools.pairwise(ordered) if a == b]
+def _bus_problems(file: StationFile, place: str) -> list[str]:
+    """Names that stand twice, and ports that cannot be shared: a serial port has one owner, a listener its own line."""
+    problems = twice(place, "bus", [bus.name for bus in file.bus])
+    owner: dict[str, str] = {}
+    for bus in file.bus:
+        first = owner.setdefault(bus.port, bus.name)
+        if first != bus.name and bus.address is None:
+            problems.append(f'{place}: bus "{bus.name}": port: "{bus.port}" is that of bus "{first}"; '
+                            "use one bus for one serial port")
+        on_it = [device.name for device in file.device if device.bus == bus.name]
+        if bus.speaks == "lines" and len(on_it) > 1:
+            problems.append(f'{place}: bus "{bus.name}": {", ".join(on_it)} are not allowed together; '
+                            "a bus that speaks lines has one device")
+    return problems
 
 

@@ -9,6 +9,9 @@ the gauge's zero above the datum (zero where stages are read from the gauge itse
 """
 
 from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
 
 from thresholds.series import Series
 from tocsin.config import ConfigError, Table
@@ -18,17 +21,23 @@ from tocsin.readings import Reading
 GAUGE_ZERO = "gauge zero"
 _STAGE = "stage_m"
 _SIGN = {"distance_m": -1.0, "depth_m": 1.0}
+_LEVELLING = ("sensor_height_m", "gauge_zero_m", "datum")
 _DIGITS = 6  # a micrometre: takes float noise away, no instrument's resolution
+
+
+# no place on Earth is higher or lower, and `inf` and `nan` are numbers to TOML
+Height = Annotated[float, msgspec.Meta(ge=-20_000, le=20_000)]
+Offset = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 
 
 class SeriesTable(Table, frozen=True):
     """[device.series.<quantity>]"""
 
-    offset: float = 0.0
+    offset: Offset = 0.0
     plausible: tuple[float, float] | None = None
-    sensor_height_m: float | None = None
-    gauge_zero_m: float = 0.0
-    datum: str = ""
+    sensor_height_m: Height | None = None
+    gauge_zero_m: Height | None = None
+    datum: Annotated[str, msgspec.Meta(min_length=1)] = GAUGE_ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,12 @@ def plan_series(
         plans[name] = _plan(device, every_s, name, target, table)
     unused = set(tables) - {plan.series.quantity for plan in plans.values()}
     use = ", ".join(sorted(_possible(measured)))
-    problems += [f'{place}: series: "{name}" is not what this driver gives; use {use}' for name in sorted(unused)]
+    problems += [
+        f'{place}: series: "{name}" becomes "{_STAGE}", which is given too; use one of them'
+        if name in plans
+        else f'{place}: series: "{name}" is not what this driver gives; use {use}'
+        for name in sorted(unused)
+    ]
     if problems:
         raise ConfigError(problems)
     return plans
@@ -70,10 +84,16 @@ def _table_problems(name: str, target: str, table: SeriesTable, place: str) -> l
     problems = []
     if target == _STAGE and name in _SIGN and table.sensor_height_m is None:
         problems.append(f'{place}: key "sensor_height_m" is missing; give its height over the gauge zero in m')
-    if target != _STAGE and (table.sensor_height_m is not None or table.gauge_zero_m or table.datum):
-        problems.append(f"{place}: sensor_height_m, gauge_zero_m and datum belong to stage_m alone")
-    if table.gauge_zero_m and table.datum in {"", GAUGE_ZERO}:
-        problems.append(f"{place}: gauge_zero_m is {table.gauge_zero_m:g}, but no datum is named for it")
+    if target != _STAGE:
+        defaults = SeriesTable()
+        given = [key for key in _LEVELLING if getattr(table, key) != getattr(defaults, key)]
+        problems += [f"{place}: {key} is not allowed here; it belongs to series.{_STAGE}" for key in given]
+    elif table.datum == GAUGE_ZERO and table.gauge_zero_m:
+        problems.append(f'{place}: gauge_zero_m: {table.gauge_zero_m:g} is not allowed with datum "{GAUGE_ZERO}"; '
+                        "name the datum that this height counts from")
+    elif table.datum != GAUGE_ZERO and table.gauge_zero_m is None:
+        problems.append(f'{place}: key "gauge_zero_m" is missing; give the height of the gauge\'s zero '
+                        f'over "{table.datum}" in m')
     if table.plausible is not None:
         low, high = table.plausible
         widest = quantity(target).plausible
@@ -85,12 +105,12 @@ def _table_problems(name: str, target: str, table: SeriesTable, place: str) -> l
 
 def _plan(device: str, every_s: float, name: str, target: str, table: SeriesTable) -> SeriesPlan:
     of_stage = target == _STAGE and name in _SIGN
-    constant = table.offset + table.gauge_zero_m + ((table.sensor_height_m or 0.0) if of_stage else 0.0)
+    constant = table.offset + (table.gauge_zero_m or 0.0) + ((table.sensor_height_m or 0.0) if of_stage else 0.0)
     series = Series(
         key=f"{device}/{target}",
         quantity=target,
         period_ms=round(every_s * 1000),
         plausible=table.plausible or quantity(target).plausible,
-        datum=(table.datum or GAUGE_ZERO) if target == _STAGE else "",
+        datum=table.datum if target == _STAGE else "",
     )
     return SeriesPlan(series, _SIGN[name] if of_stage else 1.0, constant)

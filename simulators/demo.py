@@ -7,6 +7,7 @@ behind: the files live in a temporary folder unless `--keep` names one.
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -45,6 +46,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="put the files there and leave them")
     args = parser.parse_args(argv)
     began_s = _process_began_s()
+    logging.getLogger("tocsin.link").setLevel(logging.ERROR)  # that the broker is not up yet is no news here
     try:
         plan = demo_files.record(args.record) if args.record else demo_files.storm()
         with _folder(args.keep) as folder:

@@ -60,7 +60,7 @@ class Watch:
         self._broadcast_ms: list[float] = []
         self._open: set[str] = set()
         self._called: set[tuple[str, str, int]] = set()
-        self._answers: set[asyncio.Task[None]] = set()
+        self._answers: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._link = Link(
             Broker.of(broker), "tocsin-demo",
             subscriptions=[f"{topics.ROOT}/+/detections", f"{topics.ROOT}/+/committed", topics.bulletin("+")],
@@ -85,7 +85,7 @@ class Watch:
         """The measured delays, and what did not happen."""
         for name, times in (("sensor to siren", self._siren_ms), ("sensor to broadcast", self._broadcast_ms)):
             if times:
-                print(f"{name}: {_median(times):.1f} ms median, {max(times):.1f} ms longest, {len(times)} times")
+                print(f"{name}: {min(times):.1f} to {max(times):.1f} ms, {len(times)} times")
         if Step.READING in self._seen:
             print(f"start to first reading at the hub: {self._seen[Step.READING] - self._began_s:.2f} s")
         missing = [step for step in Step if step not in self._seen]
@@ -176,19 +176,16 @@ class Watch:
             if key not in self._called and not call["answered_at"]:
                 self._called.add(key)
                 self._say(Step.CALL, f"CALL 叫应    {person} must answer, level {Level(call['level']).word}")
-                task = asyncio.create_task(self._answer(warning, person, client), name=f"{person} answers")
-                self._answers.add(task)
-                task.add_done_callback(self._answers.discard)
+                if (warning, person) not in self._answers:  # one press answers what came meanwhile too
+                    answering = self._answer(warning, person, client)
+                    self._answers[warning, person] = asyncio.create_task(answering, name=f"{person} answers")
 
     async def _answer(self, warning: str, name: str, client: httpx.AsyncClient) -> None:
         await asyncio.sleep(ANSWERS_AFTER_S)
+        del self._answers[warning, name]
         try:
             await Person(name).answer(f"{self._web}/warnings/{warning}", SystemClock(), client)
         except PageError as err:
             self._say(None, f"             {name} could not answer: {err}")
         else:
             self._say(Step.ANSWER, f'ANSWER 应答  {name} pressed "I have heard" 我已听到')
-
-
-def _median(times: list[float]) -> float:
-    return sorted(times)[len(times) // 2]

@@ -1,26 +1,40 @@
-"""The whole journey on real parts: instruments, agent, Mosquitto, hub, InfluxDB, answer."""
+"""The whole journey on real parts: instruments, agent, Mosquitto, hub, InfluxDB, a person's answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
+import msgspec
+import pytest
 from lxml import etree
 
-from hub.model import WarningState
+from edge.agent import Agent
+from hub import answers
+from hub.model import Why
+from hub.service import Hub
 from simulators.devices import RadarLevel, Relay
+from simulators.faults import Refuses
 from simulators.instruments import Measures
+from simulators.people import Person
 from simulators.wires import ModbusTcp
 from tests.hubs import HubFiles, influx_store, running_hub
 from tests.services import InfluxDb, Mosquitto
 from tests.stations import AREA, START_MS, StationFiles, radar_device, running, wind
+from tocsin import topics
 from tocsin.clock import WoundClock
 from tocsin.levels import Level
+from tocsin.link import Broker, Link
+from tocsin.messages import Bulletin, BulletinKind
+from tocsin.signing import public_key_of, verify
 
 T = TypeVar("T")
 MINUTE_MS = 60_000
 PEOPLE = f'[[person]]\nname = "Li Wei"\nrole = "village head"\ntier = "village"\narea = "{AREA}"\n'
+CAP = {"c": "urn:oasis:names:tc:emergency:cap:1.2"}
 
 
 async def until(ask: Callable[[], Awaitable[T]], within_s: float = 20.0) -> T:
@@ -31,49 +45,156 @@ async def until(ask: Callable[[], Awaitable[T]], within_s: float = 20.0) -> T:
     return answer
 
 
-async def test_from_the_wire_to_the_answer(tmp_path: Path, mosquitto: Mosquitto, influxdb: InfluxDb) -> None:
-    clock = WoundClock(START_MS)
-    gauge, relay = RadarLevel(Measures.LEVEL), Relay()
+@dataclass
+class Village:
+    """Everything between a gauge in the river and the loudspeaker."""
+
+    gauge: RadarLevel
+    relay: Relay
+    wire: ModbusTcp
+    clock: WoundClock
+    agent: Agent
+    hub: Hub
+    files: HubFiles
+    influxdb: InfluxDb
+    database: str
+    heard: list[Bulletin]
+    minute: int = 0
+
+    async def stages(self, *metres: float) -> None:
+        """A minute and a reading each."""
+        for stage in metres:
+            self.gauge.set("depth_m", stage)
+            self.minute += 1
+            await wind(self.agent, self.clock, [START_MS + self.minute * MINUTE_MS])
+
+    async def arrived(self) -> None:
+        """The hub has on disk, in the store and on the desk what the station has logged."""
+
+        async def done() -> bool:
+            return not self.agent.uplink.backlog and not await self.hub.behind()
+
+        await self.agent.recorder.written(self.agent.recorder.last_seq)
+        await until(done)
+
+    async def heard_kinds(self, count: int) -> list[tuple[BulletinKind, int]]:
+        async def enough() -> bool:
+            return len(self.heard) >= count
+
+        await until(enough)
+        return [(bulletin.kind, bulletin.level) for bulletin in self.heard]
+
+    def stored(self, influxql: str) -> list[dict[str, object]]:
+        return self.influxdb.query(self.database, influxql)
+
+
+@pytest.fixture
+async def village(
+    tmp_path: Path, mosquitto: Mosquitto, influxdb: InfluxDb, request: pytest.FixtureRequest
+) -> AsyncIterator[Village]:
+    name = request.node.name.replace("_", "-").removeprefix("test-")[:40].rstrip("-")
+    clock, gauge, relay = WoundClock(START_MS), RadarLevel(Measures.LEVEL), Relay()
     gauge.set("depth_m", 0.5)
+    heard: list[Bulletin] = []
     async with ModbusTcp({1: gauge, 9: relay}) as wire:
-        station = StationFiles(tmp_path / "edge", f"tcp://127.0.0.1:{wire.port}", mosquitto.url, devices=radar_device())
-        hub_files = HubFiles(tmp_path / "hub", mosquitto.url, [(station.id, station.key)],
-                             influx_store(influxdb.url, "journey"), PEOPLE)
-        async with running_hub(hub_files.write(), clock) as hub, running(station.write(), clock) as agent:
+        station = StationFiles(tmp_path / "edge", f"tcp://127.0.0.1:{wire.port}", mosquitto.url, name,
+                               devices=radar_device())
+        files = HubFiles(tmp_path / "hub", mosquitto.url, [(station.id, station.key)],
+                         influx_store(influxdb.url, name), PEOPLE)
+        async with (listening(mosquitto.url, public_key_of(files.private_key), heard),
+                    running_hub(files.write(), clock) as hub, running(station.write(), clock) as agent):
             await agent.pipeline.wait_handled(1)
-            stages = [0.5, 1.0, 2.1, 2.7, 3.1, 2.0]
-            for minute, stage in enumerate(stages):
-                gauge.set("depth_m", stage)
-                await wind(agent, clock, [START_MS + (minute + 1) * MINUTE_MS])
-            assert relay.on is False or True
+            yield Village(gauge, relay, wire, clock, agent, hub, files, influxdb, name, heard)
 
-            async def opened() -> object:
-                return [w for w in await hub.open_warnings() if w.peak == Level.RED]
 
-            await until(opened)
-            (warning,) = await hub.open_warnings()
-            assert list(warning.calls) == ["Li Wei"]
-            async with httpx.AsyncClient(base_url=hub_files.url) as browser:
-                page = await browser.get("/")
-                assert "Upper bridge" in page.text
-                print(page.text[:3000])
-            await hub.answer("Li Wei", warning.id, "test", "")
-            gauge.set("depth_m", 0.3)
-            await wind(agent, clock, [START_MS + 10 * MINUTE_MS])
+@asynccontextmanager
+async def listening(broker: str, public_key: str, heard: list[Bulletin]) -> AsyncIterator[None]:
+    """A loudspeaker: it says what the hub has signed for its area, and nothing else."""
 
-            async def closed() -> object:
-                return [w for w in await hub.recent_warnings(10) if w.state is WarningState.CLOSED]
+    async def on_message(topic: str, payload: bytes) -> None:
+        if payload:
+            heard.append(msgspec.json.decode(verify(payload, topic, public_key), type=Bulletin))
 
-            (last,) = await until(closed)
-            print([(r.why, r.detail) for r in await hub.journal(last.id)])
+    link = Link(Broker.of(broker), "loudspeaker", subscriptions=[topics.bulletin(AREA)], on_message=on_message)
+    task = asyncio.create_task(link.run())
+    try:
+        await link.wait_connected()
+        yield
+    finally:
+        await link.publish(topics.bulletin(AREA), b"", retain=True)  # the broker is shared with other tests
+        task.cancel()
 
-            async def stored() -> object:
-                rows = influxdb.query("journey", 'SELECT count(value) FROM readings')
-                print(rows)
-                return rows and rows[0]["count"] == 8
 
-            await until(stored)
-            assert agent.uplink.backlog == 0
-            caps = sorted(hub.cap_folder.glob("*.xml"))
-            assert len(caps) >= 3
-            etree.parse(caps[0])
+async def test_from_the_wire_to_the_answer_and_the_all_clear(village: Village) -> None:
+    await village.stages(1.0, 2.1, 2.7, 3.1)
+    await village.arrived()
+    (warning,) = await village.hub.open_warnings()
+    assert (warning.level, list(warning.calls)) == (Level.RED, ["Li Wei"])
+    assert village.relay.on
+
+    async with httpx.AsyncClient(base_url=village.files.url) as phone:
+        console = (await phone.get("/")).text
+        assert "Upper bridge" in console
+        link = answers.link(village.hub.config, warning.id, "Li Wei")
+        said = await Person("Li Wei").answer(link, village.clock, phone)
+        assert "Li Wei" in said
+    (warning,) = await village.hub.open_warnings()
+    assert warning.calls["Li Wei"].answered_at == village.clock.now_ms()
+
+    await village.stages(2.2, 0.4)
+    await village.arrived()
+    assert await village.hub.open_warnings() == []
+    whys = [row.why for row in await village.hub.journal(warning.id)]
+    assert [whys[0], whys[-1]] == [Why.FIRST, Why.CLEARED]
+    assert Why.ANSWERED in whys
+    assert await village.heard_kinds(5) == [
+        (BulletinKind.ALERT, 2), (BulletinKind.UPDATE, 3), (BulletinKind.UPDATE, 4), (BulletinKind.UPDATE, 2),
+        (BulletinKind.CLOSE, 0)]
+    caps = [etree.parse(path) for path in sorted(village.hub.cap_folder.glob("*.xml"))]
+    assert [cap.findtext("c:msgType", namespaces=CAP) for cap in caps] == ["Alert", *["Update"] * 4]
+    assert caps[-1].findtext("c:info/c:responseType", namespaces=CAP) == "AllClear"
+
+
+async def test_a_refusing_device_an_impossible_value_and_a_malformed_message_are_told_and_the_rest_goes_on(
+    village: Village, mosquitto: Mosquitto
+) -> None:
+    village.wire.set_fault(1, Refuses(2))
+    await village.stages(0.6)
+    village.wire.set_fault(1, None)
+    await village.stages(25.0, 0.7)
+    station = village.database
+    async with quick_link(mosquitto.url) as link:
+        await link.publish(topics.up(station, topics.READINGS), b'{"v":1,"station":')
+        await link.publish(topics.up(station, topics.READINGS), b"\xff\xfe")
+        await link.publish(topics.up("stranger", topics.READINGS), b"{}")
+    await village.stages(2.1)
+    await village.arrived()
+    told = [(event["what"], event["detail"]) for event in village.stored("SELECT what, detail FROM events")]
+    assert ("refused", "exception: exception 2: illegal data address") in told
+    assert ("refused", "implausible: stage_m 25 is outside the plausible -2 to 10") in told
+
+    async def counted() -> dict[str, int]:
+        counts = village.hub.counts()
+        wanted = {"intake: quarantined: malformed": 2, "intake: quarantined: unknown station": 1}
+        return counts if wanted.items() <= counts.items() else {}
+
+    await until(counted)
+    values = [row["value"] for row in village.stored("SELECT value FROM readings")]
+    assert values == [0.5, 25.0, 0.7, 2.1]
+    assert [warning.level for warning in await village.hub.open_warnings()] == [Level.YELLOW]
+
+
+@asynccontextmanager
+async def quick_link(broker: str) -> AsyncIterator[Link]:
+    """Somebody else at the broker."""
+
+    async def ignore(_topic: str, _payload: bytes) -> None:
+        """Subscribes to nothing."""
+
+    link = Link(Broker.of(broker), "somebody", subscriptions=[], on_message=ignore)
+    task = asyncio.create_task(link.run())
+    try:
+        await link.wait_connected()
+        yield link
+    finally:
+        task.cancel()
