@@ -7,18 +7,23 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from hub.model import Tier
-from tocsin.config import ConfigError, Table, load
+from tocsin.config import ConfigError, Table, load, twice
 from tocsin.levels import Hazard
 from tocsin.link import Broker
-from tocsin.signing import public_key_of
+from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING, public_key_of
 
 StationId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="small letters, digits, -")]
 AreaCode = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits; trailing zeros mean all below")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]+:\d{1,5}$", description="host:port")]
+Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+", description="an address like http://127.0.0.1:8086")]
+PublicUrl = Annotated[
+    str, msgspec.Meta(pattern=r"^$|^https?://[^\s/]+", description='an address like https://hub.example.org, or ""')
+]
 EventCode = Annotated[str, msgspec.Meta(pattern=r"^\d\d[A-Z]\d\d$", description="five characters, like 11B03")]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 EMBEDDED = "embedded:"
+_PORTS = range(65536)
 
 
 class HubTable(Table, frozen=True):
@@ -30,25 +35,27 @@ class HubTable(Table, frozen=True):
     name_zh: str = ""
     data: str = "hub-data"
     listen: Address = "127.0.0.1:8080"
-    public_url: str = ""
+    public_url: PublicUrl = ""
     timezone: str = "Asia/Shanghai"
 
     def __post_init__(self) -> None:
         if not self.broker.startswith(EMBEDDED):
             Broker.of(self.broker)
-        elif not self.broker.removeprefix(EMBEDDED).isdigit():
-            raise ValueError(f'broker "{self.broker}": use mqtt://host:port, mqtts://host:port or embedded:PORT')
+        elif not _is_port(self.broker.removeprefix(EMBEDDED)):
+            raise ValueError(f'broker: "{self.broker}" is not allowed; use embedded:PORT with a port of up to 65535')
+        if not _is_port(self.listen.rpartition(":")[2]):
+            raise ValueError(f'listen: "{self.listen}" is not allowed; use host:port with a port of up to 65535')
         try:
             ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f'timezone "{self.timezone}" is not known; use a name like Asia/Shanghai') from None
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
+            raise ValueError(f'timezone: "{self.timezone}" is not known; use a name like Asia/Shanghai') from None
 
 
 class StoreTable(Table, frozen=True):
     """[store]"""
 
     kind: Literal["embedded", "influxdb1"] = "embedded"
-    url: str = "http://127.0.0.1:8086"
+    url: Url = "http://127.0.0.1:8086"
     database: str = "tocsin"
     user: str = ""
     password: str = ""
@@ -112,16 +119,13 @@ class HubConfig(Table, frozen=True):
 
 
 def load_hub(path: Path) -> HubConfig:
-    """The file, with relative folders made relative to it. Raises ConfigError."""
-    config = load(path, HubConfig)
-    problems = [
-        f'{path}: {kind} "{name}" stands twice'
-        for kind, names in (
-            ("station", [station.id for station in config.station]),
-            ("person", [person.name for person in config.person]),
-        )
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
+    """A hub to run, with relative folders made relative to the file. Raises ConfigError with every problem, and for
+    the key of the sample files."""
+    config = _read_hub(path)
+    keys = {"hub: private_key": config.hub.private_key} | {
+        f'station "{station.id}": key': station.key for station in config.station
+    }
+    problems = [f"{path}: {place}: {EXAMPLE_KEY_WARNING}" for place, key in keys.items() if key == EXAMPLE_KEY]
     if problems:
         raise ConfigError(problems)
     data = path.parent / config.hub.data
@@ -131,7 +135,20 @@ def load_hub(path: Path) -> HubConfig:
 def check(path: Path) -> list[str]:
     """Problems of a hub.toml, for `tocsin check`."""
     try:
-        load_hub(path)
+        _read_hub(path)
     except ConfigError as err:
         return err.problems
     return []
+
+
+def _read_hub(path: Path) -> HubConfig:
+    config = load(path, HubConfig)
+    problems = twice(str(path), "station", [station.id for station in config.station])
+    problems += twice(str(path), "person", [person.name for person in config.person])
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and int(text) in _PORTS

@@ -7,7 +7,7 @@ a longer queue.
 import asyncio
 import logging
 import sqlite3
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 
 from hub.checks import Delivery, inspect
@@ -17,6 +17,7 @@ from hub.landing import Landed, land
 from tocsin.clock import Clock
 
 MOST_PENDING = 64 << 20  # bytes in memory; beyond it the link is not read, and what it drops is sent again
+MOST_COMMITTED = 4 << 20  # bytes of one commit: answers must come before stations ask again
 _RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Intake:
         self._clock = clock
         self._answers = Answers(database.hub_id, keys, publish)
         self._counts: Counter[str] = Counter()
-        self._pending: list[Delivery] = []
+        self._pending: deque[Delivery] = deque()
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -63,15 +64,25 @@ class Intake:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            deliveries, self._pending, self._pending_bytes = self._pending, [], 0
-            landed = await self._land(deliveries)
-            self._room.set()
-            self._counts.update(landed.counts)
-            for wake in self.on_landed:
-                wake()
-            for delivery, clone in zip(deliveries, landed.clones, strict=True):
-                if delivery.answer:
-                    self._answers.add(delivery.station, delivery.answer, clone=clone)
+            while self._pending:
+                deliveries = self._take()
+                landed = await self._land(deliveries)
+                self._counts.update(landed.counts)
+                for wake in self.on_landed:
+                    wake()
+                for delivery, clone in zip(deliveries, landed.clones, strict=True):
+                    if delivery.answer:
+                        self._answers.add(delivery.station, delivery.answer, clone=clone)
+
+    def _take(self) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        size = 0
+        while self._pending and size < MOST_COMMITTED:
+            deliveries.append(self._pending.popleft())
+            size += deliveries[-1].size
+        self._pending_bytes -= size
+        self._room.set()
+        return deliveries
 
     async def _land(self, deliveries: list[Delivery]) -> Landed:
         """Returns when they are on the disk. A disk that is full or broken is tried again until it is not."""

@@ -160,14 +160,12 @@ def _moved(
     taken = _Taken(connection, station)
     moved: dict[int, int] = {}
     for index, (series, t) in enumerate(wanted):
-        free = t
-        if t <= marks.get(series, -1):
-            while taken.holds(series, free):
-                free += 1
+        mark = marks.get(series, -1)
+        free = t if t > mark else taken.free_from(series, t)
         if free != t:
             moved[index] = free
         taken.add(series, free)
-        marks[series] = max(marks.get(series, -1), free)
+        marks[series] = max(mark, free)
     return moved
 
 
@@ -179,11 +177,23 @@ class _Taken:
         self._station = station
         self._own: set[tuple[str, int]] = set()
         self._chunks: dict[int, set[tuple[str, int]]] = {}
+        self._runs: dict[str, tuple[int, int]] = {}
 
     def add(self, series: str, t: int) -> None:
         self._own.add((series, t))
 
-    def holds(self, series: str, t: int) -> bool:
+    def free_from(self, series: str, t: int) -> int:
+        """The first free time at or after t; it must be added. A clock that stands still makes long runs: the last
+        run is remembered, so that it is walked once a record."""
+        first, end = self._runs.get(series, (t, t))
+        if not first <= t < end:
+            first, end = t, t
+        while self._holds(series, end):
+            end += 1
+        self._runs[series] = (first, end + 1)
+        return end
+
+    def _holds(self, series: str, t: int) -> bool:
         chunk = t // _CHUNK_MS
         if chunk not in self._chunks:
             self._chunks[chunk] = self._load(chunk * _CHUNK_MS, (chunk + 1) * _CHUNK_MS - 1)

@@ -97,10 +97,14 @@ def test_marks_lie_on_local_hours() -> None:
     assert [(t + 8 * HOUR_MS) % DAY_MS // HOUR_MS for t in days] == [14, 20, 2, 8] * 3
 
 
-def test_midnights_stay_midnights_where_clocks_are_set_forward() -> None:
-    berlin = ZoneInfo("Europe/Berlin")
-    marks = curves.time_marks(ms_of("2024-03-30T12:00:00Z"), ms_of("2024-04-02T12:00:00Z"), DAY_MS, berlin)
-    assert marks == [ms_of(f"2024-{day}T{hour}:00:00Z") for day, hour in (("03-30", 23), ("03-31", 22), ("04-01", 22))]
+@pytest.mark.parametrize(
+    ("start", "end", "midnights"),
+    [("2024-03-30T12:00:00Z", "2024-04-02T12:00:00Z", ["03-30T23", "03-31T22", "04-01T22"]),
+     ("2024-10-25T12:00:00Z", "2024-10-28T12:00:00Z", ["10-25T22", "10-26T22", "10-27T23"])],
+)  # fmt: skip
+def test_midnights_stay_midnights_where_clocks_are_set(start: str, end: str, midnights: list[str]) -> None:
+    marks = curves.time_marks(ms_of(start), ms_of(end), DAY_MS, ZoneInfo("Europe/Berlin"))
+    assert marks == [ms_of(f"2024-{moment}:00:00Z") for moment in midnights]
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -8,6 +8,7 @@ COMMANDS = {
     "hub": ("hub.command", "run the hub"),
     "simulate": ("simulators.command", "play instruments on real wires"),
     "demo": ("simulators.demo", "the whole journey on this machine: a storm in a minute"),
+    "keys": ("tocsin.keys", "make a key for a station or a hub"),
     "check": ("tocsin.check", "say what is wrong with configuration and rules files"),
     "dashboards": ("dashboards.command", "build or push the Grafana dashboards"),
 }

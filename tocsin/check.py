@@ -5,10 +5,12 @@ import importlib
 from pathlib import Path
 
 from tocsin.config import ConfigError, read_toml
+from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
 # the table that only this kind of file has, and who knows it
 KINDS = {
     "station": "edge.config",
+    "bus": "edge.config",
     "hub": "hub.config",
     "rule": "thresholds.check",
     "wire": "simulators.command",
@@ -21,10 +23,8 @@ def problems(path: Path) -> list[str]:
         tables = read_toml(path)
     except ConfigError as err:
         return err.problems
-    if "station" in tables and "hub" in tables and isinstance(tables["station"], list):
-        kind = "hub"
-    else:
-        kind = next((kind for kind in KINDS if kind in tables), "")
+    several = isinstance(tables.get("station"), list)  # only a hub knows several stations
+    kind = "hub" if several else next((kind for kind in KINDS if kind in tables), "")
     if not kind:
         names = ", ".join(f"[{name}]" for name in tables) or "nothing"
         return [f"{path}: holds {names}; a station file has [station], a hub file [hub], a rules file [[rule]], "
@@ -41,5 +41,11 @@ def run(argv: list[str]) -> int:
     for path in args.files:
         found = problems(path)
         wrong += bool(found)
-        print("\n".join(found) if found else f"{path}: good")
+        print("\n".join(found) if found else f"{path}: {_praise(path)}")
     return 1 if wrong else 0
+
+
+def _praise(path: Path) -> str:
+    if EXAMPLE_KEY in path.read_text(encoding="utf-8"):
+        return f"good, but it cannot run yet: its key {EXAMPLE_KEY_WARNING}"
+    return "good"

@@ -57,6 +57,12 @@ def convert(value: Mapping[str, Any], kind: type[T], place: str) -> T:
     return msgspec.convert(value, kind)
 
 
+def twice(place: str, kind: str, names: Sequence[str]) -> list[str]:
+    """A problem for each name that stands more than once."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    return [f'{place}: {kind} "{name}" stands twice; use another name' for name in repeated]
+
+
 def _check(value: Any, kind: Any, place: str, problems: list[str]) -> None:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     table = next((k for k in (args if _is_union(origin) else (kind,)) if _is_struct(k)), None)
@@ -78,7 +84,7 @@ def _check(value: Any, kind: Any, place: str, problems: list[str]) -> None:
 
 def _check_table(value: Any, kind: type[msgspec.Struct], place: str, problems: list[str]) -> None:
     if not isinstance(value, dict):
-        problems.append(f"{place}: {_shown(value)} is not allowed; use a table")
+        problems.append(f"{place}: {_shown(value)} is not allowed; use one table")
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     before = len(problems)
@@ -91,7 +97,7 @@ def _check_table(value: Any, kind: type[msgspec.Struct], place: str, problems: l
         if name in value:
             _check(value[name], field.type, f"{place}: {name}", problems)
         elif field.required:
-            problems.append(f'{place}: key "{name}" is missing; give {_allowed(field.type)}')
+            problems.append(f"{place}: {_missing(name, field.type)}")
     if len(problems) == before:
         _check_whole(value, kind, place, problems)
 
@@ -112,8 +118,20 @@ def _is_union(origin: Any) -> bool:
     return origin in {types.UnionType, typing.Union}
 
 
+def _missing(name: str, kind: Any) -> str:
+    if _is_struct(kind):
+        return f"table [{name}] is missing"
+    if _is_tables(kind):
+        return f"table [[{name}]] is missing; give at least one"
+    return f'key "{name}" is missing; give {_allowed(kind)}'
+
+
+def _is_tables(kind: Any) -> bool:
+    return typing.get_origin(kind) is list and _is_struct(typing.get_args(kind)[0])
+
+
 def _named(item: Any, number: int) -> str:
-    name = item.get("name") if isinstance(item, dict) else None
+    name = (item.get("name") or item.get("id")) if isinstance(item, dict) else None
     return f'"{name}"' if isinstance(name, str) and name else str(number)
 
 
@@ -123,6 +141,10 @@ def _shown(value: Any) -> str:
             return f'"{value}"'
         case bool():
             return "true" if value else "false"
+        case dict():
+            return "one table"
+        case [dict(), *_]:
+            return "a list of tables"
         case _:
             return str(value)
 
@@ -137,6 +159,8 @@ def _allowed(kind: Any) -> str:
         return " or ".join(_allowed(arg) for arg in args if arg is not types.NoneType)
     if origin is typing.Literal:
         return ", ".join(str(arg) for arg in args)
+    if _is_tables(kind):
+        return "a list of tables, each with its name in [[ ]]"
     if origin is list:
         return f"a list of {_allowed(args[0])}"
     if origin is tuple:

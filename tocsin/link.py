@@ -46,7 +46,7 @@ class Broker:
         except ValueError:
             port = -1
         if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or port == -1 or parts.path not in {"", "/"}:
-            raise ValueError(f'broker "{url}": use mqtt://host:port or mqtts://host:port')
+            raise ValueError(f'broker: "{url}" is not allowed; use mqtt://host:port or mqtts://host:port')
         tls = parts.scheme == "mqtts"
         return cls(
             parts.hostname,

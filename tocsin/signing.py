@@ -15,6 +15,10 @@ from nacl.signing import SigningKey, VerifyKey
 
 from tocsin.messages import VERSION, decode, encode
 
+# The key in every sample file. Whoever has read one could answer for the hub, so nothing runs with it.
+EXAMPLE_KEY = "0" * 64
+EXAMPLE_KEY_WARNING = 'is that of the sample files, which everybody knows; make your own with "tocsin keys"'
+
 
 class SealError(ValueError):
     """A message whose seal or signature does not fit; it must not be acted on."""
