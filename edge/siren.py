@@ -39,8 +39,9 @@ class Siren:
         return self._table.name
 
     @property
-    def sounding(self) -> bool:
-        return bool(self._sounding)
+    def level(self) -> Level:
+        """What it sounds for now; CLEAR while it is silent."""
+        return self._wanted[0] if self._sounding and self._wanted else Level.CLEAR
 
     def command(self, level: Level, why: str, decided_s: float) -> None:
         """Returns at once. `decided_s` is the loop's monotonic second of the deciding read."""

@@ -93,6 +93,6 @@ class Watch:
             online=online,
             boot=self._boot,
             backlog=self._uplink.backlog,
-            siren=int(siren is not None and siren.sounding),
+            siren=int(siren.level) if siren else 0,
             devices=self._health.report(),
         )

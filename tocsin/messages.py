@@ -182,7 +182,8 @@ class DeviceHealth(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """A station's health. `online` is false in the last will, and after a clean stop."""
+    """A station's health. `online` is false in the last will, and after a clean stop; `siren` is the level it sounds
+    for, 0 while it is silent; `backlog` counts records that the hub has not committed."""
 
     v: int
     station: str
