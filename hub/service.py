@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from tocsin.link import Broker, Link
 from tocsin.messages import Bulletin, Heartbeat, StationCard
 
 TICK_S = 1.0
+RESTART_S = 1.0
 _WEB_STOP_S = 1
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Hub:
         self._database = Database(data / "hub.sqlite")
         self.store: Store = _store_of(config, data)
         self._changes = Changes()
+        self._restarts: Counter[str] = Counter()
         self._broker = _embedded_broker(config)
         self._link = self._make_link()
         self._intake = Intake(self._database, config.keys, clock, self._link.publish)
@@ -71,7 +74,7 @@ class Hub:
         try:
             async with asyncio.TaskGroup() as group:
                 for name, part in self._parts().items():
-                    group.create_task(part, name=name)
+                    group.create_task(self._keep_running(name, part), name=name)
         except* HubError as several:
             raise several.exceptions[0] from None
         finally:
@@ -80,16 +83,28 @@ class Hub:
             await self.store.close()
             self._database.close()
 
-    def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         return {
-            "link": self._link.run(),
-            "intake": self._intake.run(),
-            "forwarder": self._forwarder.run(),
-            "desk": self._desk.run(),
-            "dispatch": self._dispatch.run(),
-            "time": self._pass_time(),
-            "web": self._serve_web(),
+            "link": self._link.run,
+            "intake": self._intake.run,
+            "forwarder": self._forwarder.run,
+            "desk": self._desk.run,
+            "dispatch": self._dispatch.run,
+            "time": self._pass_time,
+            "web": self._serve_web,
         }
+
+    async def _keep_running(self, name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A part that fails is told, counted and started again: the others must not fall with it."""
+        while True:
+            try:
+                await part()
+            except HubError:
+                raise
+            except Exception:
+                self._restarts[name] += 1
+                log.exception("%s failed; it starts again in %g s", name, RESTART_S)
+            await asyncio.sleep(RESTART_S)
 
     async def _pass_time(self) -> None:
         due_s = self.clock.monotonic_s()
@@ -145,7 +160,7 @@ class Hub:
 
     def counts(self) -> dict[str, int]:
         parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
-                 "desk": self._desk.counts, "dispatch": self._dispatch.counts}
+                 "desk": self._desk.counts, "dispatch": self._dispatch.counts, "restarts": self._restarts}
         return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
 
     async def stations(self) -> list[StationView]:
@@ -169,6 +184,9 @@ class Hub:
 
     async def answer(self, person: str, warning_id: str, how: str, note: str) -> None:
         await self._desk.answer(person, warning_id, how, note)
+
+    async def confirm(self, warning_id: str, by: str) -> None:
+        await self._desk.confirm(warning_id, by)
 
     async def wait_changed(self, since: int) -> int:
         return await self._changes.wait(since)

@@ -1,0 +1,57 @@
+"""The hub as a whole: its parts fall one at a time, and what it cannot have it names."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from hub.config import load_hub
+from hub.service import Hub, HubError
+from tests.hubs import HubFiles, running_hub
+from tests.processes import Command
+from tests.services import Mosquitto
+from tocsin.clock import SystemClock
+
+
+async def test_a_part_that_fails_starts_again_and_the_others_go_on(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.service.RESTART_S", 0.0)
+    files = HubFiles(tmp_path, mosquitto.url, [])
+    failed = asyncio.Event()
+    again = asyncio.Event()
+
+    async def tick(_desk: object) -> None:
+        (again if failed.is_set() else failed).set()
+        if not again.is_set():
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hub.desk.Desk.tick", tick)
+    async with running_hub(files.write(), SystemClock()) as hub:
+        async with asyncio.timeout(20):
+            await again.wait()
+        assert hub.counts()["restarts: time"] == 1
+
+
+async def test_an_address_that_is_taken_is_named(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    files = HubFiles(tmp_path, mosquitto.url, [])
+    with socket.create_server(("127.0.0.1", files.port)):
+        with pytest.raises(HubError, match=f"hub: listen: 127.0.0.1:{files.port} cannot be had: "):
+            await Hub(load_hub(files.write()), SystemClock()).run()
+
+
+@pytest.mark.parametrize("wanted", ["broker", "listen"])
+def test_the_command_says_in_a_sentence_why_it_cannot_run(tmp_path: Path, wanted: str) -> None:
+    files = HubFiles(tmp_path, "mqtt://127.0.0.1:9", [])
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        files.broker, files.port = (f"embedded:{port}", files.port) if wanted == "broker" else (files.broker, port)
+        hub = Command(tmp_path / "process", "hub", str(files.write()))
+        try:
+            hub.start()
+            assert hub.wait(30) == 1
+        finally:
+            hub.kill()
+    start = f"embedded broker mqtt://127.0.0.1:{port}: " if wanted == "broker" else f"hub: listen: 127.0.0.1:{port} "
+    assert hub.said.startswith(start)
