@@ -6,6 +6,7 @@ A PUBACK says that the broker has a message, not that anyone got it; what must a
 
 import asyncio
 import logging
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
 _KEEPALIVE_S = 15
 _TIMEOUT_S = 10.0
+_PUBLISH_S = 30.0  # 32 kB on a bad phone link; a link that is gone is noticed by the keep-alive
 _INCOMING = 20_000  # beyond it the oldest wait at the sender: what was not committed is sent again
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,7 @@ class Link:
         self._on_connect = on_connect
         self._will = will
         self._client: aiomqtt.Client | None = None
+        self._lost: asyncio.Future[None] | None = None
         self._up = asyncio.Event()
 
     @property
@@ -107,26 +110,42 @@ class Link:
                     await self._serve(client)
             except aiomqtt.MqttError as err:
                 log.warning("broker %s:%d: %s; next try in %g s", self._broker.host, self._broker.port, err, wait_s)
+            except Exception:  # a fault in a handler must not end the link for good
+                log.exception("link: a handler failed; next try in %g s", wait_s)
             finally:
                 self._client = None
                 self._up.clear()
+                if self._lost is not None and not self._lost.done():
+                    self._lost.set_result(None)
+            _raise_if_cancelled()
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Returns when the broker has it. Raises LinkDownError."""
-        client = self._client
-        if client is None:
+        client, lost = self._client, self._lost
+        if client is None or lost is None:
             raise LinkDownError("not connected")
+        # aiomqtt's own deadline is asyncio.wait_for, which before Python 3.12 can swallow a cancellation, and which
+        # waits on though the connection is gone
+        publishing = asyncio.ensure_future(client.publish(topic, payload, qos=1, retain=retain, timeout=math.inf))
         try:
-            await client.publish(topic, payload, qos=1, retain=retain, timeout=_TIMEOUT_S)
+            await asyncio.wait({publishing, lost}, timeout=_PUBLISH_S, return_when=asyncio.FIRST_COMPLETED)
+            if not publishing.done():
+                why = "the connection broke" if lost.done() else f"the broker did not take it in {_PUBLISH_S:g} s"
+                raise LinkDownError(why)
+            publishing.result()
         except aiomqtt.MqttError as err:
             raise LinkDownError(str(err)) from err
+        finally:
+            publishing.cancel()
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         for topic in self._subscriptions:
             await client.subscribe(topic, qos=1)
+            _raise_if_cancelled()
         self._client = client
+        self._lost = asyncio.get_running_loop().create_future()
         self._up.set()
         log.info("broker %s:%d: connected as %s", self._broker.host, self._broker.port, self._client_id)
         after = asyncio.create_task(self._after_connect(), name="link after connect")
@@ -161,3 +180,10 @@ class Link:
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
             tls_context=ssl.create_default_context() if self._broker.tls else None,
         )
+
+
+def _raise_if_cancelled() -> None:
+    """asyncio.wait_for before Python 3.12, which aiomqtt uses, can swallow a cancellation that meets its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
