@@ -95,8 +95,8 @@ class Answers:
         loop = asyncio.get_running_loop()
         for station, waiting in list(self._waiting.items()):
             if waiting and waiting.not_before_s <= loop.time():
-                waiting.not_before_s = loop.time() + APART_S
                 await self._send(station, waiting.take())
+                waiting.not_before_s = loop.time() + APART_S
         return min((waiting.not_before_s for waiting in self._waiting.values() if waiting), default=None)
 
     async def _send(self, station: str, ranges: list[Range]) -> None:

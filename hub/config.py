@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from hub.model import Tier
-from tocsin.config import ConfigError, Table, load, twice
+from tocsin.config import ConfigError, FileName, Table, load, twice
 from tocsin.levels import Hazard
 from tocsin.link import Broker
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING, public_key_of
@@ -33,7 +33,7 @@ class HubTable(Table, frozen=True):
     broker: str
     private_key: Key
     name_zh: str = ""
-    data: str = "hub-data"
+    data: FileName = "hub-data"
     listen: Address = "127.0.0.1:8080"
     public_url: PublicUrl = ""
     timezone: str = "Asia/Shanghai"
@@ -92,8 +92,8 @@ class CapTable(Table, frozen=True):
     `event_code` gives a hazard's code in the receiver's event table (GD/J 082-2018 for county broadcast in China).
     """
 
-    sender: Annotated[str, msgspec.Meta(pattern=r"^[^\s,<&]+$", description="text without blank, comma, < and &")]
-    folder: str = "cap"
+    sender: Annotated[str, msgspec.Meta(pattern=r"^[^\s,<&]+$", description="no blank, comma, < or &")]
+    folder: FileName = "cap"
     expires_s: Seconds = 6 * 3600.0
     status: Literal["Actual", "Exercise", "Test"] = "Actual"
     event_code: dict[Hazard, EventCode] = {}

@@ -8,6 +8,7 @@ Times are ms UTC.
 import asyncio
 import secrets
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,9 +35,10 @@ CREATE TABLE landing (
 CREATE INDEX landing_times ON landing (station, t_last, t_first) WHERE t_last IS NOT NULL;
 CREATE INDEX landing_wide ON landing (station, t_first) WHERE t_last - t_first > 3600000;
 
--- the newest time that each series of a station has in the store
+-- the newest time that each series of a station has in the store; run_first to before run_end are all taken
 CREATE TABLE marks (
-    station TEXT NOT NULL, series TEXT NOT NULL, t INTEGER NOT NULL, PRIMARY KEY (station, series)
+    station TEXT NOT NULL, series TEXT NOT NULL, t INTEGER NOT NULL, run_first INTEGER NOT NULL,
+    run_end INTEGER NOT NULL, PRIMARY KEY (station, series)
 ) WITHOUT ROWID;
 
 -- what was refused; whole: a message that nobody is answered for, of which only the newest are kept
@@ -86,11 +88,12 @@ class SqliteFile:
     def __init__(self, path: Path, schema: str, version: int) -> None:
         """Opens or creates, folders too. Raises DatabaseError."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=path.stem)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self.connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as err:
+        except (OSError, sqlite3.Error) as err:
             raise DatabaseError(f"{path}: cannot be opened: {err}") from err
         try:
             self.connection.execute("PRAGMA journal_mode = WAL")
@@ -110,15 +113,16 @@ class SqliteFile:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything inside is on the disk when it ends, or nothing is. Does not nest."""
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self.connection
-            self.connection.execute("COMMIT")
-        except BaseException:
-            # a full disk can end the transaction by itself
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            raise
+        with self._lock:  # for start-up and tests, which need no thread of their own
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # a full disk can end the transaction by itself
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
 
     def close(self) -> None:
         """Waits for what still runs."""

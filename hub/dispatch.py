@@ -124,6 +124,9 @@ class Dispatch:
             self._counts[f"{name} failed"] += 1
             log.error("dispatch: channel %s gives up %s: %s", name, row.bulletin.id, err)
             await self._database.run(self._give_up, row, str(err))
+        except asyncio.CancelledError:
+            del self._in_hand[name]
+            raise
         else:
             self._counts[f"{name} sent"] += 1
             await self._database.run(self._mark_sent, row, receipt)
@@ -144,9 +147,10 @@ class Dispatch:
 
     async def _set_aside(self, name: str) -> None:
         """A bulletin on which a channel broke must not keep the ones of other areas waiting."""
-        if name in self._in_hand:
-            await self._postpone(self._in_hand[name], "the channel broke; the hub's log says how")
-            del self._in_hand[name]
+        async with self._locks[name]:  # so that nothing is being sent: what is in hand was left there
+            if name in self._in_hand:
+                await self._postpone(self._in_hand[name], "the channel broke; the hub's log says how")
+                del self._in_hand[name]
 
     async def _postpone(self, row: Pending, reason: str) -> int:
         wait_ms = min(FIRST_WAIT_MS << min(row.attempts, 10), LONGEST_WAIT_MS)

@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +21,7 @@ from tocsin.messages import Heartbeat, Start, digest, encode, record_of
 NEWEST_WHOLE = 1_000       # refused messages of senders that are not answered
 LARGEST_WHOLE = 64 << 10   # bytes kept of each
 _READ_BYTES = 8 << 20
-_CHUNK_MS = 60_000
+_CHUNK_MS = 1_000
 
 _SHIFTS = msgspec.json.Decoder(dict[int, int])
 
@@ -45,6 +46,18 @@ class Landed:
 
     counts: Counter[str] = field(default_factory=Counter)
     clones: list[bool] = field(default_factory=list)
+
+
+class _Mark(NamedTuple):
+    """Above `t` every time of the series is free. From `first` to before `end` none is: a clock that stands still
+    makes long runs, which must not be walked for every record."""
+
+    t: int
+    first: int
+    end: int
+
+
+_NO_MARK = _Mark(-1, 0, 0)
 
 
 def land(connection: sqlite3.Connection, deliveries: Sequence[Delivery], now_ms: int) -> Landed:
@@ -112,7 +125,8 @@ def _land_records(connection: sqlite3.Connection, delivery: Delivery, now_ms: in
     if not delivery.good:
         return False
     station = delivery.station
-    marks: dict[str, int] = dict(connection.execute("SELECT series, t FROM marks WHERE station = ?", (station,)))
+    found = connection.execute("SELECT series, t, run_first, run_end FROM marks WHERE station = ?", (station,))
+    marks = {series: _Mark(t, first, end) for series, t, first, end in found}
     before = dict(marks)
     clone = False
     for good in delivery.good:
@@ -127,8 +141,8 @@ def _land_records(connection: sqlite3.Connection, delivery: Delivery, now_ms: in
         if isinstance(good.record, Start):
             _keep_card(connection, station, good.record)
     connection.executemany(
-        "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",
-        [(station, series, t) for series, t in marks.items() if before.get(series) != t],
+        "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)",
+        [(station, series, m.t, m.first, m.end) for series, m in marks.items() if before.get(series) != m],
     )
     return clone
 
@@ -141,7 +155,7 @@ def _digests(connection: sqlite3.Connection, station: str, good: Good) -> set[st
     return {row[0] for row in rows}
 
 
-def _insert(connection: sqlite3.Connection, station: str, good: Good, now_ms: int, marks: dict[str, int]) -> None:
+def _insert(connection: sqlite3.Connection, station: str, good: Good, now_ms: int, marks: dict[str, _Mark]) -> None:
     wanted = keyed_times(good.record)
     moved = _moved(connection, station, wanted, marks)
     times = [moved.get(index, t) for index, (_, t) in enumerate(wanted)]
@@ -154,44 +168,41 @@ def _insert(connection: sqlite3.Connection, station: str, good: Good, now_ms: in
 
 
 def _moved(
-    connection: sqlite3.Connection, station: str, wanted: Sequence[tuple[str, int]], marks: dict[str, int]
+    connection: sqlite3.Connection, station: str, wanted: Sequence[tuple[str, int]], marks: dict[str, _Mark]
 ) -> dict[int, int]:
-    """New times, by index, of those points whose own is taken. Raises the marks."""
+    """New times, by index, of those points whose own is taken. Moves the marks."""
     taken = _Taken(connection, station)
     moved: dict[int, int] = {}
     for index, (series, t) in enumerate(wanted):
-        mark = marks.get(series, -1)
-        free = t if t > mark else taken.free_from(series, t)
-        if free != t:
-            moved[index] = free
-        taken.add(series, free)
-        marks[series] = max(mark, free)
+        mark = marks.get(series, _NO_MARK)
+        if t > mark.t:
+            marks[series] = _Mark(t, mark.first, mark.end)
+        else:
+            marks[series] = mark = taken.next_free(series, t, mark)
+            if mark.end - 1 != t:
+                moved[index] = mark.end - 1
+        taken.add(series, moved.get(index, t))
     return moved
 
 
 class _Taken:
-    """Which times of a station's series are taken: by landed records, looked up minute by minute, and by `add`."""
+    """Which times of a station's series are taken: by landed records, looked up second by second, and by `add`."""
 
     def __init__(self, connection: sqlite3.Connection, station: str) -> None:
         self._connection = connection
         self._station = station
         self._own: set[tuple[str, int]] = set()
         self._chunks: dict[int, set[tuple[str, int]]] = {}
-        self._runs: dict[str, tuple[int, int]] = {}
 
     def add(self, series: str, t: int) -> None:
         self._own.add((series, t))
 
-    def free_from(self, series: str, t: int) -> int:
-        """The first free time at or after t; it must be added. A clock that stands still makes long runs: the last
-        run is remembered, so that it is walked once a record."""
-        first, end = self._runs.get(series, (t, t))
-        if not first <= t < end:
-            first, end = t, t
-        while self._holds(series, end):
+    def next_free(self, series: str, t: int, mark: _Mark) -> _Mark:
+        """A mark whose run ends with the first free time at or after t, which is now taken."""
+        first, end = (mark.first, mark.end) if mark.first <= t < mark.end else (t, t)
+        while end <= mark.t and self._holds(series, end):
             end += 1
-        self._runs[series] = (first, end + 1)
-        return end
+        return _Mark(max(mark.t, end), first, end + 1)
 
     def _holds(self, series: str, t: int) -> bool:
         chunk = t // _CHUNK_MS

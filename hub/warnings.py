@@ -247,7 +247,7 @@ def _confirmed(
 
 
 def _tick(warning: HubWarning, now_ms: int, policy: Policy) -> tuple[HubWarning, list[Action]]:
-    if warning.state is WarningState.CLOSED or warning.historic:
+    if warning.state is WarningState.CLOSED:
         return warning, []
     renew = bool(warning.said) and now_ms - warning.said[-1] >= policy.renew_s * 1000
     warning, asks = call_due(warning, now_ms, policy)

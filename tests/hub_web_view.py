@@ -12,14 +12,13 @@ import msgspec
 from litestar import Litestar
 
 from hub.config import CapTable, HubConfig, HubTable, PersonTable, StationTable
-from hub.errors import TransientError
 from hub.model import Call, Episode, Tier, WarningState, Why
 from hub.model import Warning as HubWarning
-from hub.store import AnyPoint, Point
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
+from tests.hub_web_store import MemoryStore
 from tocsin.clock import WoundClock, ms_of
-from tocsin.levels import Hazard, Level, Stage
+from tocsin.levels import Authority, Hazard, Level, Stage
 from tocsin.messages import (
     VERSION,
     Bulletin,
@@ -38,47 +37,6 @@ AREA = "330185101203"
 KEY = "5" * 64
 
 
-class MemoryStore:
-    """Series as lists; `down` makes it unreachable."""
-
-    def __init__(self) -> None:
-        self.points: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
-        self.down = False
-        self.asked: list[tuple[str, str, str, int, int, int]] = []
-
-    async def write(self, points: Sequence[AnyPoint]) -> None:
-        for point in points:
-            if isinstance(point, Point):
-                key = (point.station, point.device, point.quantity)
-                self.points.setdefault(key, []).append((point.t_ms, point.value))
-
-    async def latest(self, station: str) -> list[Point]:
-        if self.down:
-            raise TransientError("connection refused")
-        return [Point(*key, *points[-1], 0) for key, points in self.points.items() if key[0] == station]
-
-    async def series(
-        self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
-    ) -> list[tuple[int, float]]:
-        self.asked.append((station, device, quantity, start_ms, end_ms, most))
-        if self.down:
-            raise TransientError("connection refused")
-        points = self.points.get((station, device, quantity), [])
-        inside = [(t, value) for t, value in points if start_ms <= t < end_ms]
-        return inside if len(inside) <= most else _thinned(inside, start_ms, end_ms, most // 2)
-
-    async def close(self) -> None:
-        return None
-
-
-def _thinned(points: list[tuple[int, float]], start_ms: int, end_ms: int, count: int) -> list[tuple[int, float]]:
-    buckets: dict[int, list[tuple[int, float]]] = {}
-    for t, value in points:
-        buckets.setdefault((t - start_ms) * count // (end_ms - start_ms), []).append((t, value))
-    ends = [(min(b, key=lambda p: p[1]), max(b, key=lambda p: p[1])) for b in buckets.values()]
-    return sorted({point for pair in ends for point in pair})
-
-
 @dataclass
 class PlainView:
     """The View that the pages see; change its lists as a test needs."""
@@ -92,6 +50,7 @@ class PlainView:
     rows: list[JournalRow] = field(default_factory=list)
     said: list[Bulletin] = field(default_factory=list)
     answers: list[tuple[str, str, str, str]] = field(default_factory=list)
+    confirmations: list[tuple[str, str]] = field(default_factory=list)
     refuse_answers: str = ""
     changes: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -128,6 +87,14 @@ class PlainView:
         asked = warning.calls.get(person) or Call(person, "", Tier.HOUSEHOLD, warning.level, 0, 0, 0)
         call = msgspec.structs.replace(asked, answered_at=self.clock.now_ms(), how=how, note=note)
         self.warnings[warning_id] = msgspec.structs.replace(warning, calls=warning.calls | {person: call})
+        await self.change()
+
+    async def confirm(self, warning_id: str, by: str) -> None:
+        if self.refuse_answers:
+            raise ValueError(self.refuse_answers)
+        self.confirmations.append((warning_id, by))
+        confirmed = {"confirmed_by": by, "confirmed_at": self.clock.now_ms(), "stage": Stage.MOVE}
+        self.warnings[warning_id] = msgspec.structs.replace(self.warnings[warning_id], **confirmed)
         await self.change()
 
     async def wait_changed(self, since: int) -> int:
@@ -240,6 +207,19 @@ def _past(ident: str, level: Level, hazard: Hazard, ago_ms: int, *, historic: bo
     )
 
 
+def _gas() -> HubWarning:
+    """Its rule asks to move people, and waits for a person."""
+    past = _past("w-gas", Level.YELLOW, Hazard.GAS, 5 * MINUTE)
+    (episode,) = past.episodes.values()
+    raised = msgspec.structs.replace(
+        episode, level=2, stage=Stage.MOVE, authority=Authority.CONFIRM, value=27.5, rule="ch4-fence"
+    )
+    return msgspec.structs.replace(
+        past, state=WarningState.OPEN, level=2, stage=Stage.PREPARE, closed_at=0,
+        episodes={"plant/fence-2/ch4_pct_lel/ch4-fence": raised},
+    )
+
+
 def _bulletin(flood: HubWarning) -> Bulletin:
     return Bulletin(
         VERSION, flood.bulletins[0], 8, flood.id, AREA, BulletinKind.UPDATE, Hazard.FLOOD, 4, Stage.MOVE,
@@ -262,7 +242,7 @@ def calm(folder: Path) -> PlainView:
 
 
 def storm(folder: Path) -> PlainView:
-    """A red flood, a blue gas warning, one late sensor, one station cut off, one that never spoke."""
+    """A red flood, a yellow gas warning that waits for a person, a late sensor, stations cut off and never heard."""
     view = calm(folder)
     view.config = config(["longtan-upper", "longtan-lower", "plant", "quarry", "new-one"])
     flood = _flood()
@@ -276,14 +256,11 @@ def storm(folder: Path) -> PlainView:
         replace(quarry, heartbeat=msgspec.structs.replace(quarry.heartbeat, online=False)),
         StationView("new-one", None, None, 0, []),
     ]
-    gas = msgspec.structs.replace(
-        _past("w-gas", Level.YELLOW, Hazard.GAS, 5 * MINUTE), state=WarningState.OPEN, level=2, closed_at=0
-    )
     past = [
         _past("w-old", Level.ORANGE, Hazard.FLOOD, 30 * HOUR),
         _past("w-late", Level.BLUE, Hazard.FLOOD, 50 * HOUR, historic=True),
     ]
-    view.warnings = {warning.id: warning for warning in (gas, flood, *past)}
+    view.warnings = {warning.id: warning for warning in (_gas(), flood, *past)}
     view.said = [_bulletin(flood)]
     view.rows = [
         JournalRow(NOW - 41 * MINUTE, Why.FIRST, "longtan-upper radar/stage_m: yellow, 2.71 m, threshold 2.60 m"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hub.checks import LARGEST, Refusal, inspect
 from tests.hub_messages import BOOT, NOON_MS, detection, event, heartbeat, readings, start, upload
+from tests.shared_data import REPOSITORY
 from tocsin import topics
 from tocsin.messages import Record, Siren, encode
 
@@ -126,3 +127,9 @@ def test_a_damaged_message_never_raises(at: int, byte: int, cut: int) -> None:
     damaged = GOOD[:at] + bytes([byte]) + GOOD[at + cut :]
     delivery = inspect(TOPIC, damaged, KNOWN)
     assert len(delivery.good) + len(delivery.refused) >= 1 or b'"records":[]' in damaged
+
+
+@pytest.mark.docs
+def test_every_reason_stands_in_the_docs() -> None:
+    words = (REPOSITORY / "docs" / "store.md").read_text(encoding="utf-8")
+    assert [reason for reason in Refusal if f"| `{reason}` |" not in words] == []

@@ -233,6 +233,8 @@ def test_a_file_that_is_no_database_of_ours_is_named(tmp_path: Path) -> None:
     newer.close()
     with pytest.raises(DatabaseError, match="version 7; this program knows version 1"):
         Database(path)
+    with pytest.raises(DatabaseError, match="cannot be opened"):
+        Database(path / "below a file" / "hub.sqlite")
 
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:

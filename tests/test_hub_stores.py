@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hub.embedded import SqliteStore
 from hub.errors import PermanentError, TransientError
 from hub.influx import InfluxStore, line_of
-from hub.store import LONGEST_TEXT, AnyPoint, EventPoint, LevelPoint, Point, Store, problem_of
+from hub.store import LONGEST_NAME, LONGEST_TEXT, AnyPoint, EventPoint, LevelPoint, Point, Store, problem_of
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
 
@@ -173,7 +173,10 @@ def test_thinning_keeps_real_points_and_the_extremes(
     assert {min(heights), max(heights)} <= {value for _, value in found}
 
 
-NAMES = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\\\x7f"), min_size=1)
+NAMES = st.text(
+    st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\\\x7f"),
+    min_size=1, max_size=LONGEST_NAME,
+)
 AWKWARD = NAMES | st.sampled_from([",", "=", " ", '"', "a, b=c", "#", "水位 计", "'", "$x", "\u3000", "\x85", '""'])
 # a negative zero comes back as zero, which is the same number
 FLOATS = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0) | st.sampled_from(
@@ -228,8 +231,10 @@ def test_influxdb_gives_back_what_was_written(influxdb: InfluxDb, points: list[A
 
     async def write() -> None:
         store = InfluxStore(influxdb.url, database)
-        await store.write(points)
-        await store.close()
+        try:
+            await store.write(points)
+        finally:
+            await store.close()
 
     try:
         asyncio.run(write())

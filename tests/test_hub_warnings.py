@@ -1,68 +1,17 @@
 """The life of a warning, told as timetables: who is told what, when, and why."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hub.board import Board
-from hub.callout import UNKNOWN_AREA, Ask, Policy, covers, first, responsible
-from hub.config import PersonTable
-from hub.model import Tier, WarningState, Why
-from hub.model import Warning as HubWarning
-from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Say, Tick, said, step
-from tests.village import COUNTY, NEXT_VILLAGE, PEOPLE, POLICY, TOWN, VILLAGE, at, changed, detection
-from tocsin.clock import utc
-from tocsin.levels import Authority, Hazard, Level, Stage
-from tocsin.messages import BulletinKind, Detection
+from hub.model import WarningState, Why
+from hub.warnings import Answered, Confirmed, EpisodeChanged, Tick, step
+from tests.village import NEXT_VILLAGE, POLICY, VILLAGERS, Life, at, changed, detection
+from tocsin.levels import Authority, Level, Stage
+from tocsin.messages import BulletinKind
 
 ALERT, UPDATE, CLOSE = BulletinKind.ALERT, BulletinKind.UPDATE, BulletinKind.CLOSE
-VILLAGERS = ["Li Ming", "Wang Fang"]
-
-
-@dataclass
-class Life:
-    """Steps one warning and keeps what was to be done: bulletins as (kind, why), calls as (local time, person, why)."""
-
-    policy: Policy = POLICY
-    warning: HubWarning | None = None
-    says: list[tuple[BulletinKind, Why]] = field(default_factory=list)
-    asks: list[tuple[str, str, Why]] = field(default_factory=list)
-
-    def event(self, event: Event, when: str) -> None:
-        now_ms = at(when)
-        self.warning, actions = step(self.warning, event, now_ms, self.policy)
-        for action in actions:
-            if isinstance(action, Say):
-                self.says.append((action.kind, action.why))
-                assert self.warning is not None
-                self.warning = said(self.warning, f"b{len(self.says)}", now_ms)
-            else:
-                self.asks.append((when, action.person, action.why))
-
-    def found(
-        self, found: Detection, arrived: str = "", station: str = "upper-bridge", *, settled: bool = False
-    ) -> None:
-        event = changed(found, arrived, station=station, settled=settled)
-        self.event(event, arrived or f"{utc(found.t + 8 * 3_600_000):%H:%M:%S}")
-
-    def answers(self, person: str, when: str) -> None:
-        self.event(Answered(person, "answer page", "", at(when)), when)
-
-    def ticks(self, start: str, until: str) -> None:
-        for moment in range(at(start), at(until) + 1, 1000):
-            when = f"{utc(moment + 8 * 3_600_000):%H:%M:%S}"
-            self.event(Tick(moment), when)
-
-    @property
-    def now(self) -> HubWarning:
-        assert self.warning is not None
-        return self.warning
-
-    def take_asks(self) -> list[tuple[str, str, Why]]:
-        asks, self.asks = self.asks, []
-        return asks
 
 
 def test_first_raise_is_said_and_household_and_village_are_called() -> None:
@@ -265,78 +214,6 @@ def test_person_who_confirms_a_historic_warning_makes_it_a_normal_one() -> None:
     assert len(life.asks) == 2
 
 
-def test_nobody_answers_three_calls_each_then_one_tier_up_to_the_county() -> None:
-    life = Life()
-    life.found(detection(Level.ORANGE, "14:05", 1))
-    life.ticks("14:05:01", "14:30")
-    assert [(when, person, why) for when, person, why in life.asks if person in {"Li Ming", "Zhao Lei", "Sun Yan"}] == [
-        ("14:05:00", "Li Ming", Why.FIRST),
-        ("14:06:00", "Li Ming", Why.REPEAT),
-        ("14:07:00", "Li Ming", Why.REPEAT),
-        ("14:08:00", "Zhao Lei", Why.ESCALATED),
-        ("14:09:00", "Zhao Lei", Why.REPEAT),
-        ("14:10:00", "Zhao Lei", Why.REPEAT),
-        ("14:11:00", "Sun Yan", Why.ESCALATED),
-        ("14:12:00", "Sun Yan", Why.REPEAT),
-        ("14:13:00", "Sun Yan", Why.REPEAT),
-    ]
-
-
-def test_answering_stops_that_persons_calls_only() -> None:
-    life = Life()
-    life.found(detection(Level.ORANGE, "14:05", 1))
-    life.answers("Wang Fang", "14:05:30")
-    life.take_asks()
-    life.ticks("14:05:31", "14:07:30")
-    assert [(when, person) for when, person, _ in life.asks] == [("14:06:00", "Li Ming"), ("14:07:00", "Li Ming")]
-
-
-def test_household_that_does_not_wake_is_left_to_the_village_head_who_answered() -> None:
-    life = Life()
-    life.found(detection(Level.ORANGE, "14:05", 1))
-    life.answers("Li Ming", "14:05:30")
-    life.ticks("14:05:31", "14:30")
-    assert {person for _, person, _ in life.asks} == set(VILLAGERS)
-
-
-def test_second_answer_keeps_the_first() -> None:
-    life = Life()
-    life.found(detection(Level.ORANGE, "14:05", 1))
-    life.answers("Li Ming", "14:06")
-    before = life.now
-    life.answers("Li Ming", "14:09")
-    assert life.now is before
-
-
-def test_answer_of_somebody_never_called_is_kept_and_is_not_called_at_the_next_level() -> None:
-    life = Life()
-    life.found(detection(Level.ORANGE, "14:05", 1))
-    life.answers("a passer-by", "14:06")
-    life.take_asks()
-    life.found(detection(Level.RED, "14:10", 2, previous=Level.ORANGE))
-    assert life.now.calls["a passer-by"].answered_at == at("14:06")
-    assert {person for _, person, _ in life.asks} == set(VILLAGERS)
-
-
-def test_answer_after_the_close_is_still_written_down() -> None:
-    life = Life()
-    life.found(detection(Level.ORANGE, "14:05", 1))
-    life.found(detection(Level.CLEAR, "14:06", 2, previous=Level.ORANGE))
-    life.answers("Li Ming", "14:07")
-    assert life.now.calls["Li Ming"].answered_at == at("14:07")
-
-
-def test_clock_that_is_set_back_does_not_stop_the_calls() -> None:
-    life = Life()
-    life.found(detection(Level.ORANGE, "14:05", 1))
-    life.take_asks()
-    life.event(Tick(at("12:00")), "12:00")
-    assert {person for _, person, _ in life.asks} == set(VILLAGERS)
-    life.take_asks()
-    life.event(Tick(at("12:00:59")), "12:00:59")
-    assert life.asks == []
-
-
 def test_open_warning_is_said_again_before_its_bulletin_expires() -> None:
     life = Life(policy=replace(POLICY, renew_s=3600.0))
     life.found(detection(Level.ORANGE, "14:05", 1))
@@ -350,140 +227,6 @@ def test_open_warning_is_said_again_before_its_bulletin_expires() -> None:
 def test_events_without_a_warning_do_nothing() -> None:
     for event in (Tick(at("14:00")), Answered("Li Ming", "x", "", at("14:00")), Confirmed("Sun Yan", at("14:00"))):
         assert step(None, event, at("14:00"), POLICY) == (None, [])
-
-
-@pytest.mark.parametrize(
-    ("code", "other", "expected"),
-    [
-        (VILLAGE, VILLAGE, True),
-        (TOWN, VILLAGE, True),
-        (COUNTY, VILLAGE, True),
-        ("330000000000", VILLAGE, True),
-        (UNKNOWN_AREA, VILLAGE, True),
-        (VILLAGE, NEXT_VILLAGE, False),
-        (VILLAGE, TOWN, False),
-        # the town 101 is not all of 1xx: groups count, not digits
-        ("330112101000", "330112102201", False),
-        ("330112110000", "330112111201", False),
-        ("331000000000", "331012100201", True),
-        ("331000000000", "332012100201", False),
-    ],
-)
-def test_trailing_zeros_mean_all_below_group_by_group(code: str, other: str, expected: bool) -> None:
-    assert covers(code, other) is expected
-
-
-def test_who_is_called_first() -> None:
-    def names(people: list[PersonTable]) -> list[str]:
-        return [person.name for person in people]
-
-    officials = [person for person in PEOPLE if person.tier in {Tier.TOWN, Tier.COUNTY}]
-    assert names(first(PEOPLE, VILLAGE)) == VILLAGERS
-    assert names(first(officials, VILLAGE)) == ["Zhao Lei"], "nobody in the village: the town"
-    assert names(first(officials[1:], VILLAGE)) == ["Sun Yan"]
-    assert names(first([], VILLAGE)) == []
-    assert names(first(PEOPLE, TOWN)) == [*VILLAGERS, "Chen Bo"], "a warning for a town is for its villages"
-    assert names(first(PEOPLE, UNKNOWN_AREA)) == ["Sun Yan"], "an unknown place is for the top of the chain to find"
-    assert names(responsible(PEOPLE, NEXT_VILLAGE, (Tier.VILLAGE, Tier.TOWN))) == ["Chen Bo", "Zhao Lei"]
-
-
-# ---- any order, any repetition
-
-STATIONS = ("upper-bridge", "mill-creek", "next-door")
-
-
-@st.composite
-def histories(draw: st.DrawFn, arrived: str = "14:40") -> list[EpisodeChanged]:
-    """What stations find from 14:10 to 14:49, each rule in its order: levels go up and down, also to clear and back.
-
-    What arrives at 14:40 is young enough to be called; at 15:00 some of it is history.
-    """
-    events: list[EpisodeChanged] = []
-    for station in STATIONS:
-        for rule, hazard in (("stage", Hazard.FLOOD), ("rain-3h", Hazard.FLOOD), ("ch4", Hazard.GAS)):
-            level, episode = Level.CLEAR, 0
-            for revision, new in enumerate(draw(st.lists(st.sampled_from(Level), max_size=4)), 1):
-                if new is not level:
-                    episode += level is Level.CLEAR
-                    when, name = f"14:{draw(st.integers(0, 9)) + 10 * revision:02d}", f"e{episode}"
-                    found = detection(new, when, revision, rule=rule, previous=level, hazard=hazard, episode=name)
-                    events.append(changed(found, arrived, station=station))
-                    level = new
-    return sorted(events, key=lambda event: event.detection.t)
-
-
-def _stepped(events: list[EpisodeChanged]) -> Board:
-    board = Board()
-    for event in events:
-        opened = {(warning.area, warning.hazard) for warning in board.open()}
-        after, _ = step(board.of(event), event, at("15:00"), POLICY)
-        assert after is not None
-        board.put(after)
-        assert len(board.open()) == len({(warning.area, warning.hazard) for warning in board.open()})
-        assert len(board.open()) <= len(opened) + 1
-    return board
-
-
-def _state(board: Board) -> dict[tuple[str, str], object]:
-    """What people must be told: per area and hazard the level, the stage and the episodes that are raised."""
-    return {
-        (warning.area, warning.hazard): (
-            warning.level,
-            warning.stage,
-            {key: episode for key, episode in warning.episodes.items() if episode.level},
-        )
-        for warning in board.open()
-    }
-
-
-def _shuffled(events: list[EpisodeChanged], data: st.DataObject) -> list[EpisodeChanged]:
-    repeated = events + data.draw(st.lists(st.sampled_from(events), max_size=10) if events else st.just([]))
-    return data.draw(st.permutations(repeated))
-
-
-@given(histories(), st.data())
-def test_order_and_repetition_of_detections_do_not_matter(events: list[EpisodeChanged], data: st.DataObject) -> None:
-    assert _state(_stepped(_shuffled(events, data))) == _state(_stepped(events))
-
-
-@given(histories(arrived="15:00"), st.data())
-def test_order_and_repetition_of_old_detections_raise_and_clear_the_same_episodes(
-    events: list[EpisodeChanged], data: st.DataObject
-) -> None:
-    def raised(board: Board) -> dict[str, object]:
-        return {
-            key: episode for warning in board.open() for key, episode in warning.episodes.items() if episode.level
-        }
-
-    # the level is not compared: beside an old episode the last word that was said stands, and that depends on the order
-    assert raised(_stepped(_shuffled(events, data))) == raised(_stepped(events))
-
-
-@given(histories(arrived="15:00"))
-def test_open_means_that_an_episode_is_raised(events: list[EpisodeChanged]) -> None:
-    newest: dict[tuple[str, str], Detection] = {}
-    for event in events:
-        newest[event.station, event.detection.rule] = event.detection
-    raised = {
-        (changed(found, station=station).area, found.hazard): 0
-        for (station, _), found in newest.items()
-        if found.level
-    }
-    assert {(warning.area, warning.hazard) for warning in _stepped(events).open()} == raised.keys()
-
-
-@given(histories(arrived="15:00"))
-def test_nobody_is_called_without_a_bulletin_and_every_action_has_a_reason(events: list[EpisodeChanged]) -> None:
-    board = Board()
-    for event in events:
-        after, actions = step(board.of(event), event, at("15:00"), POLICY)
-        assert after is not None
-        board.put(after)
-        asks = [action for action in actions if isinstance(action, Ask)]
-        if asks:
-            assert isinstance(actions[0], Say)
-            assert actions[0].kind is not CLOSE
-            assert {ask.why for ask in asks} == {actions[0].why}
 
 
 def test_station_that_moved_closes_the_warning_of_its_old_place() -> None:

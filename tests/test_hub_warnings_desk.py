@@ -1,10 +1,6 @@
 """The desk on a real database: what has landed is decided once, whatever is killed or delivered again."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +9,6 @@ import pytest
 from hub import arrivals, journal
 from hub.callout import UNKNOWN_AREA, Policy
 from hub.config import PersonTable
-from hub.database import Database
 from hub.journal import Asked, Said
 from hub.landing import cursor_of
 from hub.model import Tier, WarningState, Why
@@ -34,11 +29,6 @@ async def village(tmp_path: Path) -> AsyncIterator[Village]:
     there.close()
 
 
-def outbox(database: Database) -> list[tuple[str, str]]:
-    rows = database.connection.execute("SELECT json_extract(bulletin, '$.id'), channel FROM outbox ORDER BY id")
-    return [(name, channel) for name, channel in rows]
-
-
 async def test_from_landing_to_outbox(village: Village) -> None:
     village.finds(detection(Level.ORANGE, "14:00", 1))
     village.clock.wind_to(at("14:00:01"))
@@ -48,7 +38,7 @@ async def test_from_landing_to_outbox(village: Village) -> None:
     assert [(bulletin.kind, bulletin.cause_t) for bulletin in await village.desk.bulletins_of(warning.id)] == [
         (BulletinKind.ALERT, at("14:00"))
     ]
-    assert outbox(village.database) == [(warning.bulletins[0], "cap"), (warning.bulletins[0], "loudspeaker")]
+    assert village.outbox() == [(warning.bulletins[0], "cap"), (warning.bulletins[0], "loudspeaker")]
     rows = await village.desk.journal_of(warning.id)
     assert [(row.why, type(row.event)) for row in rows] == [
         (Why.FIRST, EpisodeChanged), (Why.FIRST, Said), (Why.FIRST, Asked), (Why.FIRST, Asked)
@@ -112,53 +102,6 @@ async def test_journal_of_everything_replays_to_the_state_on_the_disk(village: V
     assert journal.replay(rows, Policy.of(village.config)) == stored
 
 
-async def test_duplicate_delivery_makes_no_second_warning(village: Village) -> None:
-    for _ in range(3):
-        village.finds(detection(Level.ORANGE, "14:00", 1))
-        village.finds(detection(Level.ORANGE, "14:00", 1, seq=77))
-        await village.reads()
-    village.restart()
-    village.finds(detection(Level.ORANGE, "14:00", 1, seq=78))
-    await village.reads()
-    assert len((await village.only()).bulletins) == 1
-
-
-async def test_what_landed_before_a_crash_is_decided_after_it(village: Village) -> None:
-    village.finds(detection(Level.ORANGE, "14:00", 1))
-    village.restart()
-    await village.reads()
-    assert len((await village.only()).bulletins) == 1
-
-
-async def test_failed_transaction_leaves_no_trace_and_is_done_again(
-    village: Village, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    village.finds(detection(Level.ORANGE, "14:00", 1))
-
-    def broken(*_: object) -> None:
-        raise OSError("no space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("hub.desk.move_cursor", broken)
-        with pytest.raises(OSError, match="no space"):
-            await village.reads()
-    assert await village.desk.open_warnings() == []
-    assert outbox(village.database) == []
-    assert village.desk.counts.get("bulletins", 0) == 0
-    await village.reads()
-    assert len((await village.only()).bulletins) == 1
-
-
-async def test_restart_forgets_no_call_and_no_answer(village: Village) -> None:
-    village.finds(detection(Level.ORANGE, "14:00", 1))
-    await village.reads()
-    await village.desk.answer("Li Ming", (await village.only()).id, "answer page", "")
-    village.restart()
-    await village.ticks("14:03")
-    calls = (await village.only()).calls
-    assert (calls["Li Ming"].times, calls["Wang Fang"].times) == (1, 3)
-
-
 async def test_calls_go_up_to_the_town_while_nobody_answers(village: Village) -> None:
     village.finds(detection(Level.ORANGE, "14:00", 1))
     await village.reads()
@@ -197,7 +140,7 @@ async def test_backlog_of_a_flood_that_is_over_calls_nobody(village: Village) ->
     await village.reads()
     (warning,) = await village.desk.recent(5)
     assert (warning.historic, warning.peak, warning.bulletins, warning.calls) == (True, Level.RED, [], {})
-    assert outbox(village.database) == []
+    assert village.outbox() == []
     assert [row.why for row in await village.desk.journal_of(warning.id)] == [Why.HISTORIC, Why.HISTORIC]
 
 
@@ -266,6 +209,9 @@ async def test_late_answer_to_a_warning_that_another_one_followed(village: Villa
     assert old is not None
     assert (old.calls["Li Ming"].how, new.calls["Li Ming"].answered_at) == ("knock at the door", 0)
     assert new.id != first.id
+    village.finds(detection(Level.RED, "14:00:30", 4, episode="e2", previous=Level.BLUE))
+    await village.reads()
+    new = await village.only()
     rows = await village.database.run(journal.read, village.database.connection)
     assert journal.replay(rows, Policy.of(village.config)) == {old.id: old, new.id: new}
 
@@ -349,56 +295,3 @@ async def test_the_running_desk_follows_landing_and_outlives_an_error(
         await asyncio.sleep(0)
     task.cancel()
     assert (await village.only()).level == Level.RED
-
-
-CHILD = """
-import asyncio, sys
-from pathlib import Path
-from hub import arrivals
-from tests.village import Village
-arrivals.BATCH = 3
-async def main():
-    village = Village(Path(sys.argv[1]))
-    while await village.desk.process():
-        print("batch", flush=True)
-asyncio.run(main())
-"""
-
-
-def _process_and_kill(folder: Path, batches: int) -> None:
-    command = [sys.executable, "-c", CHILD, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as child:
-        assert child.stdout is not None
-        for _ in range(batches):
-            assert child.stdout.readline() == b"batch\n"
-        os.kill(child.pid, signal.SIGKILL)
-
-
-@pytest.mark.parametrize("batches", [1, 5])
-async def test_kill_between_landing_and_the_last_decision_loses_nothing_and_says_nothing_twice(
-    tmp_path: Path, batches: int
-) -> None:
-    finds = [
-        (detection(level, f"13:{40 + number}", number, previous=before, rule=rule, seq=number + offset), name)
-        for name in ("upper-bridge", "mill-creek", "next-door")
-        for rule, offset in (("stage", 0), ("rain", 20))
-        for number, (before, level) in enumerate(
-            [(Level.CLEAR, Level.BLUE), (Level.BLUE, Level.RED), (Level.RED, Level.YELLOW)], 1
-        )
-    ]
-    villages = [Village(tmp_path / "killed"), Village(tmp_path / "calm")]
-    for village in villages:
-        for station in ("upper-bridge", "mill-creek", "next-door"):
-            village.starts(station)
-        for found, station in finds:
-            village.finds(found, station)
-    killed, calm = villages
-    killed.close()
-    _process_and_kill(tmp_path / "killed", batches)
-    killed.restart()
-    await killed.reads()
-    await calm.reads()
-    assert await killed.desk.open_warnings() == await calm.desk.open_warnings()
-    assert outbox(killed.database) == outbox(calm.database)
-    for village in villages:
-        village.close()

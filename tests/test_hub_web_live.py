@@ -23,8 +23,9 @@ async def test_a_page_that_missed_a_change_is_told_at_once(view: PlainView) -> N
 
 
 async def test_each_change_is_told_once(view: PlainView) -> None:
-    async with aclosing(changes(view, -1, pace_s=0)) as events:
+    async with aclosing(changes(view, -1, pace_s=0, keep_alive_s=0.001)) as events:
         assert await anext(events) == "data: 0\n\n"
+        assert await anext(events) == ": calm\n\n"
         await view.change()
         assert await anext(events) == "data: 1\n\n"
 

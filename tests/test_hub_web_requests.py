@@ -55,6 +55,16 @@ BAD = [
     ("POST", "/warnings/w-flood/answer", "person=" + "x" * 20_000, 413, "the form is longer than"),
     ("POST", "/warnings/w-late/answer", "person=Li+Mei", 400, "use nobody: no one has been called"),
     ("POST", "/warnings/w-old/answer", "person=Li+Mei", 409, "This warning is over."),
+    ("POST", "/warnings/none/confirm", "by=Li+Mei", 404, 'warning "none" is not allowed'),
+    ("GET", "/warnings/w-gas/confirm", "", 405, "GET is not allowed for /warnings/w-gas/confirm"),
+    ("POST", "/warnings/w-gas/confirm", "", 400, "by is missing; give the name of the officer who confirms"),
+    ("POST", "/warnings/w-gas/confirm", "by=+%09%0A", 400, "by is missing"),
+    ("POST", "/warnings/w-gas/confirm", "name=Li+Mei", 400, "by is missing"),
+    ("POST", "/warnings/w-gas/confirm", "by=Li%0AMei", 400, 'by "Li\\nMei" is not allowed; use letters'),
+    ("POST", "/warnings/w-gas/confirm", "by=" + "x" * 81, 400, "by has 81 characters; use at most 80"),
+    ("POST", "/warnings/w-gas/confirm", "by=%ff", 400, "the form cannot be read"),
+    ("POST", "/warnings/w-flood/confirm", "by=Li+Mei", 409, "Nothing in this warning waits for a confirmation."),
+    ("POST", "/warnings/w-old/confirm", "by=Li+Mei", 409, "There is nothing to confirm."),
     ("GET", "/cap/none.xml", "", 404, "a message that /cap/feed.atom lists"),
     ("GET", "/cap/..%2Fhub.toml", "", 404, ""),
     ("GET", "/cap/%2e%2e.xml", "", 404, "..xml"),
@@ -97,16 +107,18 @@ async def test_a_bad_request_gets_a_clear_answer(
     else:
         assert words in str(html.document_fromstring(answer.text).xpath("string()"))
         assert path.startswith(("/nowhere", "/?", "/stations", "/warnings", "/answer")) or path == "/"
-    assert view.answers == []
+    assert (view.answers, view.confirmations) == ([], [])
 
 
+@pytest.mark.parametrize("form", ["answer", "confirm"])
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x", "text/plain"])
-async def test_what_is_not_a_form_is_refused(view: PlainView, client: Client, kind: str) -> None:
-    body, headers = b'{"person": "Li Mei"}', {"content-type": kind}
-    answer = await client.post("/warnings/w-flood/answer", content=body, headers=headers)
+async def test_what_is_not_a_form_is_refused(view: PlainView, client: Client, kind: str, form: str) -> None:
+    body, headers = b'{"person": "Li Mei", "by": "Li Mei"}', {"content-type": kind}
+    warning = {"answer": "w-flood", "confirm": "w-gas"}[form]
+    answer = await client.post(f"/warnings/{warning}/{form}", content=body, headers=headers)
     assert answer.status_code == 415
     assert FORM in answer.text
-    assert view.answers == []
+    assert (view.answers, view.confirmations) == ([], [])
 
 
 async def test_a_failure_inside_shows_no_inside(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.log import Entry, Log
+from tocsin import log as module
+from tocsin.log import Entry, Log, read_log
 
 
 def entries(first: int, payloads: list[bytes]) -> list[Entry]:
@@ -14,7 +15,7 @@ def entries(first: int, payloads: list[bytes]) -> list[Entry]:
 
 
 def last_segment(folder: Path) -> Path:
-    return sorted(folder.glob("segment-*.log"))[-1]
+    return max(folder.glob("segment-*.log"))
 
 
 def test_what_was_appended_is_read_in_order_after_a_new_start(tmp_path: Path) -> None:
@@ -66,7 +67,9 @@ def test_a_log_cut_at_every_byte_keeps_all_before_the_cut(tmp_path: Path) -> Non
 
 @settings(deadline=None)
 @given(st.integers(16, 200), st.integers(1, 255))
-def test_a_damaged_byte_loses_one_record_at_most_and_is_said(tmp_path_factory: pytest.TempPathFactory, at: int, flip: int) -> None:
+def test_a_damaged_byte_loses_one_record_at_most_and_is_said(
+    tmp_path_factory: pytest.TempPathFactory, at: int, flip: int
+) -> None:
     folder = tmp_path_factory.mktemp("log")
     log = Log(folder)
     written = entries(1, [b"payload %d" % i for i in range(12)])
@@ -119,3 +122,87 @@ def test_the_cursor_is_kept_and_a_torn_one_offers_everything_again(tmp_path: Pat
     assert (Log(tmp_path).cursor, Log(tmp_path).cursor_hub) == (2, "hub-1")
     (tmp_path / "cursor").write_bytes(b"")
     assert (Log(tmp_path).cursor, Log(tmp_path).cursor_hub) == (0, "")
+
+
+def test_a_log_cut_inside_its_newest_segment_never_gives_a_number_again(tmp_path: Path) -> None:
+    """A segment that holds nothing yet still comes behind those before it."""
+    log = Log(tmp_path / "whole", segment_bytes=120)
+    log.append(entries(1, [b"p" * 40, b"q" * 40]))
+    log.append(entries(3, [b"newest"]))
+    first, newest = sorted((tmp_path / "whole").glob("segment-*.log"))
+    for cut in range(newest.stat().st_size):
+        folder = tmp_path / f"cut-{cut}"
+        folder.mkdir()
+        (folder / first.name).write_bytes(first.read_bytes())
+        (folder / newest.name).write_bytes(newest.read_bytes()[:cut])
+        mended = Log(folder)
+        assert mended.next_seq == 3
+        mended.append([Entry(3, 1, b"goes on")])
+        assert [entry.seq for entry in Log(folder).read()] == [1, 2, 3]
+
+
+def no_room(*_args: object, **_named: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_disk_that_is_full_when_a_segment_ends_takes_the_same_records_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(tmp_path, segment_bytes=120)
+    log.append(entries(1, [b"p" * 100]))
+    monkeypatch.setattr(module, "replace_file", no_room)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            log.append(entries(2, [b"q" * 100]))
+    monkeypatch.undo()
+    log.append(entries(2, [b"q" * 100]))
+    log.close()
+    assert [entry.seq for entry in Log(tmp_path).read()] == [1, 2]
+
+
+def test_a_torn_tail_is_cut_on_a_full_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(tmp_path)
+    log.append(entries(1, [b"first", b"second"]))
+    path = last_segment(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    monkeypatch.setattr(module, "replace_file", no_room)
+    assert [entry.seq for entry in Log(tmp_path).read()] == [1]
+
+
+def test_an_end_in_the_middle_of_mending_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(tmp_path)
+    log.append(entries(1, [b"first", b"second", b"third"]))
+    path = last_segment(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+    replace_file, done = module.replace_file, list[Path]()
+
+    def until_the_power_goes(target: Path, content: bytes, *, sync: bool) -> None:
+        if done:
+            raise OSError(5, "the power went")
+        done.append(target)
+        replace_file(target, content, sync=sync)
+
+    monkeypatch.setattr(module, "replace_file", until_the_power_goes)
+    with pytest.raises(OSError, match="the power went"):
+        Log(tmp_path)
+    monkeypatch.undo()
+    assert [entry.payload for entry in Log(tmp_path).read()] == [b"second", b"third"]
+
+
+def test_who_only_looks_mends_nothing(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.append(entries(1, [b"first", b"second"]))
+    path = last_segment(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    before = path.read_bytes()
+    assert [entry.seq for entry in read_log(tmp_path)] == [1]
+    assert path.read_bytes() == before
+    assert list(tmp_path.glob("*.damaged")) == []
+
+
+def test_a_copy_that_somebody_left_in_the_folder_is_no_segment(tmp_path: Path) -> None:
+    Log(tmp_path).append(entries(1, [b"first"]))
+    (tmp_path / "segment-00000000000000000001 (copy).log").write_bytes(b"")
+    assert [entry.seq for entry in Log(tmp_path).read()] == [1]

@@ -36,6 +36,9 @@ def test_the_wheel_carries_every_package_and_nothing_else(wheel: zipfile.ZipFile
     sources = {str(path.relative_to(REPOSITORY)) for name in PACKAGES for path in (REPOSITORY / name).rglob("*.py")}
     assert {name for name in files if name.endswith(".py")} == sources
     assert {f"{name}/py.typed" for name in PACKAGES} <= files
+    samples = {str(path.relative_to(REPOSITORY)) for name in PACKAGES for path in (REPOSITORY / name).rglob("*.toml")}
+    assert {name for name in files if name.endswith(".toml")} == samples
+    assert {"edge/sample.toml", "edge/sample_rules.toml", "hub/sample.toml", "simulators/sample.toml"} <= samples
 
 
 def test_the_wheel_names_the_roles_as_extras(wheel: zipfile.ZipFile) -> None:

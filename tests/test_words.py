@@ -25,8 +25,9 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 def test_a_clock_is_named_or_refused() -> None:
     assert isinstance(clock_of("scaled:1000:60"), ScaledClock)
-    with pytest.raises(ValueError, match='clock "fast": use "system" or'):
-        clock_of("fast")
+    for spec in ("fast", "scaled:0:0", "scaled:0:-1", "scaled:0:nan"):
+        with pytest.raises(ValueError, match=f'clock "{spec}": use "system" or'):
+            clock_of(spec)
 
 
 async def test_a_wound_clock_wakes_sleepers_in_order() -> None:

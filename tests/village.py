@@ -1,6 +1,7 @@
 """A village for the hub's tests: people, stations and a clock wound by hand, so that a test reads like a timetable."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,13 +13,13 @@ from hub.config import CallTable, CapTable, HubConfig, HubTable, PersonTable, St
 from hub.database import Database
 from hub.desk import Desk
 from hub.landing import land
-from hub.model import Tier
+from hub.model import Tier, Why
 from hub.model import Warning as HubWarning
-from hub.warnings import EpisodeChanged
+from hub.warnings import Answered, EpisodeChanged, Event, Say, Tick, said, step
 from tocsin import topics
-from tocsin.clock import WoundClock, ms_of
+from tocsin.clock import WoundClock, ms_of, utc
 from tocsin.levels import Authority, Hazard, Level, Stage
-from tocsin.messages import VERSION, Answer, Detection, Record, Start, StationCard, Upload, encode
+from tocsin.messages import VERSION, Answer, BulletinKind, Detection, Record, Start, StationCard, Upload, encode
 
 VILLAGE = "330112100201"
 NEXT_VILLAGE = "330112100202"
@@ -34,6 +35,7 @@ PEOPLE = (
     PersonTable("Zhao Lei", "town duty desk", Tier.TOWN, TOWN),
     PersonTable("Sun Yan", "county duty desk", Tier.COUNTY, COUNTY),
 )
+VILLAGERS = ["Li Ming", "Wang Fang"]
 STAGES = {Level.RED: Stage.MOVE, Level.ORANGE: Stage.PREPARE}
 CARDS = {
     "upper-bridge": ("Upper Bridge", "上桥", VILLAGE, 30.2561, 119.7262),
@@ -128,6 +130,50 @@ def card(station: str, area: str = "") -> StationCard:
     return StationCard(name, name_zh, area or own_area, latitude, longitude, [], [], "0")
 
 
+@dataclass
+class Life:
+    """Steps one warning and keeps what was to be done: bulletins as (kind, why), calls as (local time, person, why)."""
+
+    policy: Policy = POLICY
+    warning: HubWarning | None = None
+    says: list[tuple[BulletinKind, Why]] = field(default_factory=list)
+    asks: list[tuple[str, str, Why]] = field(default_factory=list)
+
+    def event(self, event: Event, when: str) -> None:
+        now_ms = at(when)
+        self.warning, actions = step(self.warning, event, now_ms, self.policy)
+        for action in actions:
+            if isinstance(action, Say):
+                self.says.append((action.kind, action.why))
+                assert self.warning is not None
+                self.warning = said(self.warning, f"b{len(self.says)}", now_ms)
+            else:
+                self.asks.append((when, action.person, action.why))
+
+    def found(
+        self, found: Detection, arrived: str = "", station: str = "upper-bridge", *, settled: bool = False
+    ) -> None:
+        event = changed(found, arrived, station=station, settled=settled)
+        self.event(event, arrived or f"{utc(found.t + 8 * 3_600_000):%H:%M:%S}")
+
+    def answers(self, person: str, when: str) -> None:
+        self.event(Answered(person, "answer page", "", at(when)), when)
+
+    def ticks(self, start: str, until: str) -> None:
+        for moment in range(at(start), at(until) + 1, 1000):
+            when = f"{utc(moment + 8 * 3_600_000):%H:%M:%S}"
+            self.event(Tick(moment), when)
+
+    @property
+    def now(self) -> HubWarning:
+        assert self.warning is not None
+        return self.warning
+
+    def take_asks(self) -> list[tuple[str, str, Why]]:
+        asks, self.asks = self.asks, []
+        return asks
+
+
 class Village:
     """A hub's database and desk on a clock wound by hand. What stations send goes the way of the real intake."""
 
@@ -187,6 +233,19 @@ class Village:
         """The one warning that is open."""
         (warning,) = await self.desk.open_warnings()
         return warning
+
+    async def alarm(self, level: Level, revision: int, station: str = "upper-bridge") -> str:
+        """The station finds this level now, and the desk decides; the id of the bulletin that follows."""
+        found = detection(level, "14:00", revision)
+        self.finds(msgspec.structs.replace(found, t=self.clock.now_ms()), station)
+        await self.reads()
+        return self.outbox()[-1][0]
+
+    def outbox(self) -> list[tuple[str, str]]:
+        """(bulletin's id, channel) of everything that was ever to be sent."""
+        query = "SELECT json_extract(bulletin, '$.id'), channel FROM outbox ORDER BY id"
+        rows = self.database.connection.execute(query)
+        return [(name, channel) for name, channel in rows]
 
     def _next(self) -> int:
         self._seq += 1

@@ -16,7 +16,7 @@ from hub.web.render import Site
 from hub.web.view import StationView, View
 from hub.web.words import unit_of
 from tocsin.clock import iso, ms_of
-from tocsin.messages import DeviceHealth
+from tocsin.messages import DeviceHealth, StationCard
 
 DAY_MS = 86_400_000
 LONGEST_MS = 400 * DAY_MS
@@ -39,7 +39,11 @@ class SeriesOut(msgspec.Struct, frozen=True):
 
 
 class StationOut(msgspec.Struct, frozen=True):
-    """One station. `heard_at` is UTC, null before its first word."""
+    """One station. `heard_at` is UTC, null before its first word.
+
+    `card` is what the station said of itself when it started, with its series and rules; null before that. A list of
+    these is what `tocsin dashboards --stations` takes.
+    """
 
     id: str
     name: str
@@ -52,6 +56,7 @@ class StationOut(msgspec.Struct, frozen=True):
     heard_at: str | None
     faults: list[DeviceHealth]
     series: list[SeriesOut]
+    card: StationCard | None
 
 
 class WarningsOut(msgspec.Struct, frozen=True):
@@ -151,6 +156,7 @@ def _station(state: StationState) -> StationOut:
             )
             for one in state.series
         ],
+        card=card,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hub.model import Call, Episode, WarningState
 from hub.model import Warning as HubWarning
 from hub.web.words import Words, number, unit_of
-from tocsin.levels import Level
+from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import StationCard
 from tocsin.quantities import QUANTITIES
 
@@ -34,7 +34,7 @@ class EpisodeLine:
 class WarningCard:
     """A warning as pages show it; `level` is what counts now, or the highest ever once it is closed.
 
-    `title` says the level too, `what` stands beside a badge that does.
+    `title` says the level too, `what` stands beside a badge that does. `unconfirmed`: it waits for a person.
     """
 
     warning: HubWarning
@@ -44,6 +44,7 @@ class WarningCard:
     place: str
     stations: int
     open: bool
+    unconfirmed: bool
     episodes: Sequence[EpisodeLine]
     waiting: Sequence[Call]
     answered: Sequence[Call]
@@ -66,10 +67,19 @@ def warning_card(warning: HubWarning, cards: Cards, say: Words) -> WarningCard:
         place=place_of(warning, cards, say),
         stations=len({episode.station for episode in warning.episodes.values()}),
         open=still,
+        unconfirmed=waits_for_person(warning),
         episodes=[_line(e, cards, say) for e in sorted(warning.episodes.values(), key=lambda e: (-e.level, e.since))],
         waiting=[call for call in calls if not call.answered_at],
         answered=sorted((call for call in calls if call.answered_at), key=lambda call: call.answered_at),
     )
+
+
+def waits_for_person(warning: HubWarning) -> bool:
+    """A raised rule asks to move people and may not by itself, nobody has confirmed, and nothing else moves them."""
+    if warning.state == WarningState.CLOSED or warning.confirmed_by or warning.stage is Stage.MOVE:
+        return False
+    raised = (episode for episode in warning.episodes.values() if episode.level > 0)
+    return any(episode.authority is Authority.CONFIRM and episode.stage is Stage.MOVE for episode in raised)
 
 
 def by_urgency(warnings: Sequence[HubWarning]) -> list[HubWarning]:

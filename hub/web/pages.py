@@ -10,10 +10,11 @@ from litestar.response import Redirect
 
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
-from hub.web.cards import by_urgency, name_of, warning_card
+from hub.web.cards import by_urgency, name_of, waits_for_person, warning_card
 from hub.web.freshness import of_station
 from hub.web.panels import RANGES, Frame, panels
 from hub.web.problems import Problem
+from hub.web.rain import Rainfall
 from hub.web.render import Asked, Site
 from hub.web.requests import fields_of, refuse_foreign
 from hub.web.view import HOW_OFFICER, StationView, View
@@ -23,12 +24,15 @@ from tocsin.messages import StationCard
 RECENT = 20
 RANGE = "6h"
 LONGEST_NOTE = 200
+LONGEST_NAME = 80
 
 
 def routes(site: Site) -> list[HTTPRouteHandler]:
+    rainfall = Rainfall(site.view)
+
     @get("/", include_in_schema=False)
     async def console(request: Asked) -> Response[str]:
-        return await _console(site, request)
+        return await _console(site, rainfall, request)
 
     @get("/stations/{station_id:str}", include_in_schema=False)
     async def station(request: Asked) -> Response[str]:
@@ -42,7 +46,11 @@ def routes(site: Site) -> list[HTTPRouteHandler]:
     async def answer(request: Asked) -> Response[Any]:
         return await _answer(site, request, request.path_params["warning_id"])
 
-    return [console, station, warning, answer]
+    @post("/warnings/{warning_id:str}/confirm", include_in_schema=False)
+    async def confirm(request: Asked) -> Response[Any]:
+        return await _confirm(site, request, request.path_params["warning_id"])
+
+    return [console, station, warning, answer, confirm]
 
 
 async def cards_of(view: View) -> dict[str, StationCard]:
@@ -67,7 +75,7 @@ async def find_station(view: View, station_id: str) -> StationView:
     return found
 
 
-async def _console(site: Site, request: Asked) -> Response[str]:
+async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[str]:
     say, view, now = site.words(request), site.view, site.view.clock.now_ms()
     stations = await view.stations()
     cards = {station.id: station.card for station in stations if station.card}
@@ -78,6 +86,7 @@ async def _console(site: Site, request: Asked) -> Response[str]:
         "open": [warning_card(warning, cards, say) for warning in open_warnings],
         "recent": [warning_card(warning, cards, say) for warning in await view.recent_warnings(RECENT)],
         "stations": states,
+        "rain": await rainfall.of(states),
         "names": {station.id: name_of(station.id, cards, say) for station in stations},
         "levels": _levels(open_warnings, stations),
         "counts": view.counts(),
@@ -121,6 +130,7 @@ async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]
     phones = {person.name: person.phone for person in view.config.person}
     context = {
         "card": warning_card(warning, await cards_of(view), say),
+        "longest_name": LONGEST_NAME,
         "journal": await view.journal(warning_id),
         "bulletins": await view.bulletins(warning_id),
         "phones": {name: phones.get(name, "") for name in warning.calls},
@@ -147,6 +157,36 @@ async def _answer(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     if not warning.calls[person].answered_at:
         await answer_or_refuse(site.view, person, warning_id, HOW_OFFICER, note)
     return Redirect(f"/warnings/{warning_id}", status_code=303)
+
+
+async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]:
+    """An officer takes it on them, by name, that people are moved. Pressing twice is harmless: the first one counts."""
+    refuse_foreign(request)
+    say = site.words(request)
+    warning = await find_warning(site.view, warning_id)
+    by = _officer(await fields_of(request))
+    if warning.state == WarningState.CLOSED:
+        raise Problem(say("confirm_over"), 409)
+    if not warning.confirmed_by:
+        if not waits_for_person(warning):
+            raise Problem(say("confirm_none"), 409)
+        try:
+            await site.view.confirm(warning_id, by)
+        except ValueError as err:
+            raise Problem(str(err), 409) from err
+    return Redirect(f"/warnings/{warning_id}", status_code=303)
+
+
+def _officer(fields: Mapping[str, str]) -> str:
+    """Raises Problem. The name goes into the journal as it is."""
+    name = fields.get("by", "").strip()
+    if not name:
+        raise Problem.missing("by", "the name of the officer who confirms")
+    if len(name) > LONGEST_NAME:
+        raise Problem(f"by has {len(name)} characters; use at most {LONGEST_NAME}")
+    if not name.isprintable():
+        raise Problem.of_value("by", ascii(name)[1:-1], "letters, digits, blanks and signs, on one line")
+    return name
 
 
 async def answer_or_refuse(view: View, person: str, warning_id: str, how: str, note: str) -> None:

@@ -12,12 +12,12 @@ from hub.web import chart, curves
 from hub.web.chart import Chart, Threshold
 from hub.web.curves import DAY_MS, HOUR_MS, MINUTE_MS, Points
 from hub.web.freshness import FRESH_PERIODS
+from hub.web.rain import RAIN, is_rain
 from hub.web.words import Words, unit_of
 from tocsin.levels import Level
 from tocsin.messages import RuleCard, SeriesCard, StationCard
 from tocsin.quantities import QUANTITIES
 
-RAIN = "rain_mm"
 MOST_POINTS = 600
 
 
@@ -68,7 +68,7 @@ async def panels(store: Store, card: StationCard, frame: Frame) -> list[Panel]:
         device, _, quantity = series.key.rpartition("/")
         rules = _rules_of(card, series)
         # a rain sum at the left edge needs what fell before it
-        before = max([frame.bar_ms, *(rule.over_s * 1000 for rule in rules)]) if _is_rain(quantity) else 0
+        before = max([frame.bar_ms, *(rule.over_s * 1000 for rule in rules)]) if is_rain(quantity) else 0
         start = frame.start_ms - before
         try:
             points = await store.series(frame.station, device, quantity, start, frame.end_ms + 1, MOST_POINTS)
@@ -76,7 +76,7 @@ async def panels(store: Store, card: StationCard, frame: Frame) -> list[Panel]:
             found.append(Panel(frame.say.quantity(quantity), unit_of(quantity), device, Markup("")))
             continue
         curve = _Curve(f"c{number}", device, quantity, points, _gap_ms(series, frame.end_ms - start, len(points)))
-        found += _rain(curve, rules, frame) if _is_rain(quantity) else [_line(curve, rules, frame)]
+        found += _rain(curve, rules, frame) if is_rain(quantity) else [_line(curve, rules, frame)]
     return found
 
 
@@ -98,10 +98,6 @@ def _rules_of(card: StationCard, series: SeriesCard) -> list[RuleCard]:
     if quantity in QUANTITIES and QUANTITIES[quantity].increments:
         keys.add(f"{device}/{QUANTITIES[quantity].increments}")
     return [rule for rule in card.rules if rule.series in keys]
-
-
-def _is_rain(quantity: str) -> bool:
-    return quantity == RAIN or (quantity in QUANTITIES and QUANTITIES[quantity].increments == RAIN)
 
 
 def _gap_ms(series: SeriesCard, span_ms: int, count: int) -> int:

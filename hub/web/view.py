@@ -78,5 +78,8 @@ class View(Protocol):
     async def answer(self, person: str, warning_id: str, how: str, note: str) -> None:
         """Raises ValueError, with a sentence for the person, where the answer cannot be taken."""
 
+    async def confirm(self, warning_id: str, by: str) -> None:
+        """A person takes it on them that people are moved; the first one counts. Raises ValueError with a sentence."""
+
     async def wait_changed(self, since: int) -> int:
         """The number of the hub's newest change, as soon as it is above `since`; -1 returns at once."""

@@ -47,6 +47,20 @@ _TABLE: dict[str, tuple[str, str]] = {
     "note": ("Note", "备注"),
     "note_hint": ("for instance: woken at the door", "例如：已上门叫醒"),
     "i_have_heard": ("I have heard 我已听到", "我已听到 I have heard"),
+    "waits_for_person": (
+        "waits for a person's confirmation 等待人工确认",
+        "等待人工确认 waits for a person's confirmation",
+    ),
+    "confirm_asks": (
+        "A rule asks to move people and may not do so by itself. Until a person confirms, people are told to prepare "
+        "at most. Then everybody is called anew and told to move now.",
+        "有规则要求转移人员，但须经人工确认。确认之前，最多通知“准备转移”；确认之后，立即通知转移，并重新呼叫所有人。",
+    ),
+    "confirm_name": ("Name of the officer who confirms", "确认人（值班员）姓名"),
+    "confirm": ("Confirm: move people now 确认：立即转移", "确认：立即转移 Confirm: move people now"),
+    "confirmed_by": ("confirmed by {name} at", "由 {name} 人工确认，时间"),
+    "confirm_over": ("This warning is over. There is nothing to confirm.", "本次预警已解除，无需确认。"),
+    "confirm_none": ("Nothing in this warning waits for a confirmation.", "本次预警没有需要人工确认的内容。"),
     "timeline": ("Timeline", "过程记录"),
     "said": ("What was said", "已发布信息"),
     "area": ("area", "区域"),

@@ -1,0 +1,117 @@
+"""The loudspeaker's bulletins: signed, retained, and there again after the broker lost them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hub.broadcast import loudspeaker
+from hub.errors import TransientError
+from tests.channels import make
+from tests.conftest import NewMosquitto
+from tests.test_hub_cap import flood
+from tests.village import PRIVATE_KEY, VILLAGE, Village, config
+from tocsin import topics
+from tocsin.levels import Level
+from tocsin.link import Broker, Link, LinkDownError
+from tocsin.messages import Bulletin, BulletinKind, encode
+from tocsin.signing import SealError, public_key_of, verify
+
+GOLDEN = Path(__file__).parent / "golden" / "loudspeaker"
+
+
+@pytest.fixture
+async def village(tmp_path: Path) -> AsyncIterator[Village]:
+    there = Village(tmp_path)
+    for station in ("upper-bridge", "next-door"):
+        there.starts(station)
+    yield there
+    there.close()
+
+
+async def test_loudspeaker_golden() -> None:
+    published: list[tuple[str, bytes, bool]] = []
+
+    async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
+        published.append((topic, payload, retain))
+
+    channel = loudspeaker.Channel(config(), publish)
+    for name, (warning, bulletin) in flood(config()).items():
+        assert await channel.send(bulletin, warning) == f"tocsin/1/area/{VILLAGE}/bulletin"
+        topic, payload, retain = published.pop()
+        assert (topic, retain) == (f"tocsin/1/area/{VILLAGE}/bulletin", True)
+        assert verify(payload, topic, public_key_of(PRIVATE_KEY)) == encode(bulletin)
+        assert json.loads(payload) == json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+
+
+async def test_loudspeaker_signature_is_for_its_area_alone() -> None:
+    published: list[bytes] = []
+
+    async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
+        published.append(payload)
+
+    warning, bulletin = flood(config())["alert"]
+    await loudspeaker.Channel(config(), publish).send(bulletin, warning)
+    with pytest.raises(SealError, match="does not fit"):
+        verify(published[0], topics.bulletin("330112100202"), public_key_of(PRIVATE_KEY))
+
+
+async def test_loudspeaker_without_a_broker_is_worth_another_try() -> None:
+    async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
+        raise LinkDownError("not connected")
+
+    warning, bulletin = flood(config())["alert"]
+    with pytest.raises(TransientError, match="not connected"):
+        await loudspeaker.Channel(config(), publish).send(bulletin, warning)
+
+
+async def test_bulletin_is_on_the_broker_again_after_the_broker_was_wiped(
+    village: Village, new_mosquitto: NewMosquitto
+) -> None:
+    mosquitto = new_mosquitto()
+
+    async def ignore(topic: str, payload: bytes) -> None: ...
+
+    async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
+        await link_up.publish(topic, payload, retain=retain)
+
+    dispatch = make(village, loudspeaker=loudspeaker.Channel(village.config, publish))
+    link_up = Link(
+        Broker.of(mosquitto.url), "hub", subscriptions=[], on_message=ignore, on_connect=dispatch.republish
+    )
+    tasks = [asyncio.create_task(link_up.run()), asyncio.create_task(dispatch.run())]
+    await village.alarm(Level.ORANGE, 1)
+    newest = await village.alarm(Level.RED, 2)
+    dispatch.wake()
+    try:
+        assert (await _retained(mosquitto.url, newest)).level == Level.RED
+        mosquitto.kill()
+        mosquitto.wipe()
+        mosquitto.start()
+        assert (await _retained(mosquitto.url, newest)).kind is BulletinKind.UPDATE
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _retained(url: str, wanted: str) -> Bulletin:
+    """The bulletin that a loudspeaker switched on now is given, as soon as it is the one that is wanted."""
+    topic = topics.bulletin(VILLAGE)
+    got: asyncio.Future[Bulletin] = asyncio.get_running_loop().create_future()
+
+    async def hear(name: str, payload: bytes) -> None:
+        body = verify(payload, name, public_key_of(PRIVATE_KEY))
+        bulletin = msgspec.json.decode(body, type=Bulletin)
+        if bulletin.id == wanted and not got.done():
+            got.set_result(bulletin)
+
+    task = asyncio.create_task(Link(Broker.of(url), "speaker", subscriptions=[topic], on_message=hear).run())
+    try:
+        return await asyncio.wait_for(got, 20)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,53 @@
+"""Answer links: for one person and one warning, and for nobody else."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hub.answers import link, person_of, token
+from tests.village import Village, config
+from tocsin.levels import Level
+
+
+@pytest.fixture
+async def village(tmp_path: Path) -> AsyncIterator[Village]:
+    there = Village(tmp_path)
+    for station in ("upper-bridge", "next-door"):
+        there.starts(station)
+    yield there
+    there.close()
+
+
+async def test_answer_links_are_for_one_person_and_one_warning(village: Village) -> None:
+    await village.alarm(Level.ORANGE, 1)
+    await village.alarm(Level.ORANGE, 1, "next-door")
+    warnings = await village.desk.open_warnings()
+    tokens = {
+        (warning.id, person.name): token(village.config, warning.id, person.name)
+        for warning in warnings
+        for person in village.config.person
+    }
+    assert len(set(tokens.values())) == len(tokens) == 10
+    for (warning_id, person), text in tokens.items():
+        found = person_of(village.config, text, warnings)
+        assert found is not None
+        assert (found[0].id, found[1]) == (warning_id, person)
+    other = msgspec.structs.replace(village.config.hub, private_key="33" * 32)
+    assert token(msgspec.structs.replace(village.config, hub=other), *next(iter(tokens))) not in tokens.values()
+
+
+@pytest.mark.parametrize("given", ["", "a", "A" * 22, "\ud800", "中文", "A" * 100_000])
+async def test_other_text_is_nobodys_link(village: Village, given: str) -> None:
+    await village.alarm(Level.ORANGE, 1)
+    assert person_of(village.config, given, await village.desk.open_warnings()) is None
+
+
+def test_link_is_an_address_that_needs_no_quoting() -> None:
+    with_url = link(config(public_url="https://warn.example.org/"), "flood-1", "李明")
+    assert with_url.startswith("https://warn.example.org/answer/")
+    text = with_url.rpartition("/")[2]
+    assert len(text) == 22
+    assert text.replace("-", "").replace("_", "").isalnum()
+    assert link(config(), "flood-1", "李明") == f"/answer/{text}"

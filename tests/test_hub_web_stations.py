@@ -1,0 +1,52 @@
+"""What /api/stations says of the stations is the file that the dashboards are built from."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dashboards.command import run
+from dashboards.provision import read_stations
+from tests.hub_web_view import client_of, storm
+from tests.shared_data import REPOSITORY
+from tocsin.messages import StationCard
+
+
+def commands() -> tuple[list[str], list[str]]:
+    """The words of the two commands of docs/dashboards.md."""
+    page = (REPOSITORY / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    found = re.search(r"```\n(curl .*/api/stations)\ntocsin dashboards (build .* --stations .*)\n```", page)
+    assert found, "docs/dashboards.md"
+    return shlex.split(found[1]), shlex.split(found[2])
+
+
+async def test_the_hubs_stations_become_dashboards_by_the_two_commands_of_the_docs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    curl, build = commands()
+    view = storm(tmp_path)
+    async with client_of(view) as client:
+        answer = await client.get("/" + curl[-1].split("/", 3)[3])
+    (tmp_path / curl[curl.index("-o") + 1]).write_bytes(answer.content)
+    assert run(build) == 0
+    cards = {station.id: station.card for station in view.stations_ if station.card}
+    assert read_stations(Path(build[-1])) == cards
+    made = {path.stem for path in (tmp_path / "FOLDER" / "dashboards").iterdir()}
+    assert made == {"tocsin-station", *(f"tocsin-station-{name}" for name in cards)}
+    page = json.loads((tmp_path / "FOLDER" / "dashboards" / "tocsin-station-longtan-upper.json").read_text())
+    lines = {target["alias"] for panel in page["panels"] for target in panel["targets"] if "alias" in target}
+    assert "stage red 红色 4 m" in lines
+
+
+async def test_a_station_that_never_started_has_no_card(tmp_path: Path) -> None:
+    view = storm(tmp_path)
+    async with client_of(view) as client:
+        cards = {station["id"]: station["card"] for station in (await client.get("/api/stations")).json()}
+        described = (await client.get("/schema/openapi.json")).json()
+    assert cards["new-one"] is None
+    assert msgspec.convert(cards["plant"], StationCard) == view.stations_[2].card
+    assert "card" in described["components"]["schemas"]["StationOut"]["required"]
