@@ -1,12 +1,16 @@
 """The agent of one station: its parts, their order of start, and their order of stop."""
 
 import asyncio
+import fcntl
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
 
 from edge.bus import Bus, listen
 from edge.config import Device, Station
@@ -22,21 +26,33 @@ from edge.watch import Watch
 from thresholds.rules import cards
 from tocsin import __version__, messages, topics
 from tocsin.clock import Clock
+from tocsin.config import ConfigError
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
 from tocsin.levels import Level
 from tocsin.link import Broker, Link
 from tocsin.log import Log
 from tocsin.messages import Event, EventKind, SeriesCard, Start, StationCard
+from tocsin.readings import Reading, Rejection
 
 log = logging.getLogger(__name__)
 
-Tasks = dict[str, Coroutine[Any, Any, None]]
+_AGAIN_S = 1.0
+_LONGEST_S = 10.0
+_GOOD_S = 60.0  # a part that ran so long begins again at once when it fails
+
+Parts = dict[str, Callable[[], Awaitable[None]]]
 
 
 class Agent:
-    """`run` serves until cancelled. `pipeline`, `recorder` and `uplink` are there for those who watch."""
+    """`run` serves until cancelled. `pipeline`, `recorder` and `uplink` are there for those who watch.
+
+    `failures` counts, per part, how often it failed by a defect and was begun again.
+    """
 
     def __init__(self, station: Station, clock: Clock) -> None:
+        """Raises ConfigError where another agent runs on the same folder."""
+        self.failures: Counter[str] = Counter()
+        self._lock = _locked(station.folder)
         self._station = station
         self._clock = clock
         table, boot = station.file.station, secrets.token_hex(8)
@@ -63,39 +79,63 @@ class Agent:
     async def run(self) -> None:
         """Until cancelled; then the last records are written and the hub is told."""
         try:
-            async with _all_of(self._tasks()):
+            async with _all_of({name: self._keep(name, part) for name, part in self._parts().items()}):
                 try:
                     await asyncio.Event().wait()
                 finally:
                     await self._watch.say_goodbye()
         finally:
+            self.recorder.close()
             self.uplink.close()
+            self._lock.close()
 
-    def _tasks(self) -> Tasks:
-        tasks: Tasks = {
-            "recorder": self.recorder.run(),
-            "link": self._link.run(),
-            "uplink": self.uplink.run(self._link),
-            "watch": self._watch.run(),
+    async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
+        """A defect in one part must not end the others: counted, told once, and the part begins again."""
+        told, wait_s = "", _AGAIN_S
+        while True:
+            begun_s = time.monotonic()
+            try:
+                await part()
+            except Exception as err:
+                self.failures[name] += 1
+                detail = f"{name}: {type(err).__name__}: {err}"
+                log.error("%s begins again", name, exc_info=err)
+                if detail != told:
+                    clean = detail.encode(errors="replace").decode()
+                    self.recorder.add(Event("", 0, self._keeper.now_ms(), EventKind.FAULT, clean))
+                told = detail
+            wait_s = _AGAIN_S if time.monotonic() - begun_s > _GOOD_S else min(2 * wait_s, _LONGEST_S)
+            await asyncio.sleep(wait_s)
+
+    def _parts(self) -> Parts:
+        parts: Parts = {
+            "recorder": self.recorder.run,
+            "link": self._link.run,
+            "uplink": partial(self.uplink.run, self._link),
+            "watch": self._watch.run,
         }
         if self.pipeline.siren is not None:
-            tasks["siren"] = self.pipeline.siren.run()
-        tasks |= {f"bus {name}": bus.run() for name, bus in self._buses.items()}
+            parts["siren"] = self.pipeline.siren.run
+        parts |= {f"bus {name}": bus.run for name, bus in self._buses.items()}
         for device in self._station.devices:
-            tasks |= self._device_task(device)
-        return tasks
+            parts |= self._device_part(device)
+        return parts
 
-    def _device_task(self, device: Device) -> Tasks:
+    def _device_part(self, device: Device) -> Parts:
         name = f"device {device.table.name}"
         match device.driver:
             case OutputDriver():
                 return {}
             case ListeningDriver() as driver:
                 bus = self._station.buses[device.table.bus]
-                return {name: listen(bus, driver, lambda items: self.pipeline.heard(device, items, time.monotonic()))}
+
+                def heard(items: list[Reading | Rejection]) -> None:
+                    self.pipeline.heard(device, items, time.monotonic())
+
+                return {name: partial(listen, bus, driver, heard)}
             case PolledDriver() as driver:
                 bus_of = self._buses[device.table.bus]
-                return {name: poll_for_ever(device, driver, bus_of, self._clock, self.pipeline.heard)}
+                return {name: partial(poll_for_ever, device, driver, bus_of, self._clock, self.pipeline.heard)}
 
     def _begin(self) -> None:
         """The first record of this start, and what was wrong with the files."""
@@ -157,8 +197,20 @@ def card_of(station: Station) -> StationCard:
     )
 
 
+def _locked(folder: Path) -> IO[bytes]:
+    """Held until it is closed or the process is gone: two agents would write over each other's log."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        lock.close()
+        raise ConfigError([f"{folder}: another agent runs on this folder; stop it first"]) from err
+    return lock
+
+
 @asynccontextmanager
-async def _all_of(tasks: Tasks) -> AsyncIterator[None]:
+async def _all_of(tasks: dict[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Runs named tasks beside the body; one that fails fails all; at the end they are cancelled, newest first."""
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(task, name=name) for name, task in tasks.items()]

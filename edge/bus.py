@@ -1,126 +1,28 @@
-"""The only place that touches a port: one owner a port, one exchange at a time, a deadline for each.
+"""The only place that touches a port (`edge.port`): one owner a port, one exchange at a time, a deadline for each.
 
 After a timeout the line is drained until it is silent, and the unit that owed the answer is not asked again before its
-answer came or is too late to come: a late reply is never taken for the answer to another question. A port that broke
-is opened again by its owner; a single device's silence never re-opens it.
+answer came or is too late to come: a late reply is never taken for the answer to another question. A command to a relay
+does not wait for that: a late answer to it is no wrong value. A port that broke is opened again by its owner; a single
+device's silence never re-opens it.
 """
 
 import asyncio
-import contextlib
-import errno
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import serial
-
 from edge import modbus
 from edge.config import BusTable
+from edge.port import Port
 from tocsin.devices import ListeningDriver, Request, Write
 from tocsin.readings import Reading, Reason, RejectedError, Rejection
 
 SIREN_FIRST, POLL = 0, 1
 _REOPEN_S = 1.0
-_CONNECT_S = 2.0
 _SILENCE_S = 0.03        # USB adapters deliver in lumps of 16 ms
+_SILENCE_CHARS = 4       # at 300 baud that is longer; Modbus over Serial Line 1.02, 2.5.1.1 has 3.5
 _DRAIN_AT_MOST_S = 0.5   # a babbling line is scanned all the same
 _TOO_LATE_FACTOR = 4     # a reply later than this many deadlines is held to be lost
-
-
-class Port:
-    """Bytes in and out of a TCP connection or a serial device."""
-
-    def __init__(self, table: BusTable) -> None:
-        self._table = table
-        self._serial: serial.Serial | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._reader: asyncio.StreamReader | None = None
-        self._arrived = asyncio.Event()
-        self._buffer = bytearray()
-        self._broken = ""
-
-    async def open(self) -> None:
-        """Raises OSError."""
-        self._buffer.clear()
-        self._broken = ""
-        if self._table.address is not None:
-            host, port = self._table.address
-            async with asyncio.timeout(_CONNECT_S):
-                self._reader, self._writer = await asyncio.open_connection(host, port)
-            self._pump = asyncio.create_task(self._pump_tcp(self._reader), name=f"bus {self._table.name} reader")
-        else:
-            self._open_serial()
-
-    def close(self) -> None:
-        if self._serial is not None:
-            asyncio.get_running_loop().remove_reader(self._serial.fileno())
-            self._serial.close()
-            self._serial = None
-        if self._writer is not None:
-            self._pump.cancel()
-            self._writer.close()
-            self._writer = None
-
-    def write(self, data: bytes) -> None:
-        """Raises OSError."""
-        self._raise_if_broken()
-        if self._serial is not None:
-            if self._serial.write(data) != len(data):
-                raise OSError(errno.EIO, "the serial port did not take the whole frame")
-        elif self._writer is not None:
-            self._writer.write(data)
-
-    async def more(self, within_s: float) -> bool:
-        """Waits for bytes to be added to `buffer`; False when none came in time. Raises OSError."""
-        self._raise_if_broken()
-        self._arrived.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, within_s)):
-                await self._arrived.wait()
-            self._raise_if_broken()
-            return True
-        return False
-
-    @property
-    def buffer(self) -> bytearray:
-        return self._buffer
-
-    def _raise_if_broken(self) -> None:
-        if self._broken:
-            raise OSError(errno.EPIPE, self._broken)
-
-    def _open_serial(self) -> None:
-        table = self._table
-        self._serial = serial.Serial(
-            table.port, table.baud, parity=table.parity, stopbits=table.stop_bits,
-            timeout=0, write_timeout=0, exclusive=True,
-        )  # fmt: skip
-        asyncio.get_running_loop().add_reader(self._serial.fileno(), self._pump_serial)
-
-    def _pump_serial(self) -> None:
-        assert self._serial is not None  # noqa: S101 - the reader is removed before the port is
-        try:
-            data = os.read(self._serial.fileno(), 4096)
-        except BlockingIOError:
-            return
-        except OSError as err:
-            data, self._broken = b"", str(err)
-        if not data:
-            self._broken = self._broken or "the device is gone"
-            asyncio.get_running_loop().remove_reader(self._serial.fileno())
-        self._buffer += data
-        self._arrived.set()
-
-    async def _pump_tcp(self, reader: asyncio.StreamReader) -> None:
-        try:
-            while data := await reader.read(4096):
-                self._buffer += data
-                self._arrived.set()
-            self._broken = "the other side closed the connection"
-        except OSError as err:
-            self._broken = str(err)
-        self._arrived.set()
 
 
 @dataclass(order=True)
@@ -144,6 +46,8 @@ class Bus:
         self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
         self._numbers = itertools.count(1)
         self._owes: dict[int, float] = {}
+        bits = 11  # of a character with start, parity and stop
+        self._silence_s = _SILENCE_S if table.address else max(_SILENCE_S, _SILENCE_CHARS * bits / table.baud)
 
     async def exchange(self, unit: int, ask: Request | Write, deadline_s: float, priority: int = POLL) -> list[int]:
         """The answer's bits or words. Raises RejectedError with the reason why there is none."""
@@ -152,40 +56,42 @@ class Bus:
         return await answer
 
     async def run(self) -> None:
-        """Serves the queue until cancelled."""
+        """Serves the queue until cancelled; may be run again after it failed."""
         try:
             while True:
                 job = await self._jobs.get()
                 if not job.answer.done():
                     await self._serve(job)
         finally:
-            self._port.close()
+            self._hang_up()
 
     async def _serve(self, job: _Job) -> None:
+        result: list[int] | RejectedError = RejectedError(Reason.LINK, f"bus {self.name}: the exchange was broken off")
         try:
-            words = await self._exchange(job)
+            result = await self._exchange(job)
         except RejectedError as err:
-            result: list[int] | RejectedError = err
-        except (OSError, serial.SerialException) as err:
+            result = err
+        except OSError as err:
             self._hang_up()
             result = RejectedError(Reason.LINK, f"bus {self.name}, {self._table.port}: {err}")
-        else:
-            result = words
-        if job.answer.done():
-            return
-        if isinstance(result, RejectedError):
-            job.answer.set_exception(result)
-        else:
-            job.answer.set_result(result)
+        finally:  # whatever happened here: who asked must not wait for ever
+            if job.answer.done():
+                pass
+            elif isinstance(result, RejectedError):
+                job.answer.set_exception(result)
+            else:
+                job.answer.set_result(result)
 
     async def _exchange(self, job: _Job) -> list[int]:
+        if self._open and self._port.broken:  # closed while idle, as gateways do: no reason to refuse this question
+            self._hang_up()
         if not self._open:
             await self._connect()
         loop = asyncio.get_running_loop()
         number = job.number & 0xFFFF
         is_tcp = self._table.speaks == "modbus-tcp"
         if not is_tcp:
-            await self._settle(job.unit, job.deadline_s)
+            await self._settle(job)
         pdu = modbus.question(job.ask)
         self._port.write(modbus.tcp_frame(number, job.unit, pdu) if is_tcp else modbus.rtu_frame(job.unit, pdu))
         until = loop.time() + job.deadline_s
@@ -206,7 +112,10 @@ class Bus:
     def _find(self, is_tcp: bool, number: int, job: _Job) -> modbus.Found | None:
         buffer = bytes(self._port.buffer)
         if not is_tcp:
-            return modbus.rtu_find(buffer, job.unit, job.ask)
+            found = modbus.rtu_find(buffer, job.unit, job.ask)
+            if found is None:  # what is longer than a frame is noise before it, to be looked at once only
+                del self._port.buffer[: -modbus.MAX_FRAME]
+            return found
         try:
             return modbus.tcp_find(buffer, number, job.unit, job.ask)
         except RejectedError:  # the stream is out of step for good: only a new connection mends it
@@ -221,7 +130,7 @@ class Bus:
             return RejectedError(Reason.CHECKSUM, f"no whole frame within {job.deadline_s:g} s, only {came}")
         return refused or RejectedError(Reason.SILENT, f"no answer within {job.deadline_s:g} s")
 
-    async def _settle(self, unit: int, deadline_s: float) -> None:
+    async def _settle(self, job: _Job) -> None:
         """Drains what is still coming, and waits out a unit that owes an answer to an earlier question."""
         loop = asyncio.get_running_loop()
         if not self._owes and not self._port.buffer:
@@ -229,19 +138,19 @@ class Bus:
         until = loop.time() + _DRAIN_AT_MOST_S
         while self._port.buffer or self._owes:
             self._forget_frames()
-            if loop.time() >= until or not await self._port.more(_SILENCE_S):
+            if loop.time() >= until or not await self._port.more(self._silence_s):
                 break
         self._forget_frames()
         now = loop.time()
         self._owes = {other: late for other, late in self._owes.items() if late > now}
-        if unit in self._owes:
-            raise RejectedError(Reason.SILENT, f"still owes an answer that {deadline_s:g} s were given for")
+        if job.unit in self._owes and isinstance(job.ask, Request):
+            raise RejectedError(Reason.SILENT, f"still owes an answer that {job.deadline_s:g} s were given for")
 
     def _forget_frames(self) -> None:
         """What came between questions answers none; a unit heard so owes nothing any more."""
-        if self._port.buffer:
-            self._owes.pop(self._port.buffer[0], None)
-            self._port.buffer.clear()
+        for unit in modbus.rtu_units(bytes(self._port.buffer)) if self._owes else ():
+            self._owes.pop(unit, None)
+        self._port.buffer.clear()
 
     async def _connect(self) -> None:
         await self._port.open()
@@ -263,7 +172,7 @@ async def listen(table: BusTable, driver: ListeningDriver, heard: Heard) -> None
         try:
             await port.open()
             await _hear(port, driver, heard)
-        except (OSError, serial.SerialException) as err:
+        except OSError as err:
             heard([Rejection(Reason.LINK, f"bus {table.name}, {table.port}: {err}")])
         finally:
             port.close()

@@ -28,5 +28,9 @@ def run(argv: list[str]) -> int:
     except ValueError as err:
         print(f"tocsin edge: {err}", file=sys.stderr)
         return 2
-    run_until_stopped(lambda: Agent(station, clock).run())
+    try:
+        run_until_stopped(lambda: Agent(station, clock).run())
+    except ConfigError as err:
+        print(err, file=sys.stderr)
+        return 1
     return 0

@@ -11,7 +11,7 @@ from edge.series import SeriesPlan, SeriesTable, plan_series
 from thresholds.rules import Plan, bind, load_rules
 from thresholds.series import Series
 from tocsin import plugins
-from tocsin.config import ConfigError, Table, convert, load, twice
+from tocsin.config import ConfigError, FileName, Table, convert, load, twice
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
 from tocsin.levels import Level
 from tocsin.link import Broker
@@ -31,8 +31,8 @@ class StationTable(Table, frozen=True):
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
     name_zh: str = ""
-    data: str = "station-data"
-    rules: str = "rules.toml"
+    data: FileName = "station-data"
+    rules: FileName = "rules.toml"
 
 
 class HubTable(Table, frozen=True):
@@ -67,10 +67,10 @@ class BusTable(Table, frozen=True):
         host, _, port = self.port.removeprefix("tcp://").rpartition(":")
         is_tcp = self.port.startswith("tcp://")
         if is_tcp and not (host and port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError(f'port "{self.port}" is not allowed; use tcp://host:port')
+            raise ValueError(f'port: "{self.port}" is not allowed; use tcp://host:port')
         if not is_tcp and (self.speaks == "modbus-tcp" or not self.port.startswith("/")):
             use = "tcp://host:port" if self.speaks == "modbus-tcp" else "a device path like /dev/ttyUSB0, or tcp://host:port"
-            raise ValueError(f'port "{self.port}" is not allowed for {self.speaks}; use {use}')
+            raise ValueError(f'port: "{self.port}" is not allowed for {self.speaks}; use {use}')
 
 
 class DeviceTable(Table, frozen=True):
@@ -152,8 +152,8 @@ def _read_station(path: Path) -> Station:
     """station.toml, its rules file, its drivers' settings, and whether they fit together. Raises ConfigError."""
     file = load(path, StationFile)
     place = str(path)
-    buses = {bus.name: bus for bus in file.bus}
-    problems = _bus_problems(file, place)
+    buses = {bus.name: bus for bus in reversed(file.bus)}  # of two with one name the first is meant
+    problems = _bus_problems(file, buses, place)
     problems += twice(place, "device", [device.name for device in file.device])
     devices: list[Device] = []
     for table in file.device:
@@ -165,7 +165,11 @@ def _read_station(path: Path) -> Station:
     try:
         rules = load_rules(path.parent / file.station.rules)
     except ConfigError as err:
-        raise ConfigError(problems + err.problems) from err
+        found = err.problems
+        if isinstance(err.__cause__, FileNotFoundError):
+            found = [f'{place}: station: rules: "{file.station.rules}" is not there; '
+                     "name a file beside this one, or its whole path"]
+        raise ConfigError(problems + found) from err
     if problems:
         raise ConfigError(problems)
     plan = bind(rules, [plan.series for device in devices for plan in device.series.values()])
@@ -175,7 +179,7 @@ def _read_station(path: Path) -> Station:
 def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
     bus = buses.get(table.bus)
     if bus is None:
-        cure = f"use {', '.join(buses)}" if buses else "there is no [[bus]]"
+        cure = f"use {', '.join(sorted(buses))}" if buses else "there is no [[bus]]"
         raise ConfigError([f'{place}: bus: "{table.bus}" is not a bus of this file; {cure}'])
     try:
         module = plugins.load(drivers, table.driver)
@@ -204,7 +208,7 @@ def _siren_problems(file: StationFile, devices: list[Device], place: str) -> lis
             f"use {', '.join(outputs) or 'a device with an output driver such as relay_output'}"]
 
 
-def _bus_problems(file: StationFile, place: str) -> list[str]:
+def _bus_problems(file: StationFile, buses: dict[str, BusTable], place: str) -> list[str]:
     """Names that stand twice, and ports that cannot be shared: a serial port has one owner, a listener its own line."""
     problems = twice(place, "bus", [bus.name for bus in file.bus])
     owner: dict[str, str] = {}
@@ -213,6 +217,7 @@ def _bus_problems(file: StationFile, place: str) -> list[str]:
         if first != bus.name and bus.address is None:
             problems.append(f'{place}: bus "{bus.name}": port: "{bus.port}" is that of bus "{first}"; '
                             "use one bus for one serial port")
+    for bus in buses.values():
         on_it = [device.name for device in file.device if device.bus == bus.name]
         if bus.speaks == "lines" and len(on_it) > 1:
             problems.append(f'{place}: bus "{bus.name}": {", ".join(on_it)} are not allowed together; '

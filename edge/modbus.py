@@ -108,6 +108,27 @@ def _rtu_foreign(buffer: bytes, at: int, unit: int) -> Found | None:
     return Found(end, refused=RejectedError(Reason.FOREIGN, detail))
 
 
+def rtu_units(buffer: bytes) -> set[int]:
+    """The units of the whole, checked answers inside `buffer`, whatever was asked."""
+    units: set[int] = set()
+    at = 0
+    while at + 5 <= len(buffer):
+        end = at + _rtu_length(buffer[at + 1], buffer[at + 2])
+        if at < end <= len(buffer) and crc16(buffer[at:end - 2]) == int.from_bytes(buffer[end - 2:end], "little"):
+            units.add(buffer[at])
+            at = end
+        else:
+            at += 1
+    return units
+
+
+def _rtu_length(function: int, count: int) -> int:
+    """Bytes of an answer of that function, whose next byte is `count`; 0 for what is none."""
+    if function & 0x80:
+        return 5
+    return {1: 5 + count, 2: 5 + count, 3: 5 + count, 4: 5 + count, 5: 8, 6: 8}.get(function, 0)
+
+
 def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
     return _MBAP.pack(transaction, 0, len(pdu) + 1, unit) + pdu
 

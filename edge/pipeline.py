@@ -5,6 +5,7 @@ before the log is written; neither waits for the other.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from edge.health import Health
 from edge.recorder import Recorder
 from edge.siren import Siren
 from edge.timekeeper import Timekeeper
-from thresholds.kernel import Block, Change, Freshness, Outcome, State, levels, quantize, step
+from thresholds.kernel import Block, Change, Freshness, Outcome, State, last_t, levels, quantize, step
 from thresholds.rules import Track
 from tocsin.levels import Authority, Level
 from tocsin.messages import Detection, Event, EventKind, Readings, Tick
@@ -41,12 +42,13 @@ class Pipeline:
     def heard(self, device: Device, items: Sequence[Reading | Rejection], read_s: float) -> None:
         """One poll or frame of a device; `read_s` is the monotonic second at which its bytes were complete."""
         t_ms = self._now_ms()
-        readings = [item for item in items if isinstance(item, Reading)]
+        readings = [item for item in items if isinstance(item, Reading) and _fault_of(device, item) is None]
         if readings:
             self._evaluate(device, readings, t_ms, read_s)
         for item in items:
-            if isinstance(item, Rejection):
-                self._refuse(device.table.name, item, t_ms)
+            fault = item if isinstance(item, Rejection) else _fault_of(device, item)
+            if fault is not None:
+                self._refuse(device.table.name, fault, t_ms)
         self.handled += 1
         self._waiters = [waiter for waiter in self._waiters if not self._release(*waiter)]
 
@@ -92,6 +94,8 @@ class Pipeline:
         plans = [device.series[reading.quantity] for reading in readings]
         values = [plan.value(reading) for plan, reading in zip(plans, readings, strict=True)]
         columns = [self._index[plan.series.key] for plan in plans]
+        # two frames that came in one lump, or a clock that was set back a little: both readings count, in their order
+        t_ms = max(t_ms, int(last_t(self.state)[columns].max()) + 1)
         block = Block.blank(1, len(self._plan.series))
         fill(block, 0, columns, t_ms, values, Quality.CLOCK if self._keeper.doubtful else Quality.GOOD)
         outcome = step(self.state, block)
@@ -133,6 +137,15 @@ class Pipeline:
         """The highest level reached that may sound by itself; one above it that a person must confirm adds nothing."""
         now = zip(self._plan.tracks, levels(self.state).tolist(), strict=True)
         return max((_sounds_alone(track, Level(level)) for track, level in now), default=Level.CLEAR)
+
+
+def _fault_of(device: Device, reading: Reading) -> Rejection | None:
+    """What a driver must not give: the log, the wire and the kernel have no place for it."""
+    if reading.quantity not in device.series:
+        return Rejection(Reason.FORMAT, f"{reading.quantity} is not what this driver says it gives")
+    if not math.isfinite(device.series[reading.quantity].value(reading)):
+        return Rejection(Reason.FORMAT, f"{reading.value} is not a number", reading.quantity)
+    return None
 
 
 def fill(block: Block, row: int, columns: list[int], t_ms: int, values: list[float], quality: Quality) -> None:

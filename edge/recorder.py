@@ -35,7 +35,7 @@ class Status:
 
 
 class Recorder:
-    """`add` never waits; `run` is the writer."""
+    """`add` never waits; `run` is the writer, and may be run again after it failed; `close` ends it."""
 
     def __init__(self, storage: Log, boot: str, on_written: Callable[[list[Entry]], None]) -> None:
         self._log = storage
@@ -47,7 +47,7 @@ class Recorder:
         self._moved = asyncio.Condition()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
         self._synced_s = time.monotonic()
-        self._written = storage.next_seq - 1
+        self._written = self._synced = self._sync_asked = storage.next_seq - 1
         self._error = ""
         self.urgent = False
 
@@ -62,8 +62,8 @@ class Recorder:
     def add(self, record: Record) -> int:
         """Gives the record its place; `boot` and `seq` of what is passed are replaced. Returns the seq."""
         seq = self._next_seq
-        self._next_seq += 1
         payload = encode(msgspec.structs.replace(record, boot=self._boot, seq=seq))
+        self._next_seq += 1  # only now: a record that cannot be encoded must leave no hole
         self._pending.append(Entry(seq, KINDS[type(record)], payload))
         self._wake.set()
         return seq
@@ -73,54 +73,64 @@ class Recorder:
         async with self._moved:
             await self._moved.wait_for(lambda: self._written >= seq)
 
+    async def synced(self, seq: int) -> None:
+        """Returns when everything up to `seq` is on the disk itself; asks for that at once."""
+        self._sync_asked = max(self._sync_asked, seq)
+        self._wake.set()
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._synced >= seq)
+
     async def run(self) -> None:
         """Until cancelled; a disk that refuses is tried again every second, and nothing pending is given up."""
         loop = asyncio.get_running_loop()
-        try:
-            while True:
-                await self._wait()
-                group, self._pending = self._pending, []
-                try:
-                    await loop.run_in_executor(self._thread, self._write, group, self.urgent)
-                except OSError as err:
-                    self._pending = group + self._pending
-                    if str(err) != self._error:
-                        log.error("the log cannot be written: %s", err)
-                    self._error = str(err)
-                    await asyncio.sleep(_RETRY_S)
-                    continue
-                self._error = ""
-                await self._tell(group)
-        finally:
-            self._finish()
+        while True:
+            await self._wait()
+            group = list(self._pending)  # they stay pending until they are written, whatever breaks off the wait
+            at_once = self.urgent or self._sync_asked > self._synced
+            try:
+                synced = await loop.run_in_executor(self._thread, self._write, group, at_once)
+            except OSError as err:
+                if str(err) != self._error:
+                    log.error("the log cannot be written: %s", err)
+                self._error = str(err)
+                await asyncio.sleep(_RETRY_S)
+                continue
+            self._error = ""
+            del self._pending[: len(group)]
+            await self._tell(group, synced=synced)
 
     async def _wait(self) -> None:
         self._wake.clear()
-        if not self._pending:
+        if not self._pending and self._sync_asked <= self._synced:
             try:
                 async with asyncio.timeout(CALM_SYNC_S):
                     await self._wake.wait()
             except TimeoutError:
                 return
 
-    async def _tell(self, group: list[Entry]) -> None:
-        if not group:
-            return
+    async def _tell(self, group: list[Entry], *, synced: bool) -> None:
         async with self._moved:
-            self._written = group[-1].seq
+            if group:
+                self._written = group[-1].seq
+            if synced:
+                self._synced = self._written
             self._moved.notify_all()
-        self._on_written(group)
+        if group:
+            self._on_written(group)
 
-    def _write(self, group: list[Entry], urgent: bool) -> None:
+    def _write(self, group: list[Entry], at_once: bool) -> bool:
+        """Whether it was synced."""
         fresh = [entry for entry in group if entry.seq >= self._log.next_seq]  # a sync may have failed after the write
         if fresh:
             self._log.append(fresh)
-        if urgent or time.monotonic() - self._synced_s >= CALM_SYNC_S:
-            self._log.sync()
-            self._synced_s = time.monotonic()
+        if not at_once and time.monotonic() - self._synced_s < CALM_SYNC_S:
+            return False
+        self._log.sync()
+        self._synced_s = time.monotonic()
+        return True
 
-    def _finish(self) -> None:
-        """The last group, on the way out: what was decoded is not lost by a stop."""
+    def close(self) -> None:
+        """The last group, once nobody adds any more: what was decoded is not lost by a stop."""
         self._thread.shutdown(wait=True)
         fresh = [entry for entry in self._pending if entry.seq >= self._log.next_seq]
         try:

@@ -2,13 +2,14 @@
 
 import logging
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.config import Station
 from edge.pipeline import detection, fill
 from edge.recorder import KINDS, URGENT_KINDS
 from thresholds.kernel import Block, Change, State, StateError, last_t, restore, start, step
+from thresholds.rules import Track
 from tocsin.log import Entry, Log, replace_file
 from tocsin.messages import Detection, Readings, Record, Tick, record_of
 from tocsin.readings import Quality
@@ -36,24 +37,34 @@ def write_checkpoint(folder: Path, seq: int, state: bytes) -> None:
 
 
 def restored(station: Station, storage: Log) -> Restored:
-    """Nothing is cleared by a restart: levels come back as they were, or from the whole log where the rules changed."""
+    """Nothing is cleared by a restart: levels come back as they were, or from the whole log where the rules changed.
+
+    A level that was told and that the log no longer explains - other rules now, or readings dropped by age - stays
+    until fresh readings are below. What of the log cannot be read is left out and named in `storage.damage`.
+    """
     seq, state = _checkpoint(station, storage)
     columns = {series.key: number for number, series in enumerate(station.series)}
     decided: list[Change] = []
-    logged: dict[tuple[str, str], int] = {}
+    told: dict[tuple[str, str], Detection] = {}
     uncommitted: list[Entry] = []
+    left_out: list[str] = []
     for entry in storage.read(after=min(seq, storage.cursor)):
         if entry.seq > storage.cursor and entry.kind in URGENT_KINDS:
             uncommitted.append(entry)
         if entry.seq > seq and entry.kind in _REPLAYED:
-            record = record_of(entry.payload)
+            try:
+                record = record_of(entry.payload)
+                changes = _replay(state, record, columns)
+            except ValueError as err:  # of another version, or a time that cannot be
+                left_out.append(f"record {entry.seq}: {err}")
+                continue
+            decided += changes
             if isinstance(record, Detection):
-                logged[record.series, record.rule] = record.revision
-            else:
-                decided += _replay(state, record, columns)
-    unlogged = [detection(change) for change in decided
-                if change.revision > logged.get((change.track.series.key, change.track.rule.name), 0)]
-    return Restored(state, unlogged, uncommitted, max(0, int(last_t(state).max(initial=0))))
+                told[record.series, record.rule] = record
+                _hold(state, record)
+    if left_out:
+        storage.damage.append(f"{len(left_out)} records that cannot be read are left out; {left_out[0]}")
+    return Restored(state, _untold(state, decided, told), uncommitted, max(0, int(last_t(state).max(initial=0))))
 
 
 def _checkpoint(station: Station, storage: Log) -> tuple[int, State]:
@@ -63,6 +74,8 @@ def _checkpoint(station: Station, storage: Log) -> tuple[int, State]:
         seq = _HEAD.unpack_from(data)[0]
         if seq < storage.next_seq:
             return seq, restore(station.plan, data[_HEAD.size:])
+        # it must not wait until other records have these numbers
+        (station.folder / CHECKPOINT).unlink()
         log.warning("checkpoint after record %d, but the log ends at %d: not used", seq, storage.next_seq - 1)
     except FileNotFoundError:
         pass
@@ -71,11 +84,45 @@ def _checkpoint(station: Station, storage: Log) -> tuple[int, State]:
     return 0, start(station.plan, station.file.station.id)
 
 
+def _untold(state: State, decided: list[Change], told: dict[tuple[str, str], Detection]) -> list[Detection]:
+    """What was decided and not logged; where other rules find another level than was told, that level."""
+    last = {_key(change.track): change for change in decided}
+    found = [detection(change) for change in decided
+             if (known := told.get(_key(change.track))) is None or change.revision > known.revision]
+    for index, track in enumerate(state.plan.tracks):
+        known, change = told.get(_key(track)), last.get(_key(track))
+        if known is None or change is None or not known.level != change.level == state.memory.level[index]:
+            continue
+        if state.memory.revision[index] <= known.revision:
+            state.memory.revision[index] = known.revision + 1
+            found.append(detection(replace(change, revision=known.revision + 1)))
+    return found
+
+
+def _key(track: Track) -> tuple[str, str]:
+    return track.series.key, track.rule.name
+
+
+def _hold(state: State, told: Detection) -> None:
+    """What was told at this place of the log and the state does not know: not below that, and counting on from it."""
+    memory = state.memory
+    for index, track in enumerate(state.plan.tracks):
+        if _key(track) != (told.series, told.rule) or told.revision <= memory.revision[index]:
+            continue
+        memory.revision[index] = told.revision
+        level = max((int(own.level) for own in track.rule.levels if own.level <= told.level), default=0)
+        if level > memory.level[index]:
+            if not memory.level[index]:
+                memory.since[index] = told.since
+            memory.level[index] = level
+            memory.latched[index, level - 1] = 1
+
+
 def _replay(state: State, record: Record, columns: dict[str, int]) -> list[Change]:
     block = Block.blank(1, len(columns))
     if isinstance(record, Tick):
         block.now_ms[0] = record.t
-    elif isinstance(record, Readings):
+    elif isinstance(record, Readings) and record.t:
         known = [i for i, key in enumerate(record.series) if key in columns]  # a series may be gone from the file
         if not known:
             return []

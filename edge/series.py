@@ -61,7 +61,7 @@ def plan_series(
     for name in measured:
         target = _STAGE if name in _SIGN and _STAGE in tables else name
         table = tables.get(target, SeriesTable())
-        problems += _table_problems(name, target, table, f"{place}: series.{target}")
+        problems += _table_problems(name, target, table, f"{place}: series: {target}")
         plans[name] = _plan(device, every_s, name, target, table)
     unused = set(tables) - {plan.series.quantity for plan in plans.values()}
     use = ", ".join(sorted(_possible(measured)))

@@ -5,9 +5,11 @@ link was down, is read from the log again and goes behind, in order. Repeats are
 """
 
 import asyncio
+import itertools
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -17,13 +19,28 @@ from edge.spans import Spans
 from tocsin import topics
 from tocsin.link import Link, LinkDownError
 from tocsin.log import Entry, Log
-from tocsin.messages import VERSION, Answer, Committed, Detection, Upload, decode, digest, digest_of_digests, encode
+from tocsin.messages import (
+    VERSION,
+    Answer,
+    Committed,
+    Detection,
+    Range,
+    Upload,
+    decode,
+    digest,
+    digest_of_digests,
+    encode,
+)
 from tocsin.signing import SealError, unseal
 
-_MESSAGE_BYTES = 128 * 1024
+_MESSAGE_BYTES = 32 * 1024  # on the 3 kB/s of a bad phone link a warning waits 10 s behind one, not a minute
 _MESSAGE_RECORDS = 500
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
-_ANSWER_WITHIN_S = 5.0     # then a record is offered again
+_GIVEN_UP = 20_000         # digests kept of records that wait to be offered again: a late answer counts
+_ANSWER_WITHIN_S = 5.0     # then a record is offered again; on a slow link twice the time that answers take
+_LONGEST_WAIT_S = 60.0
+_URGENT_WITHIN_S = 10.0    # a warning is repeated sooner
+_LOOK_EVERY_S = 1.0
 _CURSOR_EVERY_S = 5.0
 _URGENT = {KINDS[Detection]: topics.DETECTIONS, KINDS[Answer]: topics.ANSWERS}
 
@@ -37,6 +54,14 @@ class _Sent:
     digest: str
 
 
+@dataclass(slots=True)
+class _History:
+    """The log read once more; everything up to `upto` has come by."""
+
+    entries: Iterator[Entry]
+    upto: int
+
+
 class Uplink:
     """`written` takes new entries from the recorder; `run` publishes; `committed` takes the hub's answers."""
 
@@ -46,13 +71,18 @@ class Uplink:
         self._key = key
         self._link: Link | None = None
         self._spans = Spans(storage.cursor)
-        self._sent: dict[int, _Sent] = {}
+        self._sent: dict[int, _Sent] = {}     # under way, the oldest first
+        self._given_up: dict[int, _Sent] = {}  # without an answer for too long
         self._live: deque[Entry] = deque()
         self._urgent: dict[int, Entry] = {}
-        self._history: Iterator[Entry] | None = None
+        self._history: _History | None = None
+        self._first = storage.next_seq  # of this run: from here on the log has no holes
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
         self._cursor_saved_s = 0.0
+        self._patience_s = _ANSWER_WITHIN_S
+        self._looked_s = 0.0
+        self._stuck_at, self._stuck_since_s = -1, 0.0
 
     @property
     def backlog(self) -> int:
@@ -85,18 +115,28 @@ class Uplink:
         if self._log.cursor_hub and answer.hub != self._log.cursor_hub:
             self._start_over(answer.hub)
         for part in answer.ranges:
-            seqs = range(part.first, part.last + 1)
-            known = [sent.digest for seq in seqs if (sent := self._sent.get(seq))]
-            if len(known) == len(seqs) and digest_of_digests(known) == part.digest:
-                self._settle(part.first, part.last)
+            self._take(part)
         self._save_cursor(answer.hub)
         self._wake.set()
 
+    def _take(self, part: Range) -> None:
+        """Settles a range whose every record was sent, with the content that the hub has."""
+        if part.last - part.first >= len(self._sent) + len(self._given_up):
+            return
+        sent = [self._sent.get(seq) or self._given_up.get(seq) for seq in range(part.first, part.last + 1)]
+        known = [one for one in sent if one is not None]
+        if not known or len(known) < len(sent) or digest_of_digests([one.digest for one in known]) != part.digest:
+            return
+        took_s = asyncio.get_running_loop().time() - known[-1].at_s
+        self._patience_s = min(max(_ANSWER_WITHIN_S, 2 * took_s), _LONGEST_WAIT_S)
+        self._settle(part.first, part.last)
+
     async def connected(self) -> None:
         """A new connection: what the last one carried unanswered is offered again, history from the cursor on."""
+        self._given_up |= self._sent  # their answers may still come
         self._sent.clear()
         self._live.clear()
-        self._history = self._log.read(after=self._spans.floor)
+        self._read_again()
         self._wake.set()
 
     async def run(self, link: Link) -> None:
@@ -104,35 +144,57 @@ class Uplink:
         self._link = link
         while True:
             await link.wait_connected()
+            self._wake.clear()
+            self._look_for_lost()
             try:
-                busy = await self._send_urgent(link) or await self._send_live(link) or await self._send_history(link)
+                busy = await self._send_urgent(link)
+                if not busy:  # both: neither a long history nor a steady stream may hold up the other for good
+                    live, history = await self._send_live(link), await self._send_history(link)
+                    busy = live or history
             except LinkDownError:
                 continue
+            except OSError as err:
+                log.error("the log cannot be read: %s", err)
+                self._history = None
+                busy = False
             if not busy:
                 await self._wait()
 
     async def _wait(self) -> None:
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(1.0):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY_S):
                 await self._wake.wait()
-        except TimeoutError:
-            self._offer_again()
 
-    def _offer_again(self) -> None:
-        """Records without an answer for too long come from the log once more."""
+    def _look_for_lost(self) -> None:
+        """What has no answer for too long, or was left out, comes from the log once more; ever more rarely."""
         now_s = asyncio.get_running_loop().time()
-        late = [seq for seq, sent in self._sent.items() if now_s - sent.at_s > _ANSWER_WITHIN_S]
-        for seq in late:
+        if now_s - self._looked_s < _LOOK_EVERY_S:
+            return
+        self._looked_s = now_s
+        old = itertools.takewhile(lambda item: now_s - item[1].at_s > self._patience_s, self._sent.items())
+        for seq, sent in list(old):
             del self._sent[seq]
-        if self._history is None and (late or (not self._sent and self.backlog > 0)):
-            self._history = self._log.read(after=self._spans.floor)
+            self._given_up[seq] = sent
+        for seq in list(itertools.islice(self._given_up, max(0, len(self._given_up) - _GIVEN_UP))):
+            del self._given_up[seq]
+        if self._spans.floor != self._stuck_at or not self.backlog:
+            self._stuck_at, self._stuck_since_s = self._spans.floor, now_s
+        elif now_s - self._stuck_since_s > self._patience_s and (self._given_up or self._history is None):
+            self._stuck_since_s = now_s
+            self._patience_s = min(2 * self._patience_s, _LONGEST_WAIT_S)
+            self._read_again()
+
+    def _read_again(self) -> None:
+        self._history = _History(self._log.read(after=self._spans.floor), self._spans.floor)
 
     async def _send_urgent(self, link: Link) -> bool:
+        now_s, within_s = asyncio.get_running_loop().time(), min(self._patience_s, _URGENT_WITHIN_S)
         for kind, lane in _URGENT.items():
-            waiting = [entry for entry in self._urgent.values() if entry.kind == kind and entry.seq not in self._sent]
-            if waiting:
-                await self._publish(link, lane, waiting[:_MESSAGE_RECORDS])
+            waiting = (entry for entry in self._urgent.values() if entry.kind == kind
+                       and (entry.seq not in self._sent or now_s - self._sent[entry.seq].at_s > within_s))
+            group, _ = self._next_of(waiting)
+            if group:
+                await self._publish(link, lane, group)
                 return True
         return False
 
@@ -149,27 +211,37 @@ class Uplink:
         return bool(group)
 
     async def _send_history(self, link: Link) -> bool:
-        if self._history is None or len(self._sent) >= _UNANSWERED:
+        history = self._history
+        if history is None or len(self._sent) >= _UNANSWERED:
             return False
-        group, ended = await asyncio.to_thread(self._next_of, self._history)
+        group, ended = await asyncio.to_thread(self._next_of, history.entries)
+        if history is not self._history:  # begun anew meanwhile
+            return True
+        for entry in group:
+            self._pass(history, entry)
         if ended:
             self._history = None
-        for entry in group:
-            if entry.kind in LOCAL_KINDS:
-                self._spans.add(entry.seq, entry.seq)
-            elif entry.kind in _URGENT and entry.seq not in self._spans:
-                self._urgent.setdefault(entry.seq, entry)
-        plain = [entry for entry in group if entry.kind not in LOCAL_KINDS and entry.kind not in _URGENT
+        plain = [entry for entry in group if entry.kind not in _URGENT
                  and entry.seq not in self._sent and entry.seq not in self._spans]
         if plain:
             await self._publish(link, topics.READINGS, plain)
         return bool(group)
 
+    def _pass(self, history: _History, entry: Entry) -> None:
+        """What is no reading goes its own way; what was dropped by age or damaged will never be sent nor answered."""
+        self._spans.add(history.upto + 1, min(entry.seq, self._first) - 1)
+        history.upto = entry.seq
+        if entry.kind in LOCAL_KINDS:
+            self._spans.add(entry.seq, entry.seq)
+        elif entry.kind in _URGENT and entry.seq not in self._spans:
+            self._urgent.setdefault(entry.seq, entry)
+
     @staticmethod
-    def _next_of(history: Iterator[Entry]) -> tuple[list[Entry], bool]:
+    def _next_of(entries: Iterable[Entry]) -> tuple[list[Entry], bool]:
+        """As many as go into one message, and whether that was the end."""
         group: list[Entry] = []
         size = 0
-        for entry in history:
+        for entry in entries:
             group.append(entry)
             size += len(entry.payload)
             if len(group) >= _MESSAGE_RECORDS or size >= _MESSAGE_BYTES:
@@ -180,6 +252,7 @@ class Uplink:
         message = Upload(VERSION, self._station, [msgspec.Raw(entry.payload) for entry in group])
         now_s = asyncio.get_running_loop().time()
         for entry in group:  # before the await: the hub may answer before the broker does
+            self._sent.pop(entry.seq, None)  # to the end: the oldest stand first
             self._sent[entry.seq] = _Sent(now_s, digest(entry.payload))
         await link.publish(topics.up(self._station, lane), encode(message))
 
@@ -187,6 +260,7 @@ class Uplink:
         self._spans.add(first, last)
         for seq in range(first, last + 1):
             self._sent.pop(seq, None)
+            self._given_up.pop(seq, None)
             self._urgent.pop(seq, None)
 
     def _start_over(self, hub: str) -> None:
@@ -194,17 +268,25 @@ class Uplink:
         log.warning("hub %s is not hub %s: everything in the log is offered again", hub, self._log.cursor_hub)
         self._spans = Spans(0)
         self._sent.clear()
-        self._log.move_cursor(0, hub)
-        self._history = self._log.read()
+        self._given_up.clear()
+        self._move_cursor(0, hub)
+        self._read_again()
 
     def _save_cursor(self, hub: str) -> None:
         now_s = asyncio.get_running_loop().time()
         if self._spans.floor > self._log.cursor and (
             now_s - self._cursor_saved_s >= _CURSOR_EVERY_S or not self._log.cursor_hub
         ):
-            self._log.move_cursor(self._spans.floor, hub)
+            self._move_cursor(self._spans.floor, hub)
             self._cursor_saved_s = now_s
+
+    def _move_cursor(self, seq: int, hub: str) -> None:
+        """A disk that refuses only makes a harmless repeat after the next start."""
+        try:
+            self._log.move_cursor(seq, hub)
+        except OSError as err:
+            log.error("the log's cursor cannot be written: %s", err)
 
     def close(self) -> None:
         if self._spans.floor > self._log.cursor and self._log.cursor_hub:
-            self._log.move_cursor(self._spans.floor, self._log.cursor_hub)
+            self._move_cursor(self._spans.floor, self._log.cursor_hub)

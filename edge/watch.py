@@ -21,6 +21,8 @@ CHECKPOINT_S = 60.0
 HEARTBEAT_S = 60.0
 KEEP_S = 7 * 86400.0  # what is delivered stays this long: a hub restored from a backup asks for it
 _GOODBYE_S = 2.0
+_BEAT_S = 5.0   # a link that hangs must not hold up the ticks
+_DISK_S = 2.0   # nor a disk
 
 
 class Watch:
@@ -59,8 +61,9 @@ class Watch:
     async def beat(self, *, online: bool = True) -> None:
         """One heartbeat now, where there is a link."""
         if self.link is not None:
-            with suppress(LinkDownError):
-                await self.link.publish(self._topic, encode(self._heartbeat(online=online)), retain=True)
+            with suppress(LinkDownError, TimeoutError):
+                async with asyncio.timeout(_BEAT_S):
+                    await self.link.publish(self._topic, encode(self._heartbeat(online=online)), retain=True)
 
     async def say_goodbye(self) -> None:
         """The last heartbeat of a clean stop."""
@@ -77,12 +80,14 @@ class Watch:
         return topics.up(self._station, topics.HEARTBEAT)
 
     async def _save(self) -> None:
-        """A checkpoint of the kernel, and old segments away. A disk that refuses is the recorder's to report."""
-        seq, state = self._recorder.last_seq, save(self._pipeline.state)
-        await self._recorder.written(seq)
-        with suppress(OSError):
-            await asyncio.to_thread(write_checkpoint, self._folder, seq, state)
+        """Old segments away, and a checkpoint of the kernel. A disk that refuses is the recorder's to report."""
+        with suppress(OSError):  # first, and in any case: on a full disk it is what makes room
             await asyncio.to_thread(self._log.drop, KEEP_S, self._clock.now_ms() / 1000)
+        seq, state = self._recorder.last_seq, save(self._pipeline.state)
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_DISK_S):
+                await self._recorder.synced(seq)  # after a power cut no checkpoint may know more than the log
+            await asyncio.to_thread(write_checkpoint, self._folder, seq, state)
 
     def _heartbeat(self, *, online: bool) -> Heartbeat:
         siren = self._pipeline.siren

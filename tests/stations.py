@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.agent import Agent
 from edge.config import load_station
 from tocsin.clock import Clock, WoundClock
-from tocsin.log import Log
+from tocsin.log import read_log
 from tocsin.messages import Record, record_of
 from tocsin.signing import new_station_key
 
@@ -77,7 +77,7 @@ port = "{self.port}"
 
     def log(self) -> list[Record]:
         """Every record that is in the log now."""
-        return [record_of(entry.payload) for entry in Log(self.folder / "station-data" / "log").read()]
+        return [record_of(entry.payload) for entry in read_log(self.folder / "station-data" / "log")]
 
 
 def radar_device(name: str = "gauge", unit: int = 1, every_s: float = 60.0) -> str:

@@ -2,18 +2,22 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from drivers import ascii_level
+from edge import modbus
 from edge.bus import SIREN_FIRST, Bus, listen
 from edge.config import BusTable
 from simulators.devices import AsciiLevel, RadarLevel, Relay
 from simulators.faults import Echo, Foreign, Garbage, Late, Noise, Refuses, Silent, WrongCheck
 from simulators.instruments import Measures
 from simulators.wires import AsciiPty, ModbusRtuPty, ModbusTcp
+from tests.lines import until
 from tests.services import free_port
 from tocsin.config import convert
 from tocsin.devices import Request, Write
@@ -112,7 +116,7 @@ async def test_a_late_reply_is_never_taken_for_the_answer_to_another_question() 
         assert answer == [0, 60], "the unit answers again once its late reply was drained"
 
 
-async def ask_or_none(bus: Bus, unit: int, ask: Request) -> list[int] | None:
+async def ask_or_none(bus: Bus, unit: int, ask: Request | Write) -> list[int] | None:
     with contextlib.suppress(RejectedError):
         return await bus.exchange(unit, ask, DEADLINE_S)
     return None
@@ -134,8 +138,8 @@ async def test_a_port_that_is_not_there_is_named_and_found_when_it_comes() -> No
         async with ModbusTcp({1: radar(1111)}, port=port) as wire:
             assert await read(bus, 1) == 1111
             await wire.cut()
-            answers: list[int | Reason] = [await read(bus, 1), await read(bus, 1)]
-            assert answers == [Reason.LINK, 1111]
+            await until(lambda: bus._port.broken)
+            assert await read(bus, 1) == 1111, "a gateway closes a connection that is idle: no poll may be lost by it"
 
 
 async def test_the_siren_goes_before_the_polls_that_wait() -> None:
@@ -185,3 +189,87 @@ async def test_an_instrument_that_speaks_by_itself_is_heard() -> None:
     assert heard[0] == Reading("depth_m", 1.234)
     assert isinstance(heard[-1], Rejection)
     assert heard[-1].reason is Reason.CHECKSUM
+
+
+async def test_a_relay_that_owes_an_answer_is_commanded_all_the_same() -> None:
+    async with line("rtu") as (bus, wire):
+        wire.set_fault(9, Silent())
+        with pytest.raises(RejectedError, match=r"^silent: no answer"):
+            await bus.exchange(9, Write(5, 0, 1), DEADLINE_S, SIREN_FIRST)
+        wire.set_fault(9, None)
+        assert await bus.exchange(9, Write(5, 0, 1), DEADLINE_S, SIREN_FIRST) == []
+
+
+async def test_a_gateway_that_closes_behind_each_answer_is_read_each_time() -> None:
+    async def answer_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = await reader.readexactly(12)
+        writer.write(question[:4] + bytes.fromhex("0007 01 0404 0000 0457"))
+        writer.close()
+
+    server = await asyncio.start_server(answer_and_close, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, serving(Bus(BusTable("field", "modbus-tcp", f"tcp://127.0.0.1:{port}"))) as bus:
+        for _ in range(5):
+            assert await read(bus, 1) == 1111
+            await until(lambda: bus._port.broken)
+
+
+async def test_a_peer_that_goes_without_a_word_is_noticed() -> None:
+    async with line("tcp") as (bus, _):
+        await read(bus, 1)
+        assert bus._port._writer is not None
+        connection = bus._port._writer.get_extra_info("socket")
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
+        assert 0 < connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 60_000
+
+
+async def test_a_line_that_babbles_between_polls_does_not_fill_the_memory() -> None:
+    was_read = asyncio.Event()
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = await reader.readexactly(8)
+        writer.write(modbus.rtu_frame(question[0], bytes.fromhex("0404 0000 0457")))
+        await was_read.wait()
+        for _ in range(100):
+            writer.write(b"U" * 10_000)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, serving(Bus(BusTable("field", "modbus-rtu", f"tcp://127.0.0.1:{port}"))) as bus:
+        assert await read(bus, 1) == 1111
+        was_read.set()
+        await until(lambda: bus._port.broken)
+        assert len(bus._port.buffer) < 10_000
+
+
+async def test_a_line_that_takes_no_bytes_is_refused_and_does_not_stand_still() -> None:
+    """The far end of a pty that nobody reads, as an adapter that hangs: what is written piles up until no more goes."""
+    master, slave = os.openpty()
+    async with serving(Bus(BusTable("field", "modbus-rtu", os.ttyname(slave)))) as bus:
+        await read(bus, 1)
+        assert bus._port._serial is not None
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(bus._port._serial.fileno(), b"x" * 1000)
+        assert await ask_or_none(bus, 9, Write(5, 0, 1)) is None
+    os.close(master)
+    os.close(slave)
+
+
+async def test_a_defect_in_an_exchange_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with line("tcp") as (good, _):
+        bus = Bus(good._table)
+        monkeypatch.setattr(modbus, "question", lambda _ask: 1 // 0)
+        task = asyncio.create_task(bus.run())
+        async with asyncio.timeout(5):
+            assert await read(bus, 1) is Reason.LINK
+        with pytest.raises(ZeroDivisionError):
+            await task
+
+
+async def test_a_slow_line_is_drained_for_as_long_as_its_characters_take() -> None:
+    assert Bus(BusTable("slow", "modbus-rtu", "/dev/ttyS0", 300))._silence_s > 11 / 300
+    assert Bus(BusTable("fast", "modbus-rtu", "/dev/ttyS0", 9600))._silence_s == 0.03

@@ -124,3 +124,17 @@ def test_a_late_answer_over_tcp_is_known_by_its_transaction() -> None:
 def test_a_stream_that_is_no_modbus_is_refused() -> None:
     with pytest.raises(RejectedError, match="not a Modbus TCP header"):
         modbus.tcp_find(b"HTTP/1.1 400 Bad Request", 1, 1, Request(3, 0, 1))
+
+
+@given(UNITS, WORDS, st.binary(max_size=8))
+def test_a_late_answer_is_known_by_its_whole_frame_behind_noise_too(unit: int, words: list[int], noise: bytes) -> None:
+    assert unit in modbus.rtu_units(noise + rtu_answer(unit, 3, words)) | modbus.rtu_units(noise)
+    assert unit in modbus.rtu_units(rtu_answer(unit, 4, words) + noise)
+    assert modbus.rtu_units(modbus.rtu_frame(unit, modbus.question(Write(5, 0, 1)))) == {unit}
+    assert modbus.rtu_units(RTU.buildFrame(ExceptionResponse(3, 4, device_id=unit))) == {unit}
+
+
+@given(UNITS, WORDS)
+def test_a_torn_answer_or_a_byte_of_noise_names_no_unit(unit: int, words: list[int]) -> None:
+    assert modbus.rtu_units(bytes([unit])) == set()
+    assert modbus.rtu_units(rtu_answer(unit, 3, words)[:-1]) <= {0}

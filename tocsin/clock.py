@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -99,7 +100,7 @@ def clock_of(spec: str) -> Clock:
         return SystemClock()
     kind, *parts = spec.split(":")
     try:
-        if kind == "scaled" and len(parts) in {2, 3}:
+        if kind == "scaled" and len(parts) in {2, 3} and 0 < float(parts[1]) < math.inf:
             return ScaledClock(int(parts[0]), float(parts[1]), *(float(part) for part in parts[2:]))
     except ValueError:
         pass

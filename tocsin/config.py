@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$", description="the name of a file or folder")]
 
 
 class ConfigError(Exception):
@@ -84,7 +85,7 @@ def _check(value: Any, kind: Any, place: str, problems: list[str]) -> None:
 
 def _check_table(value: Any, kind: type[msgspec.Struct], place: str, problems: list[str]) -> None:
     if not isinstance(value, dict):
-        problems.append(f"{place}: {_shown(value)} is not allowed; use one table")
+        problems.append(f"{place}: {_shown(value)} is not allowed; use a table")
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     before = len(problems)
@@ -142,7 +143,7 @@ def _shown(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case dict():
-            return "one table"
+            return "a table"
         case [dict(), *_]:
             return "a list of tables"
         case _:

@@ -34,7 +34,7 @@ class Entry:
 
 
 class Log:
-    """Not safe for several threads at once; one owner appends, anyone may read by a Log of their own."""
+    """For the one owner, who appends; not safe for several threads at once. Others look with `read_log`."""
 
     def __init__(self, folder: Path, segment_bytes: int = 4 << 20) -> None:
         """Opens or creates. `damage` then lists what was wrong with the files, in words."""
@@ -44,7 +44,7 @@ class Log:
         folder.mkdir(parents=True, exist_ok=True)
         self.cursor, self.cursor_hub = self._read_cursor()
         self.next_seq = max(1, self.cursor + 1)
-        for path in self._segments()[-1:]:
+        for path in _segments(folder)[-1:]:
             self._mend(path)
         self._file = self._open_last()
         self._dirty = False
@@ -74,13 +74,8 @@ class Log:
             self._dirty = False
 
     def read(self, after: int = 0) -> Iterator[Entry]:
-        """Entries with seq > after, in order."""
-        paths = self._segments()
-        firsts = [_first_seq(path) for path in paths]
-        for path, following in zip(paths, [*firsts[1:], None], strict=True):
-            if following is None or following - 1 > after:
-                found = _scan(path.read_bytes(), _first_seq(path) - 1)
-                yield from (entry for _, _, entry in found if entry.seq > after)
+        """Entries with seq > after, in order. Raises OSError, at any of them."""
+        return read_log(self.folder, after)
 
     def move_cursor(self, seq: int, hub: str) -> None:
         """Everything up to `seq` is on the disk of that hub. Lost by a power cut, it only makes a harmless repeat."""
@@ -89,7 +84,7 @@ class Log:
 
     def drop(self, older_than_s: float, now_s: float) -> int:
         """Deletes whole segments behind the cursor last written more than `older_than_s` ago; returns how many."""
-        paths = self._segments()
+        paths = _segments(self.folder)
         dropped = 0
         for path, following in itertools.pairwise(paths):
             if _first_seq(following) - 1 > self.cursor or now_s - path.stat().st_mtime < older_than_s:
@@ -102,9 +97,6 @@ class Log:
         self.sync()
         self._file.close()
 
-    def _segments(self) -> list[Path]:
-        return sorted(self.folder.glob("segment-*.log"))
-
     def _read_cursor(self) -> tuple[int, str]:
         try:
             seq, _, hub = (self.folder / "cursor").read_text().strip().partition(" ")
@@ -114,23 +106,23 @@ class Log:
 
     def _mend(self, path: Path) -> None:
         """Cuts a torn tail; sets a file aside that is damaged before its tail. Moves `next_seq` past what is there."""
-        data = path.read_bytes()
-        found = list(_scan(data, _first_seq(path) - 1))
+        data, first = path.read_bytes(), _first_seq(path)
+        found = list(_scan(data, first - 1))
         entries = [entry for _, _, entry in found]
         whole = _MAGIC + b"".join(data[start:end] for start, end, _ in found)
         if data != whole and data.startswith(whole):
             self.damage.append(f"{path.name}: {len(data) - len(whole)} bytes of a torn record cut off")
-            replace_file(path, whole, sync=True)
+            _cut(path, len(whole))
         elif data != whole:
             aside = path.with_suffix(".damaged")
-            path.rename(aside)
+            replace_file(aside, data, sync=True)  # a copy first: at no moment is the segment gone
             replace_file(path, whole, sync=True)
             self.damage.append(f"{path.name}: damaged; {len(entries)} good records kept, set aside as {aside.name}")
-        if entries:
-            self.next_seq = max(self.next_seq, entries[-1].seq + 1)
+        # a segment without a record is still named after what stands in the segments before it
+        self.next_seq = max(self.next_seq, entries[-1].seq + 1 if entries else first)
 
     def _open_last(self) -> "_File":
-        paths = self._segments()
+        paths = _segments(self.folder)
         return _File(paths[-1]) if paths else self._new_segment()
 
     def _new_segment(self) -> "_File":
@@ -140,8 +132,8 @@ class Log:
 
     def _roll(self) -> None:
         self.sync()
-        self._file.close()
-        self._file = self._new_segment()
+        full, self._file = self._file, self._new_segment()  # on a full disk the old one stays open
+        full.close()
 
 
 class _File:
@@ -169,6 +161,16 @@ class _File:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def read_log(folder: Path, after: int = 0) -> Iterator[Entry]:
+    """Entries with seq > after of a log that its owner may be writing: looks, and mends nothing. Raises OSError."""
+    paths = _segments(folder)
+    firsts = [_first_seq(path) for path in paths]
+    for path, following in zip(paths, [*firsts[1:], None], strict=True):
+        if following is None or following - 1 > after:
+            found = _scan(path.read_bytes(), _first_seq(path) - 1)
+            yield from (entry for _, _, entry in found if entry.seq > after)
 
 
 def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
@@ -207,6 +209,18 @@ def _scan(data: bytes, after: int = 0) -> Iterator[tuple[int, int, Entry]]:
             at, after = end, seq
         else:
             at += 1
+
+
+def _cut(path: Path, length: int) -> None:
+    """In place: it must succeed on a full disk too."""
+    with path.open("r+b") as file:
+        file.truncate(length)
+        os.fsync(file.fileno())
+
+
+def _segments(folder: Path) -> list[Path]:
+    """Other files of nearly that name, such as somebody's copies, are not of the log."""
+    return sorted(path for path in folder.glob("segment-*.log") if path.stem.removeprefix("segment-").isdigit())
 
 
 def _first_seq(path: Path) -> int:

@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     CLOCK = "clock"              # the clock stepped
     SIREN = "siren"              # the siren could not be commanded, or can be again
     DISK = "disk"                # the log was damaged or could not be written
+    FAULT = "fault"              # a part of the agent failed and begins again
 
 
 class SeriesCard(msgspec.Struct, frozen=True):
