@@ -19,7 +19,7 @@ max_segment_size = 1048576
 max_segment_count = 10
 [v5.1]
 name = "tocsin"
-listen = "{host}:{port}"
+listen = "127.0.0.1:{port}"
 next_connection_delay_ms = 1
 [v5.1.connections]
 connection_timeout_ms = 60000
@@ -34,13 +34,13 @@ class BrokerError(RuntimeError):
 
 
 class EmbeddedBroker:
-    """Listens on one port, MQTT 5, for whoever can reach it."""
+    """Listens on one port of 127.0.0.1, MQTT 5."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.url = f"mqtt://{host}:{port}"
+    def __init__(self, port: int) -> None:
+        self._port = port
         self._folder = tempfile.TemporaryDirectory(prefix="tocsin-broker-")
         path = Path(self._folder.name) / "broker.toml"
-        path.write_text(_CONFIG.format(host=host, port=port))
+        path.write_text(_CONFIG.format(port=port))
         self._broker = Broker(config_path=str(path))
 
     def start(self) -> None:
@@ -48,7 +48,7 @@ class EmbeddedBroker:
         try:
             self._broker.start()
         except (OSError, RuntimeError) as err:
-            raise BrokerError(f"embedded broker {self.url}: {err}") from err
+            raise BrokerError(f"embedded broker, port {self._port}: {err}") from err
 
     def stop(self) -> None:
         self._broker.stop()

@@ -114,6 +114,16 @@ class HubConfig(Table, frozen=True):
         return {station.id: station.key for station in self.station}
 
     @property
+    def embedded_port(self) -> int | None:
+        """The port that the hub's own broker listens on; None where a broker runs by itself."""
+        broker = self.hub.broker
+        return int(broker.removeprefix(EMBEDDED)) if broker.startswith(EMBEDDED) else None
+
+    @property
+    def broker_url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.embedded_port}" if self.embedded_port else self.hub.broker
+
+    @property
     def public_key(self) -> str:
         return public_key_of(self.hub.private_key)
 

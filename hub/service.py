@@ -15,8 +15,7 @@ import uvicorn
 import hub.broadcast
 from hub import forward
 from hub.broadcast import cap
-from hub.broker import EmbeddedBroker
-from hub.config import EMBEDDED, HubConfig
+from hub.config import HubConfig
 from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
@@ -57,7 +56,6 @@ class Hub:
         self.store: Store = _store_of(config, data)
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
-        self._broker = _embedded_broker(config)
         self._link = self._make_link()
         self._intake = Intake(self._database, config.keys, clock, self._link.publish)
         self._forwarder = Forwarder(self._database, self.store, clock)
@@ -68,9 +66,7 @@ class Hub:
         self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._changes.note]
 
     async def run(self) -> None:
-        """Until cancelled."""
-        if self._broker is not None:
-            await asyncio.to_thread(self._broker.start)
+        """Until cancelled. Raises HubError where it cannot run at all."""
         try:
             async with asyncio.TaskGroup() as group:
                 for name, part in self._parts().items():
@@ -78,8 +74,6 @@ class Hub:
         except* HubError as several:
             raise several.exceptions[0] from None
         finally:
-            if self._broker is not None:
-                self._broker.stop()
             await self.store.close()
             self._database.close()
 
@@ -129,9 +123,8 @@ class Hub:
                 raise
 
     def _make_link(self) -> Link:
-        url = self._broker.url if self._broker else self.config.hub.broker
         return Link(
-            Broker.of(url),
+            Broker.of(self.config.broker_url),
             "tocsin-hub",
             subscriptions=[f"{topics.ROOT}/+/{kind}" for kind in topics.UPLINKS],
             on_message=self._on_message,
@@ -265,8 +258,3 @@ def _store_of(config: HubConfig, data: Path) -> Store:
     if table.kind == "influxdb1":
         return InfluxStore(table.url, table.database, table.user, table.password)
     return SqliteStore(data / "store.sqlite")
-
-
-def _embedded_broker(config: HubConfig) -> EmbeddedBroker | None:
-    broker = config.hub.broker
-    return EmbeddedBroker(int(broker.removeprefix(EMBEDDED))) if broker.startswith(EMBEDDED) else None

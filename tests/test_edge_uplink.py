@@ -170,6 +170,7 @@ async def test_a_steady_stream_does_not_hold_up_the_history(tmp_path: Path) -> N
 
     rig.wire.on_record = take_and_bring_another
     async with rig.running():
+        await until(lambda: rig.uplink._link is not None)
         rig.record()
         async with asyncio.timeout(10):
             while set(range(1, 3001)) - rig.hub.has.keys():

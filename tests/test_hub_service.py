@@ -36,9 +36,9 @@ async def test_a_part_that_fails_starts_again_and_the_others_go_on(
 
 async def test_an_address_that_is_taken_is_named(tmp_path: Path, mosquitto: Mosquitto) -> None:
     files = HubFiles(tmp_path, mosquitto.url, [])
-    with socket.create_server(("127.0.0.1", files.port)):
-        with pytest.raises(HubError, match=f"hub: listen: 127.0.0.1:{files.port} cannot be had: "):
-            await Hub(load_hub(files.write()), SystemClock()).run()
+    why = f"hub: listen: 127.0.0.1:{files.port} cannot be had: "
+    with socket.create_server(("127.0.0.1", files.port)), pytest.raises(HubError, match=why):
+        await Hub(load_hub(files.write()), SystemClock()).run()
 
 
 @pytest.mark.parametrize("wanted", ["broker", "listen"])
@@ -53,5 +53,5 @@ def test_the_command_says_in_a_sentence_why_it_cannot_run(tmp_path: Path, wanted
             assert hub.wait(30) == 1
         finally:
             hub.kill()
-    start = f"embedded broker mqtt://127.0.0.1:{port}: " if wanted == "broker" else f"hub: listen: 127.0.0.1:{port} "
+    start = f"embedded broker, port {port}: " if wanted == "broker" else f"hub: listen: 127.0.0.1:{port} "
     assert hub.said.startswith(start)

@@ -1,12 +1,10 @@
-"""One suite for every store, and what only InfluxDB can do wrong."""
+"""One suite for every store."""
 
 import asyncio
 import tempfile
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.embedded import SqliteStore
-from hub.errors import PermanentError, TransientError
-from hub.influx import InfluxStore, line_of
-from hub.store import LONGEST_NAME, LONGEST_TEXT, AnyPoint, EventPoint, LevelPoint, Point, Store, problem_of
+from hub.errors import PermanentError
+from hub.influx import InfluxStore
+from hub.store import LONGEST_TEXT, AnyPoint, EventPoint, LevelPoint, Point, Store, problem_of
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
 
@@ -171,167 +169,3 @@ def test_thinning_keeps_real_points_and_the_extremes(
     assert len(found) <= most
     heights = [value for _, value in inside]
     assert {min(heights), max(heights)} <= {value for _, value in found}
-
-
-NAMES = st.text(
-    st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\\\x7f"),
-    min_size=1, max_size=LONGEST_NAME,
-)
-AWKWARD = NAMES | st.sampled_from([",", "=", " ", '"', "a, b=c", "#", "水位 计", "'", "$x", "\u3000", "\x85", '""'])
-# a negative zero comes back as zero, which is the same number
-FLOATS = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0) | st.sampled_from(
-    [0.0, 1.0, 1e22, 5e-324, 1.7e308]
-)
-INTS = st.integers(0, (1 << 63) - 1)
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40) | st.sampled_from(
-    ["\\", '"', '\\"', "a\nb", "\\\\", "x,y=z 1", "", "\\n"]
-)
-TIMES = st.integers(NOON_MS, NOON_MS + 1_000)
-ANY_POINTS = (
-    st.builds(Point, AWKWARD, AWKWARD, AWKWARD, TIMES, FLOATS, INTS)
-    | st.builds(LevelPoint, AWKWARD, AWKWARD, AWKWARD, TIMES, INTS, FLOATS, FLOATS, TEXTS, INTS)
-    | st.builds(EventPoint, AWKWARD, TIMES, AWKWARD, AWKWARD | st.just(""), TEXTS)
-)
-
-
-def place_of(point: AnyPoint) -> tuple[object, ...]:
-    match point:
-        case Point():
-            return "readings", point.station, point.device, point.quantity, point.t_ms
-        case LevelPoint():
-            return "detections", point.station, point.series, point.rule, point.t_ms
-        case EventPoint():
-            return "events", point.station, point.what, point.device, point.t_ms
-
-
-def influx_points(server: InfluxDb, database: str) -> list[AnyPoint]:
-    """Everything in a database, read back by plain queries."""
-    found: list[AnyPoint] = [
-        Point(r["station"], r["device"], r["quantity"], r["time"], float(r["value"]), int(r["quality"]))
-        for r in server.query(database, "SELECT * FROM readings")
-    ]
-    found += [
-        LevelPoint(
-            r["station"], r["series"], r["rule"], r["time"], int(r["level"]), float(r["value"]),
-            float(r["threshold"]), r["episode"], int(r["revision"]),
-        )
-        for r in server.query(database, "SELECT * FROM detections")
-    ]
-    found += [
-        EventPoint(r["station"], r["time"], r["what"], r.get("device") or "", r["detail"])
-        for r in server.query(database, "SELECT * FROM events")
-    ]
-    return found
-
-
-@settings(max_examples=12)
-@given(points=st.lists(ANY_POINTS, min_size=20, max_size=60, unique_by=place_of))
-def test_influxdb_gives_back_what_was_written(influxdb: InfluxDb, points: list[AnyPoint]) -> None:
-    database = f"given_{uuid4().hex}"
-
-    async def write() -> None:
-        store = InfluxStore(influxdb.url, database)
-        try:
-            await store.write(points)
-        finally:
-            await store.close()
-
-    try:
-        asyncio.run(write())
-        assert sorted(map(repr, influx_points(influxdb, database))) == sorted(map(repr, points))
-    finally:
-        influxdb.query("", f'DROP DATABASE "{database}"')
-
-
-@given(value=st.floats(allow_nan=False, allow_infinity=False))
-def test_a_float_never_looks_like_an_integer(value: float) -> None:
-    written = line_of(replace(STAGE, value=value)).split("value=")[1].split(",")[0]
-    assert "." in written or "e" in written
-    assert float(written) == value
-
-
-async def test_influxdb_refuses_some_lines_and_keeps_the_others(influxdb: InfluxDb) -> None:
-    database = f"partial_{uuid4().hex}"
-    influxdb.create(database)
-    influxdb.write(database, f"readings,station=x quality=1.5 {NOON_MS}")  # in this week the field is a float now
-    good = stages(1.0, 2.0, 3.0, at=NOON_MS + WEEK_MS)
-    bad = stages(8.0, 9.0)
-    store = InfluxStore(influxdb.url, database)
-    with pytest.raises(PermanentError) as refusal:
-        await store.write([good[0], bad[0], good[1], bad[1], good[2]])
-    assert [point for point, _ in refusal.value.bad] == bad
-    assert all("field type conflict" in reason for _, reason in refusal.value.bad)
-    assert await stage_series(store, NOON_MS, NOON_MS + 2 * WEEK_MS) == [1.0, 2.0, 3.0]
-    await store.close()
-
-
-async def test_influxdb_away_is_worth_another_try(new_influxdb: Callable[[], InfluxDb]) -> None:
-    server = new_influxdb()
-    store = InfluxStore(server.url, "tocsin")
-    await store.write(stages(1.0))
-    server.kill()
-    with pytest.raises(TransientError):
-        await store.write(stages(1.0, 2.0))
-    with pytest.raises(TransientError):
-        await store.latest("lin-an-01")
-    server.start()
-    await store.write(stages(1.0, 2.0))
-    assert await stage_series(store) == [1.0, 2.0]
-    await store.close()
-
-
-async def test_a_database_that_was_dropped_is_made_again(influxdb: InfluxDb) -> None:
-    database = f"dropped_{uuid4().hex}"
-    store = InfluxStore(influxdb.url, database)
-    await store.write(stages(1.0))
-    influxdb.query("", f'DROP DATABASE "{database}"')
-    with pytest.raises(TransientError, match="404"):
-        await store.write(stages(1.0))
-    await store.write(stages(1.0))
-    assert await stage_series(store) == [1.0]
-    await store.close()
-
-
-@asynccontextmanager
-async def store_that_answers(status: int, words: bytes) -> AsyncIterator[InfluxStore]:
-    """A store before a server that makes databases and gives every write the same answer."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            made = self.path.startswith("/query")
-            body = b'{"results":[{}]}' if made else words
-            self.send_response(200 if made else status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-            """Silent."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        store = InfluxStore(f"http://127.0.0.1:{server.server_port}", "tocsin", "hub", "secret")
-        try:
-            yield store
-        finally:
-            await store.close()
-            server.shutdown()
-            thread.join()
-
-
-@pytest.mark.parametrize("status", [302, 401, 404, 429, 500, 503])
-async def test_whatever_is_not_a_refusal_of_lines_is_tried_again(status: int) -> None:
-    async with store_that_answers(status, b"some words") as store:
-        with pytest.raises(TransientError, match=f"{status} some words"):
-            await store.write(stages(1.0, 2.0))
-
-
-@pytest.mark.parametrize("status", [400, 413])
-async def test_refused_lines_come_with_the_words_of_the_server(status: int) -> None:
-    async with store_that_answers(status, b"some words") as store:
-        points = stages(1.0, 2.0, 3.0)
-        with pytest.raises(PermanentError) as refusal:
-            await store.write(points)
-        assert refusal.value.bad == [(point, f"{status} some words") for point in points]

@@ -170,6 +170,18 @@ def test_a_rule_that_may_not_move_people_waits(level: Level, authority: Authorit
     assert not waits_for_person(life.now)
 
 
+def test_who_has_confirmed_is_not_asked_again() -> None:
+    life = Life()
+    confirm, move = Authority.CONFIRM, Stage.MOVE
+    life.found(detection(Level.RED, "14:00", 1, authority=confirm))
+    life.event(Confirmed("Sun Yan", at("14:01")), "14:01")
+    life.found(detection(Level.ORANGE, "14:02", 2, previous=Level.RED, authority=confirm))
+    late = detection(Level.RED, "13:00", 1, rule="rain", episode="e2", authority=confirm, stage=move)
+    life.found(late, "14:03")
+    assert (life.now.stage, life.now.episodes["upper-bridge/radar/stage_m/rain"].historic) == (Stage.PREPARE, True)
+    assert not waits_for_person(life.now)
+
+
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[tuple[Hub, Village]]:
     """The real hub on a village's disk, its pages asked without a network."""

@@ -1,9 +1,11 @@
 """Rain of the last hour and day on the console, and what it costs the store."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -80,7 +82,7 @@ async def test_a_value_that_cannot_be_is_not_rain(view: PlainView, client: Clien
 async def test_where_the_readings_do_not_reach_back_it_is_at_least_that_much(
     view: PlainView, client: Client
 ) -> None:
-    tips(view, (90, 100.0), (0, 104.0))
+    tips(view, (60, 100.0), (0, 104.0))
     assert (await values_of(client))[1:] == ["rain in 1 h 4.0 mm", "rain in 24 h ≥ 4.0 mm"]
 
 
@@ -102,6 +104,21 @@ async def test_the_store_is_asked_once_per_gauge_and_ten_seconds(view: PlainView
     before = await values_of(client)
     assert len(view.store.asked) == 2
     assert float(before[1].split()[-2]) > 50
+
+
+async def test_many_who_look_at_once_ask_the_store_once(
+    view: PlainView, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = view.store.series, []
+
+    async def slow(*arguments: Any) -> list[tuple[int, float]]:
+        asked.append(arguments)
+        await asyncio.sleep(0)
+        return await real(*arguments)
+
+    monkeypatch.setattr(view.store, "series", slow)
+    pages = await asyncio.gather(*(values_of(client) for _ in range(3)))
+    assert (len(asked), pages[0]) == (1, pages[2])
 
 
 async def test_a_clock_that_was_set_back_gets_no_rain_of_the_future(view: PlainView, client: Client) -> None:
