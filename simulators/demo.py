@@ -61,34 +61,34 @@ def run(argv: list[str]) -> int:
 
 
 async def _demo(plan: Plan, folder: Path, *, once: bool, began_s: float) -> int:
-    from simulators.demo_watch import Watch
-    from simulators.scenario import read
-    from simulators.simulation import build
-
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    started_s = time.monotonic()
-    origin_ms = time.time_ns() // 1_000_000
+    started_s, origin_ms = time.monotonic(), time.time_ns() // 1_000_000
     clock = ScaledClock(origin_ms, plan.speed, started_s)
-    spec = f"scaled:{origin_ms}:{plan.speed!r}:{started_s!r}"
     broker_port, web_port = _free(BROKER_PORTS), _free(WEB_PORTS)
-    scenario = folder / "scenario.toml"
-    scenario.write_text(plan.scenario)
     keys = demo_files.station_keys()
     hub_path, private = demo_files.hub_file(folder, broker_port, web_port, keys)
     print(f"tocsin demo: {plan.says}\nfiles: {folder}", flush=True)
-    async with build(read(scenario), str(scenario), folder, clock) as simulation:
-        stations = [demo_files.station_file(folder, plan, station, _ports(simulation), broker_port, key)
-                    for station, key in keys.items()]
-        watch = Watch(simulation, clock, f"mqtt://127.0.0.1:{broker_port}", f"http://127.0.0.1:{web_port}",
-                      public_key_of(private), began_s)
-        commands = [["hub", str(hub_path)], *(["edge", str(path)] for path in stations)]
-        async with _processes([[*words, "--clock", spec] for words in commands], folder) as processes:
+    async with _parts(folder, f"scaled:{origin_ms}:{plan.speed!r}:{started_s!r}") as parts:
+        parts.start("hub", hub_path)
+        # imported while the hub comes up
+        from simulators.demo_watch import Watch
+        from simulators.scenario import read
+        from simulators.simulation import build
+
+        scenario = folder / "scenario.toml"
+        scenario.write_text(plan.scenario)
+        async with build(read(scenario), str(scenario), folder, clock) as simulation:
+            for station, key in keys.items():
+                ports = _ports(simulation)
+                parts.start("edge", demo_files.station_file(folder, plan, station, ports, broker_port, key))
+            watch = Watch(simulation, clock, f"mqtt://127.0.0.1:{broker_port}", f"http://127.0.0.1:{web_port}",
+                          public_key_of(private), began_s)
             playing = [asyncio.create_task(simulation.play(clock), name="weather"),
                        asyncio.create_task(watch.run(), name="watch")]
             try:
-                await _until_over(plan, watch, processes, stop, once=once)
+                await _until_over(plan, watch, parts.processes, stop, once=once)
             finally:
                 for task in playing:
                     task.cancel()
@@ -118,23 +118,34 @@ async def _until_over(
             await asyncio.wait_for(stop.wait(), 0.1)
 
 
+class _Parts:
+    """tocsin's own commands as processes; they end with this one, even if it is killed."""
+
+    def __init__(self, folder: Path, clock: str) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._folder = folder
+        self._clock = clock
+
+    def start(self, command: str, path: Path) -> None:
+        """From the main thread: the kernel ends a process with the thread that started it."""
+        guard = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+        words = [command, str(path), "--clock", self._clock]
+        with (self._folder / f"{command}-{len(self.processes)}.log").open("wb") as log:
+            self.processes.append(subprocess.Popen(
+                [*guard, sys.executable, "-m", "tocsin", *words],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            ))
+
+
 @asynccontextmanager
-async def _processes(commands: list[list[str]], folder: Path) -> AsyncIterator[list[subprocess.Popen[bytes]]]:
-    """tocsin's own commands; they end with the block, and with this process even if it is killed."""
-    guard = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
-    processes: list[subprocess.Popen[bytes]] = []
+async def _parts(folder: Path, clock: str) -> AsyncIterator[_Parts]:
+    parts = _Parts(folder, clock)
     try:
-        for words in commands:
-            with (folder / f"{words[0]}-{len(processes)}.log").open("wb") as log:
-                processes.append(subprocess.Popen(  # noqa: ASYNC220 - starts at once, and must start in this thread
-                    [*guard, sys.executable, "-m", "tocsin", *words],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                ))
-        yield processes
+        yield parts
     finally:
-        for process in reversed(processes):
+        for process in reversed(parts.processes):
             process.terminate()
-        for process in processes:
+        for process in parts.processes:
             await asyncio.to_thread(_end, process)
 
 
