@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import msgspec
 
 from benchmarks._children import GAUGE, POLL_S, RELAY
@@ -22,6 +23,7 @@ from tocsin.messages import Bulletin, BulletinKind, Committed, Readings, record_
 from tocsin.signing import new_station_key, public_key_of, unseal, verify
 
 WITHIN_S = 20.0
+ASK_S = 0.05
 LOW_M, SIREN_M, HIGH_M = 0.5, 2.5, 2.7
 _BULLETIN = msgspec.json.Decoder(Bulletin)
 _COMMITTED = msgspec.json.Decoder(Committed)
@@ -68,12 +70,11 @@ class Village:
     def __init__(self, folder: Path, hub: HubFiles, broker: Broker, broker_name: str, keys: dict[str, str]) -> None:
         self.broker, self.broker_name = broker, broker_name
         self.wire, self.bare = Wire(), Wire()
-        self._folder, self._keys = folder, keys
+        self._folder, self._keys, self._hub_url = folder, keys, hub.url
         self._public_key = public_key_of(hub.private_key)
         self._bulletins: asyncio.Queue[tuple[float, BulletinKind]] = asyncio.Queue()
         self._first: dict[str, tuple[str, int]] = {}
         self._landed: dict[str, asyncio.Future[float]] = {}
-        self._answered = asyncio.Event()
         self._link = Link(
             broker, "loudspeaker", on_message=self._on_message,
             subscriptions=[f"{topics.ROOT}/+/readings", f"{topics.ROOT}/+/committed", topics.bulletin(AREA)],
@@ -113,13 +114,9 @@ class Village:
             try:
                 async with asyncio.timeout(WITHIN_S):
                     await self._link.wait_connected()
+                    await _told(f"{self._hub_url}/healthz", "ok")
                     agent.start()
-                    await self._answered.wait()
-                    agent.stop()  # what went out before the hub listened goes again with the next connection
-                    landed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-                    self._landed["bench"] = landed
-                    agent.start()
-                    await landed
+                    await _told(f"{self._hub_url}/api/stations", "Upper bridge")  # before it, no area is warned
                 yield
             finally:
                 agent.stop()
@@ -144,8 +141,6 @@ class Village:
             bulletin = _BULLETIN.decode(verify(payload, topic, self._public_key))
             self._bulletins.put_nowait((at_s, bulletin.kind))
             return
-        if topic.endswith("/committed"):
-            self._answered.set()
         station = topic.split("/")[2]
         if station in self._landed and not self._landed[station].done():
             self._follow(station, topic, payload, at_s)
@@ -161,6 +156,16 @@ class Village:
         ranges = _COMMITTED.decode(unseal(payload, topic, self._keys[station])).ranges
         if any(part.boot == boot and part.first <= seq <= part.last for part in ranges):
             self._landed[station].set_result(at_s)
+
+
+async def _told(url: str, words: str) -> None:
+    """Returns when the hub's page says so."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if words in (await client.get(url)).text:
+                    return
+            await asyncio.sleep(ASK_S)
 
 
 @contextlib.asynccontextmanager

@@ -171,7 +171,7 @@ class Agent:
 
         return Link(
             Broker.of(self._station.file.hub.broker),
-            f"tocsin-{station}",
+            f"tocsin-edge-{station}",
             subscriptions=[topics.committed(station)],
             on_message=self.uplink.committed,
             on_connect=connected,

@@ -30,8 +30,6 @@ READS: dict[int, type[ModbusPDU]] = {
 WRITES: dict[int, type[ModbusPDU]] = {5: WriteSingleCoilResponse, 6: WriteSingleRegisterResponse}
 REQUEST_BYTES = 5
 COIL = {b"\xff\x00": 1, b"\x00\x00": 0}
-REQUEST_BYTES = 5
-COIL = {b"\xff\x00": 1, b"\x00\x00": 0}
 
 
 class Slaves:

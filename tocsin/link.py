@@ -7,6 +7,7 @@ A PUBACK says that the broker has a message, not that anyone got it; what must a
 import asyncio
 import logging
 import math
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -177,6 +178,7 @@ class Link:
             timeout=_TIMEOUT_S,
             max_queued_incoming_messages=_INCOMING,
             max_inflight_messages=200,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # else a warning waits 40 ms for an ACK
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
             tls_context=ssl.create_default_context() if self._broker.tls else None,
         )
