@@ -44,7 +44,7 @@ Parts = dict[str, Callable[[], Awaitable[None]]]
 
 
 class Agent:
-    """`run` serves until cancelled. `pipeline`, `recorder` and `uplink` are there for those who watch.
+    """`run` serves until cancelled. `pipeline`, `recorder`, `uplink` and `link` are there for those who watch.
 
     `failures` counts, per part, how often it failed by a defect and was begun again.
     """
@@ -70,7 +70,7 @@ class Agent:
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
             recorder=self.recorder, uplink=self.uplink, health=self._health,
         )  # fmt: skip
-        self._watch.link = self._link = self._make_link()
+        self._watch.link = self.link = self._make_link()
         self._begin()
         for detection in before.unlogged:
             self.recorder.add(detection)
@@ -110,8 +110,8 @@ class Agent:
     def _parts(self) -> Parts:
         parts: Parts = {
             "recorder": self.recorder.run,
-            "link": self._link.run,
-            "uplink": partial(self.uplink.run, self._link),
+            "link": self.link.run,
+            "uplink": partial(self.uplink.run, self.link),
             "watch": self._watch.run,
         }
         if self.pipeline.siren is not None:

@@ -25,6 +25,7 @@ from tocsin.messages import (
     Committed,
     Detection,
     Range,
+    Start,
     Upload,
     decode,
     digest,
@@ -75,6 +76,7 @@ class Uplink:
         self._given_up: dict[int, _Sent] = {}  # without an answer for too long
         self._live: deque[Entry] = deque()
         self._urgent: dict[int, Entry] = {}
+        self._card: list[Entry] = []  # the start record of this run
         self._history: _History | None = None
         self._first = storage.next_seq  # of this run: from here on the log has no holes
         self._newest = storage.next_seq - 1
@@ -97,6 +99,8 @@ class Uplink:
         """New entries of the log, in order, now on disk."""
         self._newest = entries[-1].seq
         for entry in entries:
+            if entry.kind == KINDS[Start]:
+                self._card = [entry]
             if entry.kind in LOCAL_KINDS:
                 self._spans.add(entry.seq, entry.seq)
             elif entry.kind in _URGENT:
@@ -194,7 +198,8 @@ class Uplink:
                        and (entry.seq not in self._sent or now_s - self._sent[entry.seq].at_s > within_s))
             group, _ = self._next_of(waiting)
             if group:
-                await self._publish(link, lane, group)
+                # the station's card goes along: a hub that came up just now must know whom a detection warns
+                await self._publish(link, lane, [*self._card, *group])
                 return True
         return False
 

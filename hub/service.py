@@ -56,10 +56,10 @@ class Hub:
         self.store: Store = _store_of(config, data)
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
-        self._link = self._make_link()
-        self._intake = Intake(self._database, config.keys, clock, self._link.publish)
+        self.link = self._make_link()
+        self._intake = Intake(self._database, config.keys, clock, self.link.publish)
         self._forwarder = Forwarder(self._database, self.store, clock)
-        channels = {name: plugins.load(hub.broadcast, name).Channel(config, self._link.publish)
+        channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)
                     for name in plugins.names(hub.broadcast)}
         self._dispatch = Dispatch(self._database, channels, clock)
         self._desk = Desk(self._database, config, clock, self._warnings_changed)
@@ -79,7 +79,7 @@ class Hub:
 
     def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         return {
-            "link": self._link.run,
+            "link": self.link.run,
             "intake": self._intake.run,
             "forwarder": self._forwarder.run,
             "desk": self._desk.run,

@@ -13,6 +13,7 @@ from simulators.devices import RadarLevel, Relay
 from simulators.faults import Refuses, Silent
 from simulators.instruments import Measures
 from simulators.wires import ModbusTcp
+from tests.lines import until
 from tests.stations import START_MS, StationFiles, radar_device, running, wind
 from tocsin.clock import WoundClock
 from tocsin.levels import Level
@@ -113,11 +114,12 @@ async def test_the_log_holds_every_reading_once_in_order(site: Site) -> None:
 
 @pytest.mark.parametrize("checkpoint", ["kept", "lost", "damaged"])
 async def test_a_restart_clears_nothing_decides_nothing_twice_and_sounds_again(site: Site, checkpoint: str) -> None:
+    path = site.files.folder / "station-data" / CHECKPOINT
     async with site.agent() as agent:
         await site.read(agent, 3.2)
         await siren_is(site, on=True)
         await site.read(agent, 3.3)
-    path = site.files.folder / "station-data" / CHECKPOINT
+        await until(path.exists)
     if checkpoint == "lost":
         path.unlink()
     elif checkpoint == "damaged":

@@ -156,6 +156,25 @@ async def test_from_the_wire_to_the_answer_and_the_all_clear(village: Village) -
     assert caps[-1].findtext("c:info/c:responseType", namespaces=CAP) == "AllClear"
 
 
+async def test_a_hub_that_came_up_just_now_knows_whom_the_first_detection_warns(
+    tmp_path: Path, new_mosquitto: Callable[[], Mosquitto]
+) -> None:
+    broker, clock, gauge = new_mosquitto(), WoundClock(START_MS), RadarLevel(Measures.LEVEL)
+    gauge.set("depth_m", 0.5)
+    async with ModbusTcp({1: gauge}) as wire:
+        station = StationFiles(tmp_path / "edge", f"tcp://127.0.0.1:{wire.port}", broker.url, siren=False)
+        files = HubFiles(tmp_path / "hub", broker.url, [(station.id, station.key)], people=PEOPLE)
+        async with running(station.write(), clock) as agent:
+            await agent.link.wait_connected()
+            await wind(agent, clock, [START_MS + MINUTE_MS])
+            async with running_hub(files.write(), clock) as hub:
+                await hub.link.wait_connected()
+                gauge.set("depth_m", 3.1)  # the start record went to nobody, and is not due again yet
+                await wind(agent, clock, [START_MS + 2 * MINUTE_MS])
+                warnings = await until(hub.open_warnings)
+    assert [(warning.area, list(warning.calls)) for warning in warnings] == [(AREA, ["Li Wei"])]
+
+
 async def test_a_refusing_device_an_impossible_value_and_a_malformed_message_are_told_and_the_rest_goes_on(
     village: Village, mosquitto: Mosquitto
 ) -> None:

@@ -1,7 +1,7 @@
 """MQTT topics, wire contract version 1.
 
     tocsin/1/<station>/readings     up    batches of readings and events
-    tocsin/1/<station>/detections   up    at once, own lane
+    tocsin/1/<station>/detections   up    at once, own lane, the start record in front
     tocsin/1/<station>/heartbeat    up    retained, with last will
     tocsin/1/<station>/answers      up    acknowledgements given at the site
     tocsin/1/<station>/committed    down  what the hub has on disk
