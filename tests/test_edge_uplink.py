@@ -93,10 +93,11 @@ def reading(seq: int) -> Entry:
 class Rig:
     """A log, its uplink, and the far end."""
 
-    def __init__(self, folder: Path, held: int = 0) -> None:
+    def __init__(self, folder: Path, held: int = 0, segment_bytes: int = 1 << 20) -> None:
         self.key = new_station_key()
-        self.log = Log(folder / "log", segment_bytes=2000)
-        self.log.append([reading(seq) for seq in range(1, held + 1)])
+        self.log = Log(folder / "log", segment_bytes)
+        for seq in range(1, held + 1):
+            self.log.append([reading(seq)])
         self.uplink = Uplink(self.log, STATION, self.key)
         self.hub = Hub(self.uplink, self.key)
         self.wire = Wire(self.hub.take)
@@ -181,7 +182,7 @@ async def test_a_steady_stream_does_not_hold_up_the_history(tmp_path: Path) -> N
 async def test_the_cursor_passes_what_is_no_longer_in_the_log_when_a_new_hub_is_offered_everything(
     tmp_path: Path
 ) -> None:
-    rig = Rig(tmp_path, held=60)
+    rig = Rig(tmp_path, held=60, segment_bytes=2000)
     rig.log.move_cursor(60, HUB)
     oldest, *_ = sorted(rig.log.folder.glob("segment-*.log"))
     oldest.unlink()  # dropped by age
