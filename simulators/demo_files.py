@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from string import Template
 
 from tocsin.clock import iso
 from tocsin.records import Record, read
@@ -15,51 +16,10 @@ AREAS = {HILL: "330112001000", VILLAGE: "330112001001"}
 PLACES = {HILL: ("Upper Creek", "上溪", 30.2411, 119.7014), VILLAGE: ("Lower Bridge", "下桥", 30.2290, 119.7258)}
 RECORD_PADDING_MS = 36 * 3_600_000
 RUN_S = 60.0
+STORM_S = 36_000.0  # as in storm.toml
 SHORTEST_POLL_S = 0.05
 
-STORM_HILL = """
-[[rule]]
-name = "rain 1 h"
-quantity = "rain_mm"
-over_min = 60
-blue = 20.0
-yellow = 35.0
-orange = 50.0
-
-[[rule]]
-name = "rain 3 h"
-quantity = "rain_mm"
-over_min = 180
-yellow = 60.0
-orange = 90.0
-
-[[rule]]
-name = "stage"
-quantity = "stage_m"
-datum = "gauge zero"
-yellow = 1.6
-orange = 2.2
-red = 2.8
-off_below = 0.2
-"""
-STORM_VILLAGE = """
-[[rule]]
-name = "stage"
-quantity = "stage_m"
-datum = "gauge zero"
-device = "probe"
-yellow = 1.8
-orange = 2.6
-red = 3.4
-off_below = 0.2
-
-[[rule]]
-name = "hydrogen sulfide"     # GB/T 50493-2019: 10 mg/m3 is about 7 ppm
-quantity = "h2s_ppm"
-yellow = 7.0
-red = 14.0
-off_fraction = 0.8
-"""
+TEXTS = Path(__file__).parent / "demo_toml"
 
 Wires = Mapping[str, str]  # name of a wire of the scenario: the port that a station opens
 
@@ -79,11 +39,10 @@ class Plan:
 
 def storm() -> Plan:
     """A cloudburst over the hill, the creek, then the village; gas passes by as well. Ten hours in a minute."""
-    lasts_s = 36_000.0
-    speed = lasts_s / RUN_S
+    speed = STORM_S / RUN_S
     return Plan(
-        _STORM_SCENARIO.format(lasts_s=lasts_s, period_s=60.0),
-        {HILL: STORM_HILL, VILLAGE: STORM_VILLAGE},
+        _text("storm.toml"),
+        {HILL: _text("hill_rules.toml"), VILLAGE: _text("village_rules.toml")},
         {
             HILL: _device("bucket", "hill", "rain_counter", 1, 60, "mm_per_tip = 0.2")
             + _device("radar", "hill", "radar_level", 2, 60, 'measures = "distance"', _stage(12.0)),
@@ -123,9 +82,9 @@ def record(path: Path) -> Plan:
     second = _device("bucket", "village", "rain_counter", 1, every_s, "mm_per_tip = 0.1") if rain else ""
     probe = 'measures = "level"\nspan_m = [-10.0, 9000.0]'
     return Plan(
-        _RECORD_SCENARIO.format(
-            file=path.resolve(), start=iso(cut.t_ms[0]), end=iso(cut.t_ms[-1] + 1), stage=stage, period_s=every_s,
-            rain=_RECORD_RAIN if rain else "",
+        _text(
+            "record.toml", file=path.resolve(), start=iso(cut.t_ms[0]), end=iso(cut.t_ms[-1] + 1), stage=stage,
+            period_s=every_s, rain=_text("record_rain.toml") if rain else "",
         ),
         {HILL: rules, VILLAGE: rules},
         {
@@ -148,8 +107,8 @@ def hub_file(folder: Path, broker_port: int, web_port: int, keys: Mapping[str, s
     private, _ = new_signing_key()
     stations = "\n".join(f'[[station]]\nid = "{station}"\nkey = "{key}"\n' for station, key in keys.items())
     path = folder / "hub.toml"
-    path.write_text(_HUB.format(broker=broker_port, web=web_port, private=private, stations=stations,
-                                town=AREAS[HILL], village=AREAS[VILLAGE]))
+    path.write_text(_text("hub.toml", broker=broker_port, web=web_port, private=private, stations=stations,
+                          town=AREAS[HILL], village=AREAS[VILLAGE]))
     return path, private
 
 
@@ -189,6 +148,10 @@ from_level = "orange"
     return path
 
 
+def _text(name: str, **filled: object) -> str:
+    return Template((TEXTS / name).read_text(encoding="utf-8")).substitute({k: str(v) for k, v in filled.items()})
+
+
 def _column(whole: Record, names: tuple[str, ...]) -> str:
     found = next((name for name in names if name in whole.columns), None)
     if found is None:
@@ -210,179 +173,3 @@ def _value_rule(levels: Mapping[str, float], off_below: float) -> str:
     lines = "\n".join(f"{word} = {on}" for word, on in levels.items())
     return (f'[[rule]]\nname = "stage"\nquantity = "stage_m"\ndatum = "gauge zero"\nn = 1\nm = 1\n'
             f"off_below = {off_below}\noff_delay_min = 0\n{lines}\n")
-
-
-_HUB = """[hub]
-name = "Lin'an county (demo)"
-name_zh = "临安区(演示)"
-broker = "embedded:{broker}"
-private_key = "{private}"
-listen = "127.0.0.1:{web}"
-public_url = "http://127.0.0.1:{web}"
-
-[cap]
-sender = "demo.tocsin.example"
-status = "Exercise"
-
-[call]
-repeat_s = 1800.0      # of the storm's time, which runs faster than people do
-
-{stations}
-[[person]]
-name = "Li Wei"
-role = "town duty officer"
-tier = "town"
-area = "{town}"
-
-[[person]]
-name = "Wang Fang"
-role = "village head"
-tier = "village"
-area = "{village}"
-"""
-_WIRES = """
-[[wire]]
-name = "hill"
-kind = "modbus_rtu"
-
-[[wire]]
-name = "hill-cabinet"
-kind = "modbus_tcp"
-
-[[wire]]
-name = "village"
-kind = "modbus_tcp"
-
-[[wire]]
-name = "village-line"
-kind = "ascii"
-period_s = {period_s}
-
-[[device]]
-name = "hill-siren"
-kind = "relay_output"
-wire = "hill-cabinet"
-unit = 10
-
-[[device]]
-name = "village-siren"
-kind = "relay_output"
-wire = "village"
-unit = 10
-"""
-_STORM_SCENARIO = _WIRES + """
-[[device]]
-name = "hill-bucket"
-kind = "rain_counter"
-wire = "hill"
-unit = 1
-plays = {{ rain_mm = "rain_mm" }}
-settings = {{ mm_per_tip = 0.2 }}
-
-[[device]]
-name = "hill-radar"
-kind = "radar_level"
-wire = "hill"
-unit = 2
-plays = {{ stage_m = "stage_hill_m" }}
-settings = {{ measures = "distance", zero_m = 12.0 }}
-
-[[device]]
-name = "village-bucket"
-kind = "rain_counter"
-wire = "village"
-unit = 1
-plays = {{ rain_mm = "rain_mm" }}
-settings = {{ mm_per_tip = 0.2 }}
-
-[[device]]
-name = "village-probe"
-kind = "pressure_level"
-wire = "village"
-unit = 2
-plays = {{ stage_m = "stage_village_m" }}
-settings = {{ span_m = [0.0, 10.0] }}
-
-[[device]]
-name = "village-gas"
-kind = "gas_detector"
-wire = "village"
-unit = 3
-plays = {{ ch4_pct_lel = "ch4_pct_lel", h2s_ppm = "h2s_ppm", co_ppm = "co_ppm", o2_pct_vol = "o2_pct_vol" }}
-
-[[device]]
-name = "village-tank"
-kind = "tank_gauge"
-wire = "village"
-unit = 4
-plays = {{ tank_level_m = "tank_level_m", tank_pressure_kpa = "tank_pressure_kpa", tank_temp_c = "tank_temp_c" }}
-
-[[device]]
-name = "village-weir"
-kind = "ascii_level"
-wire = "village-line"
-plays = {{ stage_m = "stage_village_m" }}
-settings = {{ measures = "level" }}
-
-[hazards]
-lasts_s = {lasts_s}
-step_s = 60.0
-
-[hazards.storm]
-after_s = 2400.0
-duration_s = 7200.0
-total_mm = 120.0
-
-[[hazards.gauge]]
-column = "stage_hill_m"
-base_m = 0.6
-peak_m = 3.1
-
-[[hazards.gauge]]
-column = "stage_village_m"
-base_m = 0.8
-peak_m = 4.1
-travel_s = 1800.0
-
-[hazards.plume]
-after_s = 14400.0
-h2s_peak_ppm = 11.0
-ch4_peak_pct_lel = 9.0
-wind_mps = 0.2
-spread_m = 120.0
-
-[hazards.filling]
-after_s = 0.0
-inflow_m3_per_h = 20.0
-"""
-_RECORD_RAIN = """
-[[device]]
-name = "village-bucket"
-kind = "rain_counter"
-wire = "village"
-unit = 1
-plays = {{ rain_mm = "rain_mm" }}
-settings = {{ mm_per_tip = 0.1 }}
-""".replace("{{", "{").replace("}}", "}")
-_RECORD_SCENARIO = _WIRES + """
-{rain}
-[[device]]
-name = "hill-radar"
-kind = "radar_level"
-wire = "hill"
-unit = 2
-plays = {{ stage_m = "{stage}" }}
-settings = {{ measures = "level" }}
-
-[[device]]
-name = "village-weir"
-kind = "ascii_level"
-wire = "village-line"
-plays = {{ stage_m = "{stage}" }}
-settings = {{ measures = "level" }}
-
-[record]
-file = "{file}"
-start = "{start}"
-end = "{end}"
-"""

@@ -1,14 +1,14 @@
 """A hub in this process, on a clock of the test's, for tests of the whole journey."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.config import load_hub
 from hub.service import Hub
 from tests.services import free_port
+from tests.tasks import beside
 from tocsin.clock import Clock
 from tocsin.signing import new_signing_key
 
@@ -57,15 +57,8 @@ status = "Exercise"
 async def running_hub(path: Path, clock: Clock) -> AsyncIterator[Hub]:
     """A hub until the end of the block; its own failure is raised there."""
     hub = Hub(load_hub(path), clock)
-    task = asyncio.create_task(hub.run())
-    try:
+    async with beside(hub.run()):
         yield hub
-    finally:
-        if task.done():
-            await task
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def influx_store(url: str, database: str) -> str:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.agent import Agent
 from edge.config import load_station
+from tests.tasks import beside
 from tocsin.clock import Clock, WoundClock
 from tocsin.log import read_log
 from tocsin.messages import Record, record_of
@@ -80,7 +81,7 @@ port = "{self.port}"
         return [record_of(entry.payload) for entry in read_log(self.folder / "station-data" / "log")]
 
 
-def radar_device(name: str = "gauge", unit: int = 1, every_s: float = 60.0) -> str:
+def radar_device(name: str = "gauge", unit: int = 1, every_s: float = 60.0, deadline_s: float = 2.0) -> str:
     """A radar over the water, whose depth reading is the stage."""
     return f"""
 [[device]]
@@ -89,7 +90,7 @@ bus = "field"
 driver = "radar_level"
 unit = {unit}
 every_s = {every_s}
-deadline_s = 0.2
+deadline_s = {deadline_s}
 settings = {{ measures = "level", span_m = [-5.0, 30.0] }}
 [device.series.stage_m]
 sensor_height_m = 0.0
@@ -101,15 +102,8 @@ plausible = [-2.0, 10.0]
 async def running(path: Path, clock: Clock) -> AsyncIterator[Agent]:
     """An agent until the end of the block; its own failure is raised there."""
     agent = Agent(load_station(path), clock)
-    task = asyncio.create_task(agent.run())
-    try:
+    async with beside(agent.run()):
         yield agent
-    finally:
-        if task.done():
-            await task
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def wind(agent: Agent, clock: WoundClock, to_ms: Sequence[int], polls: int = 1) -> None:

@@ -32,7 +32,8 @@ class Site:
         self.other = RadarLevel(Measures.LEVEL)
         self.relay = Relay()
         self.wire = ModbusTcp({1: self.gauge, 2: self.other, 9: self.relay})
-        self.files = StationFiles(folder, "", devices=radar_device("gauge", 1) + radar_device("other", 2))
+        devices = "".join(radar_device(name, unit, deadline_s=0.4) for name, unit in (("gauge", 1), ("other", 2)))
+        self.files = StationFiles(folder, "", devices=devices)
         self.minute = 0
         self.stage(0.5)
         self.other.set("depth_m", 0.1)

@@ -135,6 +135,7 @@ bus = "field"
 driver = "radar_level"
 unit = 1
 every_s = {case.step_ms // 1000}
+deadline_s = 10.0
 settings = {{ measures = "level", span_m = [-2.0, 30.0] }}
 series = {{ stage_m = {{ sensor_height_m = 0.0 }} }}
 
@@ -144,6 +145,7 @@ bus = "field"
 driver = "rain_counter"
 unit = 2
 every_s = {case.step_ms // 1000}
+deadline_s = 10.0
 settings = {{ mm_per_tip = {case.mm_per_tip} }}
 """
     name = f"{case.file.replace('_', '-')}-{number}"

@@ -1,10 +1,46 @@
-"""A long-running command: runs until SIGTERM or Ctrl-C, then ends cleanly."""
+"""A long-running command: a configuration file, a clock, and a run until SIGTERM or Ctrl-C."""
 
+import argparse
 import asyncio
+import logging
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tocsin.clock import Clock, clock_of
+from tocsin.config import ConfigError
+
+T = TypeVar("T")
+
+
+def serve(
+    command: str, argv: list[str], load: Callable[[Path], T], start: Callable[[T, Clock], None], what: str
+) -> int:
+    """Reads `tocsin COMMAND FILE [--clock SPEC] [--verbose]`, loads the file, calls `start`, which returns at the end.
+
+    Exit code: 0 after a clean end, 1 where the file or the service is refused (a ConfigError, told as it is), 2 for a
+    wrong command line.
+    """
+    parser = argparse.ArgumentParser(prog=f"tocsin {command}", description=f"Run {what} until stopped.")
+    parser.add_argument("file", type=Path, help="its configuration file")
+    parser.add_argument("--clock", default="system", help="system, or scaled:ORIGIN_MS:SPEED[:STARTED_S] to rehearse")
+    parser.add_argument("--verbose", action="store_true", help="say what connects and what does not")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(asctime)s %(message)s")
+    try:
+        clock = clock_of(args.clock)
+    except ValueError as err:
+        print(f"tocsin {command}: {err}", file=sys.stderr)
+        return 2
+    try:
+        start(load(args.file), clock)
+    except ConfigError as err:
+        print(err, file=sys.stderr)
+        return 1
+    return 0
 
 
 def run_until_stopped(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
