@@ -16,9 +16,16 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 
 say() { printf '%s\n' "$*" >&2; }
 
+is_there() {
+    case $1 in
+        *.so.*) ldconfig -p | grep -qF "$1" ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
+
 missing_for_tests() {
-    grep -v '^#' "$here/debian-packages" | while read -r command package; do
-        command -v "$command" >/dev/null || printf '%s ' "$package"
+    grep -v '^#' "$here/debian-packages" | while read -r what package; do
+        is_there "$what" || printf '%s ' "$package"
     done
 }
 

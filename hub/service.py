@@ -71,8 +71,9 @@ class Hub:
             async with asyncio.TaskGroup() as group:
                 for name, part in self._parts().items():
                     group.create_task(self._keep_running(name, part), name=name)
-        except* HubError as several:
-            raise several.exceptions[0] from None
+        except BaseExceptionGroup as several:
+            # not except*: what Python makes of an error raised there differs from 3.11.2 to 3.11.7
+            raise next((one for one in several.exceptions if isinstance(one, HubError)), several) from None
         finally:
             await self.store.close()
             self._database.close()

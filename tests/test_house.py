@@ -183,11 +183,12 @@ def test_a_machine_whose_systemctl_does_not_work_is_left_as_it_is(house: House) 
     assert house.called("systemctl disable") == []
 
 
-def test_only_packages_whose_command_is_missing_are_installed(house: House) -> None:
-    (house.root / "deploy" / "debian-packages").write_text("# comment\nsh dash\nno-such-command some-package\n")
+def test_only_packages_whose_command_or_library_is_missing_are_installed(house: House) -> None:
+    (house.root / "deploy" / "debian-packages").write_text(
+        "# comment\nsh dash\nno-such-command some-package\nlibc.so.6 libc6\nlibnone.so.1 some-library\n")
     assert house.run("deploy/debian-packages.sh", "tests").returncode == 0
-    assert house.called("apt-get") == ["apt-get install -y --no-install-recommends some-package"]
-    (house.root / "deploy" / "debian-packages").write_text("sh dash\n")
+    assert house.called("apt-get") == ["apt-get install -y --no-install-recommends some-package some-library"]
+    (house.root / "deploy" / "debian-packages").write_text("sh dash\nlibc.so.6 libc6\n")
     assert house.run("deploy/debian-packages.sh", "tests").returncode == 0
     assert house.calls == []
 
