@@ -22,8 +22,15 @@ def demo(folder: Path, *words: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
+def running_family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Its processes, once the hub has its first readings."""
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "first readings" in line:
+            return psutil.Process(process.pid).children(recursive=True)
+    raise AssertionError("".join(said))
 
 
 @pytest.mark.parametrize("record", ["", "us_walnut_creek_2024"])
@@ -44,29 +51,21 @@ def test_a_storm_once_shows_every_step_and_its_delays(tmp_path: Path, record: st
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
-    process = demo(tmp_path)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "first readings" in line:
-            break
-    children = family(process)
-    assert len(children) >= 4, "hub, its broker, and two agents"
-    os.killpg(process.pid, number) if number is signal.SIGINT else process.terminate()
-    process.communicate(timeout=30)
+    with demo(tmp_path) as process:
+        children = running_family(process)
+        assert len(children) >= 4, "hub, its broker, and two agents"
+        os.killpg(process.pid, number) if number is signal.SIGINT else process.terminate()
+        process.communicate(timeout=30)
     _, alive = psutil.wait_procs(children, timeout=5)
     assert alive == []
     assert process.returncode == 0
 
 
 def test_a_demo_that_is_killed_takes_its_parts_along(tmp_path: Path) -> None:
-    process = demo(tmp_path)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "first readings" in line:
-            break
-    children = family(process)
-    process.kill()
-    process.communicate(timeout=10)
+    with demo(tmp_path) as process:
+        children = running_family(process)
+        process.kill()
+        process.communicate(timeout=10)
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
 
