@@ -29,4 +29,4 @@ bench: setup ## the measurements
 
 prove: setup ## the tests with big counts: long
 	@deploy/debian-packages.sh tests
-	.venv/bin/python -m pytest --prove $(ARGS)
+	.venv/bin/python -m pytest --prove -o faulthandler_timeout=7200 $(ARGS)
