@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 from litestar import Litestar
+from lxml import html
 
 from hub.config import CapTable, HubConfig, HubTable, PersonTable, StationTable
 from hub.model import Call, Episode, Tier, WarningState, Why
@@ -269,3 +271,16 @@ def storm(folder: Path) -> PlainView:
         JournalRow(NOW - 2 * MINUTE, Why.REPEAT, "Li Mei <third call>"),
     ]
     return view
+
+
+async def page_of(client: httpx.AsyncClient, path: str, headers: dict[str, str] | None = None) -> html.HtmlElement:
+    """The page at that address, which must be one."""
+    answer = await client.get(path, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return html.document_fromstring(answer.text)
+
+
+def text_of(element: html.HtmlElement) -> str:
+    """What a reader sees, white space folded."""
+    return re.sub(r"\s+", " ", element.text_content()).strip()

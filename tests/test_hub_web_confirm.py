@@ -1,6 +1,5 @@
 """A person confirms that people are moved: the form, what it refuses, and the real desk behind it."""
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from hub.service import Hub
 from hub.warnings import Confirmed
 from hub.web.app import app
 from hub.web.cards import waits_for_person
-from tests.hub_web_view import NOW, PlainView, client_of, storm
+from tests.hub_web_view import NOW, PlainView, client_of, page_of, storm, text_of
 from tests.village import Life, Village, at, detection
 from tocsin.clock import utc
 from tocsin.levels import Authority, Level, Stage
@@ -39,16 +38,6 @@ def view(tmp_path: Path) -> PlainView:
 async def client(view: PlainView) -> AsyncIterator[Client]:
     async with client_of(view) as client:
         yield client
-
-
-async def page_of(client: Client, path: str) -> html.HtmlElement:
-    answer = await client.get(path)
-    assert answer.status_code == 200, answer.text
-    return html.document_fromstring(answer.text)
-
-
-def text_of(element: html.HtmlElement) -> str:
-    return re.sub(r"\s+", " ", element.text_content()).strip()
 
 
 def forms_of(page: html.HtmlElement) -> list[html.HtmlElement]:

@@ -14,7 +14,7 @@ from hub.model import WarningState
 from hub.web.app import app
 from hub.web.view import HOW_OFFICER, HOW_PAGE
 from hub.web.words import LANGS
-from tests.hub_web_view import KEY, NOW, PlainView, calm, client_of, storm
+from tests.hub_web_view import KEY, NOW, PlainView, calm, client_of, page_of, storm
 from tocsin.levels import Level
 
 Client = httpx.AsyncClient
@@ -39,13 +39,6 @@ def pages(view: PlainView) -> dict[str, str]:
     warnings = {f"warning {ident}": f"/warnings/{ident}" for ident in view.warnings}
     answer = {"answer": f"/answer/{token(view.config, 'w-flood', 'Li Mei')}"}
     return {"console": "/", **stations, **warnings, **answer, "problem": "/stations/nowhere"}
-
-
-async def page_of(client: Client, path: str, headers: dict[str, str] | None = None) -> html.HtmlElement:
-    answer = await client.get(path, headers=headers)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    return html.document_fromstring(answer.text)
 
 
 def attributes(page: etree._Element, *names: str) -> list[str]:

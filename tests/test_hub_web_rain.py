@@ -1,7 +1,6 @@
 """Rain of the last hour and day on the console, and what it costs the store."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lxml import html
 
 from hub.embedded import SqliteStore
 from hub.errors import TransientError
@@ -19,7 +17,7 @@ from hub.store import Point
 from hub.web.curves import DAY_MS
 from hub.web.freshness import of_station
 from hub.web.rain import KEPT_MS, MOST_POINTS, SPAN_MS, Fallen, Rainfall, fallen
-from tests.hub_web_view import HOUR, MINUTE, NOW, RAIN, PlainView, calm, card, client_of, station
+from tests.hub_web_view import HOUR, MINUTE, NOW, RAIN, PlainView, calm, card, client_of, page_of, station, text_of
 from tocsin.messages import SeriesCard
 
 Client = httpx.AsyncClient
@@ -36,16 +34,6 @@ def view(tmp_path: Path) -> PlainView:
 async def client(view: PlainView) -> AsyncIterator[Client]:
     async with client_of(view) as client:
         yield client
-
-
-async def page_of(client: Client, path: str) -> html.HtmlElement:
-    answer = await client.get(path)
-    assert answer.status_code == 200, answer.text
-    return html.document_fromstring(answer.text)
-
-
-def text_of(element: html.HtmlElement) -> str:
-    return re.sub(r"\s+", " ", element.text_content()).strip()
 
 
 async def values_of(client: Client, lang: str = "en") -> list[str]:
