@@ -77,7 +77,7 @@ async def siren_is(site: Site, *, on: bool) -> None:
     """The relay has been switched so, by whatever came last."""
     async with asyncio.timeout(10):
         while site.relay.on is not on:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
 
 async def logged(site: Site, fits: Callable[[object], bool]) -> None:

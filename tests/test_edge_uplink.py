@@ -123,7 +123,7 @@ class Rig:
         async with asyncio.timeout(10):
             while self.uplink.backlog:
                 await self.hub.answer()
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ async def test_what_was_lost_is_offered_again_though_new_records_never_cease(tmp
             while 1 not in rig.hub.has:
                 rig.record()
                 await rig.hub.answer()
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
 
 
 async def test_a_warning_that_was_lost_is_offered_again_though_new_records_never_cease(
@@ -175,7 +175,7 @@ async def test_a_steady_stream_does_not_hold_up_the_history(tmp_path: Path) -> N
         rig.record()
         async with asyncio.timeout(10):
             while set(range(1, 3001)) - rig.hub.has.keys():
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
     assert rig.log.next_seq < 20_000, "the history came beside the stream, not after it"
 
 

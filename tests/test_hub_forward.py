@@ -165,12 +165,12 @@ async def test_influxdb_away_and_back(database: Database, new_influxdb: Callable
     async with asyncio.timeout(WITHIN_S):
         while forwarder.counts["failed"] < 2:
             clock.wind_to(clock.now_ms() + 1_000)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         assert cursor_of(database.connection, READER) == 1
         server.start()
         while forwarder.counts["forwarded"] < 3:
             clock.wind_to(clock.now_ms() + 1_000)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
     assert await stages(store) == [(0, 1.0), (5_000, 2.0), (6_000, 3.0)]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -186,13 +186,13 @@ async def test_waits_grow_to_half_a_minute_and_start_again_after_a_success(datab
     forwarder.wake()
     async with asyncio.timeout(WITHIN_S):
         while not shelf.points:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         assert clock.waits == [1, 2, 4, 8, 16, LONGEST_WAIT_S, LONGEST_WAIT_S, LONGEST_WAIT_S]
         shelf.failures.append(TransientError("away again"))
         arrive(database, readings(2, at=NOON_MS + 5_000))
         forwarder.wake()
         while len(shelf.points) < 2:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
     assert clock.waits[8:] == [1]
     assert forwarder.counts["failed"] == 9
     running.cancel()
@@ -289,7 +289,7 @@ async def test_running_follows_what_lands(database: Database) -> None:
             arrive(database, readings(seq, at=NOON_MS + seq))
             forwarder.wake()
             while forwarder.counts["forwarded"] < seq:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
     assert len(shelf.points) == 3
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -279,7 +279,7 @@ async def test_a_full_disk_is_tried_again(desk: Desk, monkeypatch: pytest.Monkey
         await failed.wait()
         while desk.said.empty():
             desk.clock.wind_to(desk.clock.now_ms() + 1_000)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
     assert desk.on_disk() == {1}
     assert desk.intake.counts["failed commits"] == 1
     assert desk.intake.counts["landed"] == 1
