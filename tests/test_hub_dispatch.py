@@ -147,9 +147,11 @@ async def test_retry_comes_by_itself(village: Village) -> None:
     task = asyncio.create_task(dispatch.run())
     await until(lambda: dispatch.counts.get("cap retried") == 1)
     await until(lambda: bool(village.clock._sleepers))
+    assert cap.sent == []
     village.clock.wind_to(at("14:00:01"))
-    await until(lambda: len(cap.sent) == 1)
+    await until(lambda: dispatch.counts.get("cap sent") == 1)
     task.cancel()
+    assert len(cap.sent) == 1
 
 
 async def test_channel_that_breaks_on_one_bulletin_still_says_the_others(village: Village) -> None:
