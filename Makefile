@@ -25,6 +25,7 @@ demo: setup ## a storm in compressed time, from the sensors to the people
 	@.venv/bin/tocsin demo $(ARGS)
 
 bench: setup ## the measurements
+	@deploy/setup.sh bench
 	.venv/bin/python -m benchmarks $(ARGS)
 
 prove: setup ## the tests with big counts: long

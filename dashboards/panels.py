@@ -61,7 +61,7 @@ def fixed_unit(unit: str) -> str:
 def level_words() -> list[ValueMapping]:
     """0 to 4 as the colour's name in both languages, in that colour."""
     return [ValueMap({
-        str(level.value): ValueMappingResult(f"{level.word} {level.zh}", COLOURS[level], index=level.value)
+        str(level.value): ValueMappingResult(level.both, COLOURS[level], index=level.value)
         for level in Level
     })]
 

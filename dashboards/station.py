@@ -52,13 +52,28 @@ class Chart:
 CHARTS = (
     Chart("Stage 水位", ("stage_m",), width=24),
     Chart("Methane 甲烷", ("ch4_pct_lel",)),
-    Chart("Toxic gas 有毒气体", ("h2s_ppm", "co_ppm")),
+    Chart("Toxic gas 有毒气体", ("h2s_ppm", "co_ppm", "nh3_ppm", "cl2_ppm", "so2_ppm", "hcl_ppm")),
     Chart("Oxygen 氧气", ("o2_pct_vol",), pick=("min",)),
     Chart("Tank level 罐液位", ("tank_level_m",), pick=("max", "min")),
     Chart("Tank pressure 罐压力", ("tank_pressure_kpa",), pick=("max", "min")),
     Chart("Tank temperature 罐温度", ("tank_temp_c",)),
     Chart("Distance and depth 空高和水深", ("distance_m", "depth_m"), width=12),
     Chart("Supply voltage 供电电压", ("supply_v",), pick=("min",), width=12),
+    Chart("Reservoir level 库水位", ("level_m",)),
+    Chart("Flow 流量", ("flow_m3s",)),
+    Chart("Flow over the catchment 径流深", ("flow_mm_h",)),
+    Chart("Methane in the air 空气中甲烷", ("ch4_ppm",)),
+    Chart("Carbon monoxide by mass 一氧化碳质量浓度", ("co_mg_m3",)),
+    Chart("Motor current 电机电流", ("current_a",)),
+    Chart("Pipe pressure 管道压力", ("pressure_kpa",), pick=("max", "min")),
+    Chart("Pipe flow 管道流量", ("flow_l_s",), pick=("max", "min")),
+    Chart("Small pipe flow 管道小流量", ("flow_l_min",), pick=("max", "min")),
+    Chart("Slope displacement 坡体位移", ("displacement_mm",), pick=("max", "min")),
+    Chart("Tilt 倾角", ("tilt_deg",), pick=("max", "min")),
+    Chart("Water in the soil 土壤含水量", ("soil_water_m3m3",)),
+    Chart("Pore water pressure 孔隙水压力", ("pore_pressure_kpa",)),
+    Chart("Ground water 地下水位", ("groundwater_m",), pick=("max", "min")),
+    Chart("Phreatic line 浸润线埋深", ("phreatic_depth_m",), pick=("min",)),
 )
 _KEPT = {
     ("max",): "The highest value of each interval. 每个时段的最高值。",
@@ -98,8 +113,9 @@ def _dashboard(station: str, card: StationCard | None, source: str) -> dict[str,
         .link(grafana.DashboardLink("Stations 站点").type(DashboardLinkType.DASHBOARDS).tags([TAG])
               .as_dropdown(True).keep_time(True))
     )
-    rules = [rule for rule in card.rules if rule.over_s == 0] if card else []
-    for panel in panels.build([*_now(source), *_rain(source), *_charts(rules, source), *_health(source)]):
+    rules = [rule for rule in card.rules if rule.over_s == 0 and rule.feature == "value"] if card else []
+    charts = _charts(rules, source, _known(card) if card else frozenset())
+    for panel in panels.build([*_now(source), *_rain(source), *charts, *_health(source)]):
         dashboard.with_panel(panel)
     made: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(dashboard.build()))
     return made
@@ -166,8 +182,18 @@ def _rain(source: str) -> list[Builder[Panel]]:
     return [panels.bars(frame, "mm/h", queries, "5m")]
 
 
-def _charts(rules: Sequence[RuleCard], source: str) -> list[Builder[Panel]]:
-    return [_chart(chart, [rule for rule in rules if rule.quantity in chart.quantities], source) for chart in CHARTS]
+def _known(card: StationCard) -> frozenset[str]:
+    """The quantities that a station measures or judges; none where it does not tell."""
+    measured = frozenset(one.quantity for one in card.series)
+    return measured | {rule.quantity for rule in card.rules} if measured else measured
+
+
+def _charts(rules: Sequence[RuleCard], source: str, known: frozenset[str]) -> list[Builder[Panel]]:
+    """Those of the known quantities; all where none is known."""
+    return [
+        _chart(chart, [rule for rule in rules if rule.quantity in chart.quantities], source)
+        for chart in CHARTS if not known or known & set(chart.quantities)
+    ]
 
 
 def _chart(chart: Chart, rules: Sequence[RuleCard], source: str) -> Builder[Panel]:
@@ -201,7 +227,7 @@ def _curves(chart: Chart) -> list[Query]:
 
 def _line(rule: RuleCard, level: Level, height: float, ref: str) -> Query:
     device = rule.series.rpartition("/")[0]
-    name = f"{rule.name} {level.word} {level.zh} {height:g} {quantity(rule.quantity).unit}"
+    name = f"{rule.name} {level.both} {height:g} {quantity(rule.quantity).unit}"
     return Query(influxql.line(device, rule.quantity, height), ref, name)
 
 

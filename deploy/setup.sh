@@ -2,14 +2,15 @@
 # Makes .venv in the checkout, with tocsin and all its extras in it. Done already: ends at once. Broken or moved: anew.
 #
 #   PYTHON=python3.12 deploy/setup.sh    another interpreter than python3 (3.11 or newer)
+#   deploy/setup.sh bench                also the extra with that name, which nothing but the benchmarks needs
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 cd "$here/.."
 root=$(pwd -P)
 python=${PYTHON:-python3}
-stamp=.venv/tocsin-setup
-extras=edge,hub,dashboards,dev
+stamp=.venv/tocsin-setup${1:+-$1}
+extras=edge,hub,dashboards,dev${1:+,$1}
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -7,23 +7,28 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 from edge.bus import Bus, listen
+from edge.card import card_of
 from edge.config import Device, Station
 from edge.health import Health
+from edge.operate import Operate
+from edge.operations import Operations
 from edge.pipeline import Pipeline
 from edge.poll import poll_for_ever
 from edge.recorder import Recorder
-from edge.restore import restored
+from edge.restore import Restored, restored
 from edge.siren import Siren
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
-from thresholds.rules import cards
+from thresholds.reload import bind_over
 from tocsin import __version__, messages, topics
 from tocsin.clock import Clock
 from tocsin.config import ConfigError
@@ -31,7 +36,7 @@ from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
 from tocsin.levels import Level
 from tocsin.link import Broker, Link
 from tocsin.log import Log
-from tocsin.messages import Event, EventKind, SeriesCard, Start, StationCard
+from tocsin.messages import Event, EventKind, Start
 from tocsin.readings import Reading, Rejection
 
 log = logging.getLogger(__name__)
@@ -53,28 +58,27 @@ class Agent:
         """Raises ConfigError where another agent runs on the same folder."""
         self.failures: Counter[str] = Counter()
         self._lock = _locked(station.folder)
+        self._reloads: set[asyncio.Task[None]] = set()
         self._station = station
         self._clock = clock
         table, boot = station.file.station, secrets.token_hex(8)
         self._log = Log(station.folder / "log")
         before = restored(station, self._log)
         self._health = Health([device.table.name for device in station.devices])
-        self._keeper = Timekeeper(clock, before.last_ms)
+        self._keeper = Timekeeper(clock, before.decider.now_ms)
         self.uplink = Uplink(self._log, table.id, station.file.hub.key)
         self.uplink.restore_urgent(before.uncommitted)
         self.recorder = Recorder(self._log, boot, self.uplink.written)
-        self.pipeline = Pipeline(station, before.state, self.recorder, self._keeper, self._health)
+        self.pipeline = Pipeline(station, before.decider, self.recorder, self._keeper, self._health)
+        self.operations = Operations(station, self.pipeline, self.recorder, self._log)
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
         self.pipeline.siren = self._make_siren()
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
-            recorder=self.recorder, uplink=self.uplink, health=self._health,
+            operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
         )  # fmt: skip
         self._watch.link = self.link = self._make_link()
-        self._begin()
-        for detection in before.unlogged:
-            self.recorder.add(detection)
-        self.pipeline.sound("start", time.monotonic())
+        self._begin(before)
 
     async def run(self) -> None:
         """Until cancelled; then the last records are written and the hub is told."""
@@ -112,6 +116,7 @@ class Agent:
             "recorder": self.recorder.run,
             "link": self.link.run,
             "uplink": partial(self.uplink.run, self.link),
+            "operate": Operate(self._station.folder, self.operations, self.recorder).run,
             "watch": self._watch.run,
         }
         if self.pipeline.siren is not None:
@@ -137,13 +142,34 @@ class Agent:
                 bus_of = self._buses[device.table.bus]
                 return {name: partial(poll_for_ever, device, driver, bus_of, self._clock, self.pipeline.heard)}
 
-    def _begin(self) -> None:
-        """The first record of this start, and what was wrong with the files."""
-        now_ms = self._keeper.now_ms()
-        self.recorder.add(Start("", 0, now_ms, __version__, card_of(self._station)))
+    def _begin(self, before: Restored) -> None:
+        """The first records of this start, and what was wrong with the files. The siren first."""
+        now_ms = self.pipeline.now_ms()
+        self.pipeline.sound("start", time.monotonic())
+        plan, _ = bind_over(before.decider.live, self._station.plan.rules, self._station.series)
+        self.recorder.add(Start("", 0, now_ms, __version__, card_of(self._station, plan),
+                                before.checkpoint))
         for damage in self._log.damage:
             log.error("log: %s", damage)
             self.recorder.add(Event("", 0, now_ms, EventKind.DISK, damage))
+        if self._log.next_seq == 1:
+            before.decider.begun_ms = now_ms
+            self.recorder.add(msgspec.structs.replace(before.decider.config, t=now_ms))
+        elif not before.exact:
+            self.pipeline.remember()
+        for detection in before.unlogged:
+            self.recorder.add(detection)
+        self.operations.begin()
+
+    def reload(self) -> None:
+        """Reads the rules files again, beside all else; what comes of it is an event."""
+        task = asyncio.create_task(self._reload(), name="reload")
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload(self) -> None:
+        with suppress(ValueError):  # told as an event already
+            await self.operations.reload()
 
     def _make_siren(self) -> Siren | None:
         table = self._station.file.siren
@@ -177,24 +203,6 @@ class Agent:
             on_connect=connected,
             will=self._watch.will,
         )
-
-
-def card_of(station: Station) -> StationCard:
-    """What the station says of itself."""
-    table = station.file.station
-    return StationCard(
-        name=table.name,
-        name_zh=table.name_zh or table.name,
-        area=table.area,
-        latitude=table.latitude,
-        longitude=table.longitude,
-        series=[
-            SeriesCard(series.key, series.quantity, series.period_ms / 1000, series.plausible, series.datum)
-            for series in station.series
-        ],
-        rules=cards(station.plan),
-        rules_hash=station.plan.rules.hash,
-    )
 
 
 def _locked(folder: Path) -> IO[bytes]:

@@ -1,5 +1,8 @@
 """`tocsin edge station.toml`"""
 
+import asyncio
+import signal
+
 from edge.agent import Agent
 from edge.config import Station, load_station
 from tocsin.clock import Clock
@@ -11,4 +14,9 @@ def run(argv: list[str]) -> int:
 
 
 def _start(station: Station, clock: Clock) -> None:
-    run_until_stopped(lambda: Agent(station, clock).run())
+    async def serve_station() -> None:
+        agent = Agent(station, clock)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, agent.reload)
+        await agent.run()
+
+    run_until_stopped(serve_station)

@@ -1,6 +1,7 @@
 """The station's configuration file, station.toml. `edge/sample.toml` shows every key with its default."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,8 @@ import msgspec
 
 import drivers
 from edge.series import SeriesPlan, SeriesTable, plan_series
-from thresholds.rules import Plan, bind, load_rules
+from thresholds.plan import Plan, Rules, bind
+from thresholds.rules import load_rules
 from thresholds.series import Series
 from tocsin import plugins
 from tocsin.config import ConfigError, FileName, Table, convert, load, twice
@@ -19,6 +21,7 @@ from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="small letters, digits, - and _")]
 Seconds = Annotated[float, msgspec.Meta(ge=0.02, le=86400.0)]
+FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
 
 
@@ -33,6 +36,7 @@ class StationTable(Table, frozen=True):
     name_zh: str = ""
     data: FileName = "station-data"
     rules: FileName = "rules.toml"
+    shadow_rules: FileOrNone = ""
 
 
 class HubTable(Table, frozen=True):
@@ -118,17 +122,24 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """Everything that an agent needs, checked."""
+    """Everything that an agent needs, checked. `place` is the station file, `candidate` that of its shadow rules."""
 
     file: StationFile
+    place: Path
     folder: Path
     buses: dict[str, BusTable]
     devices: list[Device]
     plan: Plan
+    candidate: Plan | None = None
 
     @property
     def series(self) -> tuple[Series, ...]:
         return tuple(self.plan.series)
+
+    def reloaded(self) -> "Station":
+        """The station with its rules files as they are now. Raises ConfigError with every problem."""
+        rules, candidate = _rules(self.file.station, self.place)
+        return replace(self, plan=bind(rules, self.series), candidate=_bound(candidate, self.series))
 
 
 def load_station(path: Path) -> Station:
@@ -163,17 +174,33 @@ def _read_station(path: Path) -> Station:
             problems += err.problems
     problems += _siren_problems(file, devices, place)
     try:
-        rules = load_rules(path.parent / file.station.rules)
+        rules, candidate = _rules(file.station, path)
     except ConfigError as err:
-        found = err.problems
-        if isinstance(err.__cause__, FileNotFoundError):
-            found = [f'{place}: station: rules: "{file.station.rules}" is not there; '
-                     "name a file beside this one, or its whole path"]
-        raise ConfigError(problems + found) from err
+        raise ConfigError(problems + err.problems) from err
     if problems:
         raise ConfigError(problems)
-    plan = bind(rules, [plan.series for device in devices for plan in device.series.values()])
-    return Station(file, path.parent / file.station.data, buses, devices, plan)
+    series = [plan.series for device in devices for plan in device.series.values()]
+    return Station(file, path, path.parent / file.station.data, buses, devices, bind(rules, series),
+                   _bound(candidate, series))
+
+
+def _rules(table: StationTable, place: Path) -> tuple[Rules, Rules | None]:
+    """The rules that a station file names, and the candidate. Raises ConfigError with every problem of both."""
+    found: list[Rules] = []
+    problems: list[str] = []
+    for key, name in (("rules", table.rules), ("shadow_rules", table.shadow_rules)):
+        try:
+            found += [load_rules(place.parent / name)] if name else []
+        except ConfigError as err:
+            missing = f'{place}: station: {key}: "{name}" is not there; name a file beside this one, or its whole path'
+            problems += [missing] if isinstance(err.__cause__, FileNotFoundError) else err.problems
+    if problems:
+        raise ConfigError(problems)
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def _bound(rules: Rules | None, series: Sequence[Series]) -> Plan | None:
+    return None if rules is None else bind(rules, series)
 
 
 def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:

@@ -11,6 +11,8 @@ class _Known:
     readings: int = 0
     refused: int = 0
     last_t: int = 0
+    held: int = 0
+    confirmed: int = 0
     faults: dict[str, str] = field(default_factory=dict)
 
 
@@ -27,6 +29,12 @@ class Health:
         known.last_t = t_ms
         return [known.faults.pop(key) for key in ("", quantity) if key in known.faults]
 
+    def held(self, device: str, *, confirmed: bool) -> None:
+        """A reading that looked like a spike was judged by the next one."""
+        known = self._known[device]
+        known.held += 1
+        known.confirmed += confirmed
+
     def refused(self, device: str, quantity: str, reason: Reason, detail: str) -> bool:
         """A refusal. True when it is news: another reason than before."""
         known = self._known[device]
@@ -37,6 +45,7 @@ class Health:
 
     def report(self) -> list[DeviceHealth]:
         return [
-            DeviceHealth(device, known.readings, known.refused, known.last_t, "; ".join(known.faults.values()))
+            DeviceHealth(device, known.readings, known.refused, known.last_t, "; ".join(known.faults.values()),
+                         known.held, known.confirmed)
             for device, known in self._known.items()
         ]

@@ -9,67 +9,103 @@ import math
 import time
 from collections.abc import Sequence
 
-import numpy as np
+import msgspec
 
 from edge.config import Device, Station
+from edge.decider import Decided, Decider, Input
+from edge.findings import detection, freshness, implausible, reason_of, shadow
 from edge.health import Health
 from edge.recorder import Recorder
 from edge.siren import Siren
 from edge.timekeeper import Timekeeper
-from thresholds.kernel import Block, Change, Freshness, Outcome, State, last_t, levels, quantize, step
-from thresholds.rules import Track
-from tocsin.levels import Authority, Level
-from tocsin.messages import Detection, Event, EventKind, Readings, Tick
-from tocsin.quantities import quantity
+from thresholds.kernel import last_t, levels
+from thresholds.tables import NEVER
+from tocsin.inputs import ClockStep, Service, Tick
+from tocsin.levels import Level
+from tocsin.messages import Event, EventKind, Readings
 from tocsin.readings import Quality, Reading, Reason, Rejection
+
+_TIME_CAME = "a level's time to sound came, or ended"
 
 
 class Pipeline:
-    """Owns the kernel's state. `siren` is set where the station has one."""
+    """Owns what decides. `siren` is set where the station has one."""
 
-    def __init__(self, station: Station, state: State, recorder: Recorder, keeper: Timekeeper, health: Health) -> None:
-        self.state = state
+    def __init__(
+        self, station: Station, decider: Decider, recorder: Recorder, keeper: Timekeeper, health: Health
+    ) -> None:
+        self.decider = decider
         self.siren: Siren | None = None
         self.handled = 0
-        self._plan = station.plan
-        self._index = {series.key: number for number, series in enumerate(station.series)}
+        self.retired_may_go = False
+        self._devices = {plan.series.key: device.table.name for device in station.devices
+                         for plan in device.series.values()}
         self._recorder = recorder
         self._keeper = keeper
         self._health = health
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._ticked = False
+        self._asked = Level.CLEAR
+        self._now_ms = decider.now_ms
 
-    def heard(self, device: Device, items: Sequence[Reading | Rejection], read_s: float) -> None:
-        """One poll or frame of a device; `read_s` is the monotonic second at which its bytes were complete."""
-        t_ms = self._now_ms()
+    def heard(self, device: Device, items: Sequence[Reading | Rejection], read_s: float) -> bool:
+        """One poll or frame of a device; `read_s` is the monotonic second at which its bytes were complete.
+
+        True where a reading is held as a possible spike and the device should be asked again at once.
+        """
+        t_ms = self.now_ms()
         readings = [item for item in items if isinstance(item, Reading) and _fault_of(device, item) is None]
-        if readings:
-            self._evaluate(device, readings, t_ms, read_s)
+        again = bool(readings) and self._evaluate(device, readings, t_ms, read_s)
         for item in items:
             fault = item if isinstance(item, Rejection) else _fault_of(device, item)
             if fault is not None:
                 self._refuse(device.table.name, fault, t_ms)
         self.handled += 1
         self._waiters = [waiter for waiter in self._waiters if not self._release(*waiter)]
+        return again
 
     def tick(self) -> None:
         """The clock has moved on, whether or not anything was read. Logged where something followed from it."""
-        now_ms = self._now_ms()
-        block = Block.blank(1, len(self._plan.series))
-        block.now_ms[0] = now_ms
-        outcome = step(self.state, block)
-        if outcome.freshness or outcome.changes or not self._ticked:
-            self._recorder.add(Tick("", 0, now_ms))
+        now_ms = self.now_ms()
+        self._end_service(now_ms)
+        record = Tick("", 0, now_ms)
+        decided = self.decider.take(record)
+        self._sound_for(decided, time.monotonic())
+        if decided.freshness or decided.changes or decided.noted or not self._ticked:
+            self._recorder.add(record)
             self._ticked = True
-        if outcome.changes:
-            self.sound(_reason(outcome.changes[-1]), time.monotonic())
-        self._follow(outcome)
+        self._follow(decided)
+        self._sound_in_time()
+
+    def decide(self, record: Input, history: Sequence[Readings] = ()) -> Decided:
+        """Takes an input that is no reading and no tick, logs it, and follows. Raises one of decider.REFUSED."""
+        decided = self.decider.take(record, history)
+        self._sound_for(decided, time.monotonic())
+        self._recorder.add(record)
+        self._follow(decided)
+        self._sound_in_time()
+        return decided
+
+    def remember(self, *, after_ms: int = 0) -> None:
+        """Writes all that is remembered into the log, so that a reader can begin there; at most every `after_ms`."""
+        if self._now_ms - self.decider.begun_ms >= after_ms:
+            self._recorder.add(self.decider.remembered(self._now_ms))
+
+    def told(self, what: EventKind, detail: str, *, device: str = "", series: str = "") -> None:
+        """Something technical happened now."""
+        self._recorder.add(Event("", 0, self._now_ms, what, detail, device=device, series=series))
 
     def sound(self, why: str, decided_s: float) -> None:
         """Commands the siren to what the levels ask for now."""
-        self._recorder.urgent = bool(levels(self.state).max(initial=0) > Level.CLEAR)
+        self._recorder.urgent = bool(levels(self.decider.live).max(initial=0) > Level.CLEAR)
+        self._asked = self.decider.sounding.level(self.decider.live, self._now_ms)
         if self.siren is not None:
-            self.siren.command(self._siren_level(), why, decided_s)
+            self.siren.command(self._asked, why, decided_s)
+
+    def _sound_in_time(self) -> None:
+        """Time alone makes a level sound that nobody objected to, and ends shelving."""
+        if self.decider.sounding.level(self.decider.live, self._now_ms) != self._asked:
+            self.sound(_TIME_CAME, time.monotonic())
 
     async def wait_handled(self, count: int) -> None:
         """Returns when `count` polls and frames have gone through."""
@@ -83,60 +119,100 @@ class Pipeline:
             waiter.set_result(None)
         return waiter.done()
 
-    def _now_ms(self) -> int:
-        now_ms = self._keeper.now_ms()
+    def now_ms(self) -> int:
+        """The agent's time; a step of the clock is an input of its own, and comes before what is done now."""
+        self._now_ms = self._keeper.now_ms()
         if self._keeper.step_ms:
-            detail = f"the clock stepped by {self._keeper.step_ms / 1000:+.1f} s"
-            self._recorder.add(Event("", 0, now_ms, EventKind.CLOCK, detail))
-        return now_ms
+            step = ClockStep("", 0, self._now_ms, self._keeper.step_ms, self._keeper.epoch)
+            self.told(EventKind.CLOCK, _clock_words(step))
+            self.decide(step)
+        return self._now_ms
 
-    def _evaluate(self, device: Device, readings: list[Reading], t_ms: int, read_s: float) -> None:
+    def _end_service(self, now_ms: int) -> None:
+        for device in [device for device, until in self.decider.service.items() if until <= now_ms]:
+            self.decide(Service("", 0, now_ms, device, 0, ""))
+            self.told(EventKind.SERVICE, "service mode ended by itself: its time was over", device=device)
+
+    def _evaluate(self, device: Device, readings: list[Reading], t_ms: int, read_s: float) -> bool:
         plans = [device.series[reading.quantity] for reading in readings]
         values = [plan.value(reading) for plan, reading in zip(plans, readings, strict=True)]
-        columns = [self._index[plan.series.key] for plan in plans]
-        # two frames that came in one lump, or a clock that was set back a little: both readings count, in their order
-        t_ms = max(t_ms, int(last_t(self.state)[columns].max()) + 1)
-        block = Block.blank(1, len(self._plan.series))
-        fill(block, 0, columns, t_ms, values, Quality.CLOCK if self._keeper.doubtful else Quality.GOOD)
-        outcome = step(self.state, block)
-        if outcome.changes:
-            self.sound(_reason(outcome.changes[-1]), read_s)
         keys = [plan.series.key for plan in plans]
-        quality = outcome.quality[0, columns].tolist()
-        self._recorder.add(Readings("", 0, [t_ms] * len(keys), keys, values, quality))
-        for reading, value, bits in zip(readings, values, quality, strict=True):
-            self._judge(device, reading.quantity, value, Quality(bits), t_ms)
-        self._follow(outcome)
+        t_ms = self._after_last(keys, t_ms)
+        given = Quality.CLOCK if self._keeper.doubtful else Quality.GOOD
+        if self.decider.in_service(device.table.name, t_ms):
+            given |= Quality.SERVICE
+        record = Readings("", 0, [t_ms] * len(keys), keys, values, [int(given)] * len(keys))
+        waiting = self._held(keys)
+        decided = self.decider.take(record)
+        self._sound_for(decided, read_s)
+        self._recorder.add(msgspec.structs.replace(record, quality=decided.quality))
+        self._count_held(device, keys, waiting, t_ms)
+        for reading, value, bits in zip(readings, values, decided.quality, strict=True):
+            self._judge(device, reading, value, Quality(bits), t_ms)
+        self._follow(decided)
+        return any(bits & Quality.SPIKE_HELD and (not plan.series.summed or plan.series.counter)
+                   for bits, plan in zip(decided.quality, plans, strict=True))
 
-    def _judge(self, device: Device, name: str, value: float, quality: Quality, t_ms: int) -> None:
+    def _after_last(self, keys: list[str], t_ms: int) -> int:
+        """Two frames that came in one lump, or a clock that was set back a little: both count, in their order."""
+        columns = [self.decider.columns[key] for key in keys]
+        return max(t_ms, int(last_t(self.decider.live)[columns].max()) + 1)
+
+    def _held(self, keys: list[str]) -> list[tuple[int, int]]:
+        memory = self.decider.live.memory
+        return [(int(memory.held_t[i]), int(memory.held_raw[i])) for i in map(self.decider.columns.__getitem__, keys)]
+
+    def _count_held(self, device: Device, keys: list[str], before: list[tuple[int, int]], t_ms: int) -> None:
+        """What became of readings that were held: those that the next one confirmed stand behind it now."""
+        memory = self.decider.live.memory
+        for key, (held_t, held_raw) in zip(keys, before, strict=True):
+            i = self.decider.columns[key]
+            if held_t not in {NEVER, int(memory.held_t[i])}:
+                confirmed = int(memory.good_t[i]) == t_ms and int(memory.past_raw[i, 1]) == held_raw
+                self._health.held(device.table.name, confirmed=confirmed)
+
+    def _judge(self, device: Device, reading: Reading, value: float, quality: Quality, t_ms: int) -> None:
         """What the reading says of the health of its device."""
-        plan = device.series[name]
+        name = device.table.name
         if quality & Quality.RANGE:
-            low, high = plan.series.plausible
-            detail = f"{plan.series.quantity} {value:g} is outside the plausible {low:g} to {high:g}"
-            self._refuse(device.table.name, Rejection(Reason.IMPLAUSIBLE, detail, name), t_ms)
+            self._refuse(name, implausible(device, reading, value), t_ms)
             return
         if quality & Quality.LATE:
             detail = "its time is not after the last reading's; stored, not evaluated"
-            self._recorder.add(Event("", 0, t_ms, EventKind.LATE, detail, series=plan.series.key))
-        for fault in self._health.good(device.table.name, name, t_ms):
-            self._recorder.add(Event("", 0, t_ms, EventKind.BACK, f"was {fault}", device=device.table.name))
+            key = device.series[reading.quantity].series.key
+            self._recorder.add(Event("", 0, t_ms, EventKind.LATE, detail, series=key))
+        for fault in self._health.good(name, reading.quantity, t_ms):
+            self._recorder.add(Event("", 0, t_ms, EventKind.BACK, f"was {fault}", device=name))
 
     def _refuse(self, device: str, why: Rejection, t_ms: int) -> None:
         if self._health.refused(device, why.quantity, why.reason, why.detail):
             event = Event("", 0, t_ms, EventKind.REFUSED, why.detail, device=device, reason=why.reason)
             self._recorder.add(event)
 
-    def _follow(self, outcome: Outcome) -> None:
-        for fresh in outcome.freshness:
-            self._recorder.add(_freshness(fresh))
-        for change in outcome.changes:
-            self._recorder.add(detection(change))
+    def _sound_for(self, decided: Decided, decided_s: float) -> None:
+        if decided.changes:
+            self.sound(reason_of(decided.changes[-1]), decided_s)
 
-    def _siren_level(self) -> Level:
-        """The highest level reached that may sound by itself; one above it that a person must confirm adds nothing."""
-        now = zip(self._plan.tracks, levels(self.state).tolist(), strict=True)
-        return max((_sounds_alone(track, Level(level)) for track, level in now), default=Level.CLEAR)
+    def _follow(self, decided: Decided) -> None:
+        state = self.decider.live
+        for key in decided.stuck:
+            self.told(EventKind.STUCK, "its value does not move as it should: look after it", series=key)
+        for key in decided.moving:
+            self.told(EventKind.STUCK, "its value moves again", series=key)
+        for fresh in decided.freshness:
+            stale_ms = int(state.tables.series.stale[self.decider.columns[fresh.series.key]])
+            busy = self.decider.in_service(self._devices.get(fresh.series.key, ""), fresh.t_ms)
+            self._recorder.add(freshness(fresh, stale_ms, in_service=busy))
+        for change in decided.changes:
+            self._recorder.add(detection(change))
+            self.retired_may_go |= change.level is Level.CLEAR
+        for change in decided.shadow:
+            self._recorder.add(shadow(change))
+
+
+def _clock_words(step: ClockStep) -> str:
+    said = f"the clock stepped by {step.step_ms / 1000:+.1f} s"
+    return f"{said}; the time before was wrong and counts no more" if step.epoch else said
 
 
 def _fault_of(device: Device, reading: Reading) -> Rejection | None:
@@ -146,53 +222,3 @@ def _fault_of(device: Device, reading: Reading) -> Rejection | None:
     if not math.isfinite(device.series[reading.quantity].value(reading)):
         return Rejection(Reason.FORMAT, f"{reading.value} is not a number", reading.quantity)
     return None
-
-
-def fill(block: Block, row: int, columns: list[int], t_ms: int, values: list[float], quality: Quality) -> None:
-    """Puts readings of one instant into a row; a value that is no number stays missing."""
-    raw, good = quantize(np.array(values, np.float64))
-    block.t_ms[row, columns] = t_ms
-    block.raw[row, columns] = raw
-    block.quality[row, columns] = np.where(good, int(quality), int(Quality.MISSING))
-
-
-def detection(change: Change) -> Detection:
-    """A change of level as it is logged and published."""
-    rule = change.track.rule
-    return Detection(
-        boot="",
-        seq=0,
-        t=change.t_ms,
-        series=change.track.series.key,
-        rule=rule.name,
-        hazard=rule.hazard,
-        level=int(change.level),
-        previous=int(change.previous),
-        revision=change.revision,
-        episode=change.episode,
-        since=change.since_ms,
-        stage=change.stage,
-        authority=change.authority,
-        value=change.value,
-        threshold=change.threshold,
-        over_s=rule.over_s,
-    )
-
-
-def _freshness(fresh: Freshness) -> Event:
-    what = EventKind.STALE if fresh.stale else EventKind.FRESH
-    detail = "no good reading for three periods" if fresh.stale else "good readings again"
-    return Event("", 0, fresh.t_ms, what, detail, series=fresh.series.key)
-
-
-def _reason(change: Change) -> str:
-    rule = change.track.rule
-    unit = quantity(rule.quantity).unit
-    over = f" in {rule.over_s // 60} min" if rule.over_s else ""
-    word = "below" if (change.level < change.previous) != rule.low else "at or above"
-    return f"{rule.name}: {change.value:g} {unit}{over} is {word} {change.threshold:g}"
-
-
-def _sounds_alone(track: Track, level: Level) -> Level:
-    alone = (at.level for at in track.rule.levels if at.level <= level and at.authority is Authority.AUTO)
-    return max(alone, default=Level.CLEAR)

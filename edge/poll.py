@@ -9,21 +9,25 @@ from tocsin.clock import Clock
 from tocsin.devices import PolledDriver
 from tocsin.readings import Reading, Reason, RejectedError, Rejection
 
-Heard = Callable[[Device, Sequence[Reading | Rejection], float], None]
+Heard = Callable[[Device, Sequence[Reading | Rejection], float], bool]
 
 _PATIENCE = 3        # silent polls before a device is asked less often
 _LONGEST_PAUSE_S = 60.0
 
 
 async def poll_for_ever(device: Device, driver: PolledDriver, bus: Bus, clock: Clock, heard: Heard) -> None:
-    """Reads one device every `every_s` of the clock, on a grid from the start; missed ones are left out."""
+    """Reads one device every `every_s` of the clock, on a grid from the start; missed ones are left out.
+
+    Where `heard` says that a reading is held as a possible spike, it is read once more at once.
+    """
     every_s = device.table.every_s
     due_s = clock.monotonic_s()
     silent = 0
     while True:
         await clock.sleep_until(due_s)
         items = await _poll(device, driver, bus)
-        heard(device, items, time.monotonic())
+        if heard(device, items, time.monotonic()):
+            heard(device, await _poll(device, driver, bus), time.monotonic())
         silent = silent + 1 if _is_silent(items) else 0
         steps = _steps(silent, every_s)
         due_s += every_s * max(steps, int((clock.monotonic_s() - due_s) // every_s) + 1)

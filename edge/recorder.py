@@ -13,13 +13,17 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tocsin.inputs import LOCAL, Acknowledge, ClockStep, Config, OperatorClear, Service, Shadow, Shelve, Tick
 from tocsin.log import Entry, Log
-from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, Tick, encode
+from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, encode
 
 CALM_SYNC_S = 10.0
 _RETRY_S = 1.0
-KINDS: dict[type, int] = {Start: 1, Readings: 2, Event: 3, Detection: 4, Siren: 5, Answer: 6, Tick: 7}
-LOCAL_KINDS = {KINDS[Tick]}
+KINDS: dict[type, int] = {
+    Start: 1, Readings: 2, Event: 3, Detection: 4, Siren: 5, Answer: 6, Tick: 7,
+    Config: 8, ClockStep: 9, Acknowledge: 10, OperatorClear: 11, Shelve: 12, Service: 13, Shadow: 14,
+}  # fmt: skip
+LOCAL_KINDS = {KINDS[kind] for kind in LOCAL}
 URGENT_KINDS = {KINDS[Detection], KINDS[Answer]}
 
 log = logging.getLogger(__name__)
@@ -49,6 +53,7 @@ class Recorder:
         self._synced_s = time.monotonic()
         self._written = self._synced = self._sync_asked = storage.next_seq - 1
         self._error = ""
+        self._kept: list[Entry] | None = None
         self.urgent = False
 
     @property
@@ -64,9 +69,22 @@ class Recorder:
         seq = self._next_seq
         payload = encode(msgspec.structs.replace(record, boot=self._boot, seq=seq))
         self._next_seq += 1  # only now: a record that cannot be encoded must leave no hole
-        self._pending.append(Entry(seq, KINDS[type(record)], payload))
+        entry = Entry(seq, KINDS[type(record)], payload)
+        self._pending.append(entry)
+        if self._kept is not None:
+            self._kept.append(entry)
         self._wake.set()
         return seq
+
+    def keep(self) -> int:
+        """From now on also keeps what is added, until `kept`. Returns the last record that is surely in the log."""
+        self._kept = list(self._pending)
+        return self._next_seq - len(self._pending) - 1
+
+    def kept(self) -> list[Entry]:
+        """Everything since `keep`, and what was not yet written then."""
+        kept, self._kept = self._kept or [], None
+        return kept
 
     async def written(self, seq: int) -> None:
         """Returns when everything up to `seq` is in the log."""

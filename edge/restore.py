@@ -1,131 +1,142 @@
-"""What an agent knows again after a restart: the checkpoint, and the tail of the log played through the kernel."""
+"""What an agent knows again after a restart: the checkpoint, and the tail of the log decided once more."""
 
 import logging
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from edge.config import Station
-from edge.pipeline import detection, fill
+from edge.decider import REFUSED, Decider
+from edge.findings import detection
+from edge.own_log import Replay
 from edge.recorder import KINDS, URGENT_KINDS
-from thresholds.kernel import Block, Change, State, StateError, last_t, restore, start, step
-from thresholds.rules import Track
+from edge.ruling import config_of
+from thresholds.kernel import Change
+from thresholds.parts import named
+from tocsin.inputs import Config
 from tocsin.log import Entry, Log, replace_file
-from tocsin.messages import Detection, Readings, Record, Tick, record_of
-from tocsin.readings import Quality
+from tocsin.messages import Detection, record_of
 
 CHECKPOINT = "checkpoint"
-_HEAD = struct.Struct("<Q")
-_REPLAYED = {KINDS[Readings], KINDS[Tick], KINDS[Detection]}
+_HEAD = struct.Struct("<QI")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`unlogged` are detections that were decided but not written when the process ended; `last_ms` the newest time."""
+    """`unlogged` are detections that were decided but not written when the process ended.
 
-    state: State
+    `checkpoint` is the record behind which the log was played. `exact`: the log alone gives the same again; where it
+    does not, what is remembered must be written into it.
+    """
+
+    decider: Decider
     unlogged: list[Detection]
     uncommitted: list[Entry]
-    last_ms: int
+    checkpoint: int
+    exact: bool
 
 
-def write_checkpoint(folder: Path, seq: int, state: bytes) -> None:
-    """`state` is the kernel's, saved after record `seq`, which must be in the log. Raises OSError."""
-    replace_file(folder / CHECKPOINT, _HEAD.pack(seq) + state, sync=False)
+def write_checkpoint(folder: Path, seq: int, config: bytes, memory: bytes) -> None:
+    """What a decider knew after record `seq`, which must be in the log: its rules and `save`. Raises OSError."""
+    replace_file(folder / CHECKPOINT, _HEAD.pack(seq, len(config)) + config + memory, sync=False)
 
 
 def restored(station: Station, storage: Log) -> Restored:
-    """Nothing is cleared by a restart: levels come back as they were, or from the whole log where the rules changed.
+    """Nothing is cleared by a restart: levels come back as they were, under the rules that were in force.
 
-    A level that was told and that the log no longer explains - other rules now, or readings dropped by age - stays
-    until fresh readings are below. What of the log cannot be read is left out and named in `storage.damage`.
+    A level that was told and that the log no longer explains - readings dropped by age, another version of the kernel -
+    stays until fresh readings are below. What of the log cannot be read is left out and named in `storage.damage`.
     """
-    seq, state = _checkpoint(station, storage)
-    columns = {series.key: number for number, series in enumerate(station.series)}
+    found = _checkpoint(station, storage)
+    seq, decider = found or (0, None)
+    if decider is None and not any(entry.kind == KINDS[Config] for entry in storage.read()):
+        # the log of an agent that wrote down no rules: those of now are the best guess, and what was told holds
+        decider = Decider(config_of(station.plan, station.candidate, station.file.station.id, 0))
+    replay = Replay(storage.read, decider, after=seq)
+    exact = (found is not None or storage.next_seq == 1 or decider is None) and not storage.damage
     decided: list[Change] = []
-    told: dict[tuple[str, str], Detection] = {}
+    told: dict[tuple[str, str], int] = {}
     uncommitted: list[Entry] = []
-    left_out: list[str] = []
+    held = False
     for entry in storage.read(after=min(seq, storage.cursor)):
         if entry.seq > storage.cursor and entry.kind in URGENT_KINDS:
             uncommitted.append(entry)
-        if entry.seq > seq and entry.kind in _REPLAYED:
-            try:
-                record = record_of(entry.payload)
-                changes = _replay(state, record, columns)
-            except ValueError as err:  # of another version, or a time that cannot be
-                left_out.append(f"record {entry.seq}: {err}")
-                continue
-            decided += changes
-            if isinstance(record, Detection):
-                told[record.series, record.rule] = record
-                _hold(state, record)
-    if left_out:
-        storage.damage.append(f"{len(left_out)} records that cannot be read are left out; {left_out[0]}")
-    return Restored(state, _untold(state, decided, told), uncommitted, max(0, int(last_t(state).max(initial=0))))
+        if entry.seq <= seq:
+            continue
+        outcome = replay.take(entry)
+        decided += outcome.changes if outcome else []
+        if entry.kind == KINDS[Detection] and (known := _detection(entry)) is not None:
+            told[known.rule, known.series] = known.revision
+            held = (replay.decider is not None and _hold(replay.decider, known)) or held
+    if replay.damage:
+        storage.damage.append(f"{len(replay.damage)} records that cannot be read are left out; {replay.damage[0]}")
+    decider = replay.decider or Decider(config_of(station.plan, station.candidate, station.file.station.id, 0))
+    unlogged = [detection(change) for change in decided if change.revision > told.get(named(change.track), 0)]
+    return Restored(decider, unlogged, uncommitted, seq, exact and replay.exact and not held)
 
 
-def _checkpoint(station: Station, storage: Log) -> tuple[int, State]:
-    """The last record that the saved state knows, and that state; a fresh one with 0 where none can be used."""
+def _checkpoint(station: Station, storage: Log) -> tuple[int, Decider] | None:
+    """The last record that the saved decider knows, and that decider; None where none can be used."""
+    path = station.folder / CHECKPOINT
     try:
-        data = (station.folder / CHECKPOINT).read_bytes()
-        seq = _HEAD.unpack_from(data)[0]
+        data = path.read_bytes()
+        seq, length = _HEAD.unpack_from(data)
         if seq < storage.next_seq:
-            return seq, restore(station.plan, data[_HEAD.size:])
+            config = record_of(data[_HEAD.size:_HEAD.size + length])
+            if isinstance(config, Config):
+                return seq, Decider(config, memory=data[_HEAD.size + length:])
+            log.warning("checkpoint not used, the log is played instead: it names no rules")
+            return None
         # it must not wait until other records have these numbers
-        (station.folder / CHECKPOINT).unlink()
+        path.unlink()
         log.warning("checkpoint after record %d, but the log ends at %d: not used", seq, storage.next_seq - 1)
     except FileNotFoundError:
         pass
-    except (OSError, struct.error, StateError) as err:
+    except (OSError, struct.error, *REFUSED) as err:
         log.warning("checkpoint not used, the log is played instead: %s", err)
-    return 0, start(station.plan, station.file.station.id)
+    return None
 
 
-def _untold(state: State, decided: list[Change], told: dict[tuple[str, str], Detection]) -> list[Detection]:
-    """What was decided and not logged; where other rules find another level than was told, that level."""
-    last = {_key(change.track): change for change in decided}
-    found = [detection(change) for change in decided
-             if (known := told.get(_key(change.track))) is None or change.revision > known.revision]
-    for index, track in enumerate(state.plan.tracks):
-        known, change = told.get(_key(track)), last.get(_key(track))
-        if known is None or change is None or not known.level != change.level == state.memory.level[index]:
-            continue
-        if state.memory.revision[index] <= known.revision:
-            state.memory.revision[index] = known.revision + 1
-            found.append(detection(replace(change, revision=known.revision + 1)))
-    return found
+def _detection(entry: Entry) -> Detection | None:
+    try:
+        record = record_of(entry.payload)
+    except msgspec.DecodeError:
+        return None
+    return record if isinstance(record, Detection) else None
 
 
-def _key(track: Track) -> tuple[str, str]:
-    return track.series.key, track.rule.name
+def _hold(decider: Decider, told: Detection) -> bool:
+    """What was told at this place of the log and the state does not know: not below that, and counting on from it.
 
-
-def _hold(state: State, told: Detection) -> None:
-    """What was told at this place of the log and the state does not know: not below that, and counting on from it."""
+    Whether there was any such thing.
+    """
+    state = decider.live
     memory = state.memory
     for index, track in enumerate(state.plan.tracks):
-        if _key(track) != (told.series, told.rule) or told.revision <= memory.revision[index]:
+        known, level = int(memory.revision[index]), int(memory.level[index])
+        if named(track) != (told.rule, told.series) or (known, level) >= (told.revision, told.level):
             continue
         memory.revision[index] = told.revision
-        level = max((int(own.level) for own in track.rule.levels if own.level <= told.level), default=0)
-        if level > memory.level[index]:
-            if not memory.level[index]:
+        own = [int(one.level) for one in track.rule.levels]
+        held = max((one for one in own if one <= told.level), default=min(own)) if told.level else 0
+        if held > level:
+            if not level:
                 memory.since[index] = told.since
-            memory.level[index] = level
-            memory.latched[index, level - 1] = 1
+                memory.episode[index] = _episode(told.episode)
+            memory.level[index] = held
+            memory.latched[index, held - 1] = 1
+            decider.sounding.settle(state, told.t)
+        return True
+    return False
 
 
-def _replay(state: State, record: Record, columns: dict[str, int]) -> list[Change]:
-    block = Block.blank(1, len(columns))
-    if isinstance(record, Tick):
-        block.now_ms[0] = record.t
-    elif isinstance(record, Readings) and record.t:
-        known = [i for i, key in enumerate(record.series) if key in columns]  # a series may be gone from the file
-        if not known:
-            return []
-        at = [columns[record.series[i]] for i in known]
-        fill(block, 0, at, record.t[0], [record.value[i] for i in known], Quality(record.quality[0]) & Quality.CLOCK)
-    return step(state, block).changes
+def _episode(text: str) -> int:
+    """16 hex digits as the kernel keeps them: 64 bits with a sign."""
+    try:
+        return (int(text, 16) + (1 << 63)) % (1 << 64) - (1 << 63)
+    except ValueError:
+        return 0

@@ -5,11 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge.health import Health
+from edge.operations import Operations
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.restore import write_checkpoint
 from edge.uplink import Uplink
-from thresholds.kernel import save
 from tocsin import topics
 from tocsin.clock import Clock
 from tocsin.link import Link, LinkDownError, Will
@@ -20,6 +20,7 @@ TICK_S = 10.0
 CHECKPOINT_S = 60.0
 HEARTBEAT_S = 60.0
 KEEP_S = 7 * 86400.0  # what is delivered stays this long: a hub restored from a backup asks for it
+REMEMBER_MS = 86_400_000  # the log can be replayed from the oldest such place in it
 _GOODBYE_S = 2.0
 _BEAT_S = 5.0   # a link that hangs must not hold up the ticks
 _DISK_S = 2.0   # nor a disk
@@ -30,7 +31,7 @@ class Watch:
 
     def __init__(
         self, station: str, boot: str, folder: Path, clock: Clock,
-        *, storage: Log, pipeline: Pipeline, recorder: Recorder, uplink: Uplink, health: Health,
+        *, storage: Log, pipeline: Pipeline, operations: Operations, recorder: Recorder, uplink: Uplink, health: Health,
     ) -> None:  # fmt: skip
         self.link: Link | None = None
         self._station = station
@@ -39,6 +40,7 @@ class Watch:
         self._clock = clock
         self._log = storage
         self._pipeline = pipeline
+        self._operations = operations
         self._recorder = recorder
         self._uplink = uplink
         self._health = health
@@ -49,6 +51,8 @@ class Watch:
         checkpoint_s, heartbeat_s = due_s + CHECKPOINT_S, due_s
         while True:
             self._pipeline.tick()
+            if self._pipeline.retired_may_go:
+                await self._operations.settle()
             if due_s >= checkpoint_s:
                 checkpoint_s = due_s + CHECKPOINT_S
                 await self._save()
@@ -83,11 +87,13 @@ class Watch:
         """Old segments away, and a checkpoint of the kernel. A disk that refuses is the recorder's to report."""
         with suppress(OSError):  # first, and in any case: on a full disk it is what makes room
             await asyncio.to_thread(self._log.drop, KEEP_S, self._clock.now_ms() / 1000)
-        seq, state = self._recorder.last_seq, save(self._pipeline.state)
+        self._pipeline.remember(after_ms=REMEMBER_MS)
+        seq, decider = self._recorder.last_seq, self._pipeline.decider
+        config, memory = encode(decider.config), decider.save()
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(_DISK_S):
                 await self._recorder.synced(seq)  # after a power cut no checkpoint may know more than the log
-            await asyncio.to_thread(write_checkpoint, self._folder, seq, state)
+            await asyncio.to_thread(write_checkpoint, self._folder, seq, config, memory)
 
     def _heartbeat(self, *, online: bool) -> Heartbeat:
         siren = self._pipeline.siren

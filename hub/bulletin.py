@@ -7,12 +7,12 @@ from datetime import tzinfo
 
 import msgspec
 
+from hub.evidence import Speech, finding
 from hub.model import Episode
 from hub.model import Warning as HubWarning
-from tocsin.clock import utc
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.messages import VERSION, Bulletin, BulletinKind
-from tocsin.quantities import QUANTITIES
+from tocsin.times import utc
 
 _PLACES = 3
 _EVIDENCE = 3
@@ -48,7 +48,7 @@ _ADVICE_ZH = {
 }
 _CLOSED_EN = "The readings are back to normal. Go back only when your officials say so."
 _CLOSED_ZH = "监测数值已恢复正常，请听从当地干部安排后再返回。"
-_UNITS_ZH = {"mm": "毫米", "m": "米", "kPa": "千帕", "°C": "摄氏度", "V": "伏"}
+_UNITS_ZH = {"mm": "毫米", "m": "米", "kPa": "千帕", "°C": "摄氏度", "V": "伏", "h": "小时", "min": "分钟"}
 _STATUS = {"Actual": ("", ""), "Exercise": ("EXERCISE. ", "【演练】"), "Test": ("TEST. ", "【测试】")}
 
 
@@ -121,8 +121,8 @@ def _with_texts(bulletin: Bulletin, episodes: list[Episode], zone: tzinfo, statu
     raised = [episode for episode in episodes if episode.level > 0][:_EVIDENCE]
     several = len({episode.station for episode in raised}) > 1
     prefix_en, prefix_zh = _STATUS[status]
-    evidence_en = "".join(f" {_evidence_en(episode, zone, several)}." for episode in raised)
-    evidence_zh = "".join(f"{_evidence_zh(episode, zone, several)}。" for episode in raised)
+    evidence_en = "".join(f" {_evidence_en(episode, bulletin.hazard, zone, several)}." for episode in raised)
+    evidence_zh = "".join(f"{_evidence_zh(episode, bulletin.hazard, zone, several)}。" for episode in raised)
     return msgspec.structs.replace(
         bulletin,
         text_en=f"{prefix_en}{headline_en(bulletin)}. {instruction_en(bulletin)}{evidence_en}",
@@ -150,33 +150,22 @@ def _places_zh(names: list[str]) -> str:
     return "、".join(unique[:_PLACES]) + more
 
 
-def _evidence_en(episode: Episode, zone: tzinfo, several: bool) -> str:
-    name, _, unit = _quantity(episode)
+def _evidence_en(episode: Episode, hazard: Hazard, zone: tzinfo, several: bool) -> str:
+    found = finding(episode, hazard, _ENGLISH)
     place = f"{episode.place or episode.station}: " if several else ""
-    unit = f" {unit}" if unit else ""
-    over = f" in {_duration(episode.over_s, ' h', ' min', ' s')}" if episode.over_s else ""
+    over = f" in {_duration(found.over_s, ' h', ' min', ' s')}" if found.over_s else ""
     since = utc(episode.since).astimezone(zone)
-    what = f"{place}{name} {_number(episode.value)}{unit}{over}, threshold {_number(episode.threshold)}{unit}"
+    what = f"{place}{found.what} {found.value}{over}, threshold {found.threshold}"
     return f"{what[0].upper()}{what[1:]}, since {since:%H:%M} on {since.day} {since:%b}"
 
 
-def _evidence_zh(episode: Episode, zone: tzinfo, several: bool) -> str:
-    _, name, unit = _quantity(episode)
+def _evidence_zh(episode: Episode, hazard: Hazard, zone: tzinfo, several: bool) -> str:
+    found = finding(episode, hazard, _CHINESE)
     place = f"{episode.place_zh or episode.place or episode.station}：" if several else ""
-    unit = _UNITS_ZH.get(unit, unit)
-    over = f"{_duration(episode.over_s, '小时', '分钟', '秒')}内" if episode.over_s else ""
+    over = f"{_duration(found.over_s, '小时', '分钟', '秒')}内" if found.over_s else ""
     since = utc(episode.since).astimezone(zone)
-    what = f"{place}{over}{name}{_number(episode.value)}{unit}，阈值{_number(episode.threshold)}{unit}"
+    what = f"{place}{over}{found.what}{found.value}，阈值{found.threshold}"
     return f"{what}，自{since.month}月{since.day}日{since:%H:%M}起"
-
-
-def _quantity(episode: Episode) -> tuple[str, str, str]:
-    """English name, Chinese name and unit of what the rule judged; the series' own name where it is not known."""
-    name = episode.series.rpartition("/")[2]
-    known = QUANTITIES.get(name)
-    if known is not None and known.increments and episode.over_s:
-        known = QUANTITIES[known.increments]  # a sum over a window is of the increments of a running total
-    return (known.en, known.zh, known.unit) if known else (name, name, "")
 
 
 def _duration(seconds: int, hours: str, minutes: str, rest: str) -> str:
@@ -185,6 +174,10 @@ def _duration(seconds: int, hours: str, minutes: str, rest: str) -> str:
     return f"{seconds // 60}{minutes}" if seconds % 60 == 0 else f"{seconds}{rest}"
 
 
-def _number(value: float) -> str:
+def _number(value: float, _unit: str) -> str:
     text = f"{value:.3f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+_ENGLISH = Speech(False, _number, {})
+_CHINESE = Speech(True, _number, _UNITS_ZH, gap="")

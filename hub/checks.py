@@ -10,7 +10,6 @@ from typing import get_args
 import msgspec
 
 from hub.store import EARLIEST_MS, LATEST_MS, LONGEST_NAME
-from tocsin.clock import iso
 from tocsin.levels import Level
 from tocsin.messages import (
     VERSION,
@@ -25,12 +24,14 @@ from tocsin.messages import (
     record_of,
     upload_of,
 )
+from tocsin.times import iso
 from tocsin.topics import AREA_CODE, HEARTBEAT, parse_up
 
 LARGEST = 4 << 20  # bytes of one message
 BOOT = re.compile(r"[0-9a-f]{16}")
 _INT64 = 1 << 63
 _LONGEST_BOOT = 64
+LONGEST_HOLD_S = 86_400  # a day; the rules loader allows no more
 
 
 class Refusal(StrEnum):
@@ -221,7 +222,8 @@ def _check_content(record: Record) -> None:
                 _check_series(series)
         case Detection():
             _check_times([record.t, record.since])
-            _check_finite("value and threshold", [record.value, record.threshold])
+            _check_finite("value, threshold and target", [record.value, record.threshold, record.target or 0.0])
+            _check_hold(record.hold_s)
             _check_levels(record.level, record.previous)
             _check_whole("revision and over_s", [record.revision, record.over_s])
             _check_series(record.series)
@@ -250,6 +252,11 @@ def _check_finite(what: str, values: Iterable[float]) -> None:
 def _check_whole(what: str, values: Iterable[int]) -> None:
     if bad := [value for value in values if not 0 <= value < _INT64]:
         raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]}; use 0 and up")
+
+
+def _check_hold(hold_s: float) -> None:
+    if not 0 <= hold_s <= LONGEST_HOLD_S:
+        raise RefusedError(Refusal.VALUE, f"hold_s {hold_s}; use 0 to {LONGEST_HOLD_S}")
 
 
 def _check_levels(*levels: int) -> None:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 import hub.broadcast
-from hub import arrivals, journal, outbox
+from hub import arrivals, authority, journal, outbox
 from hub.arrivals import READER, Batch
 from hub.board import Board
 from hub.bulletin import compose
@@ -26,7 +26,7 @@ from hub.journal import Asked, JournalRow, Said
 from hub.landing import move_cursor
 from hub.model import Warning as HubWarning
 from hub.model import WarningState, Why
-from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Say, Tick, said, step, why_of
+from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Held, Say, Tick, said, step, why_of
 from tocsin import plugins
 from tocsin.clock import Clock
 from tocsin.messages import Answer, Bulletin, BulletinKind, Detection, encode
@@ -139,6 +139,15 @@ class Desk:
             if warning.state is WarningState.CLOSED:
                 raise ValueError(f"warning {warning_id} is closed")
             event = Confirmed(by, self._clock.now_ms())
+            await self._commit(lambda work: self._step(work, warning, event))
+
+    async def hold(self, warning_id: str, by: str) -> None:
+        """A person objects to what a rule would do by itself. Raises ValueError with a sentence for the reader."""
+        async with self._lock:
+            warning = await self._found(warning_id)
+            if not authority.holdable(warning):
+                raise ValueError(f"nothing in warning {warning_id} can be held now")
+            event = Held(by, self._clock.now_ms())
             await self._commit(lambda work: self._step(work, warning, event))
 
     async def open_warnings(self) -> list[HubWarning]:

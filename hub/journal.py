@@ -12,7 +12,7 @@ from hub.board import Board
 from hub.callout import Ask, Policy
 from hub.model import Tier, Why
 from hub.model import Warning as HubWarning
-from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Tick, said, step
+from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Held, Tick, said, step
 from tocsin.levels import Level
 from tocsin.messages import Bulletin, encode
 
@@ -44,7 +44,7 @@ class GaveUp(msgspec.Struct, frozen=True, tag="gave up", tag_field="what"):
     reason: str
 
 
-Entry = EpisodeChanged | Answered | Confirmed | Tick | Said | Asked | GaveUp
+Entry = EpisodeChanged | Answered | Confirmed | Held | Tick | Said | Asked | GaveUp
 _ENTRY: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
@@ -122,7 +122,7 @@ def _event_detail(event: Event) -> str:
             return f"{event.station} {found.series} {found.rule}: {level}, {found.value:g} against {found.threshold:g}"
         case Answered():
             return f"{event.person}, {event.how}{': ' if event.note else ''}{event.note}"
-        case Confirmed():
+        case Confirmed() | Held():
             return event.by
         case Tick():
             return ""

@@ -19,6 +19,8 @@ class Why(StrEnum):
     ESCALATED = "no answer after the last call; one tier up"
     ANSWERED = "answered"
     CONFIRMED = "a person confirmed"
+    HELD = "a person holds it; it waits for one who confirms"
+    UNHELD = "nobody held it in time"
     RENEWED = "still in force; said again"
     FAILED = "a channel refused it for good"
     HISTORIC = "raised too long ago on arrival; recorded, not called"
@@ -34,6 +36,15 @@ class Tier(StrEnum):
     COUNTY = "county"
 
 
+class Consent(StrEnum):
+    """Where the move of a rule with authority `after` stands."""
+
+    NONE = "none"      # it asks for none
+    OPEN = "open"      # a person may hold it until `asked_at` + `hold_s`
+    HELD = "held"      # a person has; it waits for one who confirms
+    GIVEN = "given"    # nobody has
+
+
 class WarningState(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
@@ -43,8 +54,9 @@ class Episode(msgspec.Struct, frozen=True):
     """One rule's activation at a station, as last heard. Times are event times in ms UTC.
 
     `stage` is what the rule asks for; with authority `confirm` a person must agree before it is said to be more than
-    `prepare`. A historic episode was learned of too late: it counts for nothing until it changes live. `place` and
-    the position (degrees, WGS 84) are the station's own words.
+    `prepare`, with `after` nobody may object for `hold_s` from `asked_at` on (ms UTC of the hub's clock). A historic
+    episode was learned of too late: it counts for nothing until it changes live. `place` and the position (degrees,
+    WGS 84) are the station's own words; `feature`, `value`, `threshold` and `target` as in the detection.
     """
 
     id: str
@@ -65,6 +77,11 @@ class Episode(msgspec.Struct, frozen=True):
     place_zh: str = ""
     latitude: float | None = None
     longitude: float | None = None
+    feature: str = "value"
+    target: float | None = None
+    hold_s: float = 0.0
+    asked_at: int = 0
+    consent: Consent = Consent.NONE
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -88,7 +105,8 @@ class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - the field's word
     `level` and `stage` are the highest of the episodes now, `peak` the highest ever. `episodes` and `earlier` are by
     station/series/rule; `earlier` are those that were clear before this warning, kept so that a late repeat of them
     raises nothing. `rose_at` is the event time of the last rise: an answer from before it answers something lower.
-    `said[i]` is when `bulletins[i]` was said. Times in ms UTC; 0 is never.
+    `held_by` is who last held a move with authority `after`, `confirmed_by` who moved people. `said[i]` is when
+    `bulletins[i]` was said. Times in ms UTC; 0 is never.
     """
 
     id: str
@@ -110,6 +128,8 @@ class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - the field's word
     rose_at: int = 0
     confirmed_at: int = 0
     confirmed_by: str = ""
+    held_at: int = 0
+    held_by: str = ""
 
     @property
     def colour(self) -> Level:

@@ -182,6 +182,9 @@ class Hub:
     async def confirm(self, warning_id: str, by: str) -> None:
         await self._desk.confirm(warning_id, by)
 
+    async def hold(self, warning_id: str, by: str) -> None:
+        await self._desk.hold(warning_id, by)
+
     async def wait_changed(self, since: int) -> int:
         return await self._changes.wait(since)
 

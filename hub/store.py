@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tocsin.clock import iso
 from tocsin.levels import Level
 from tocsin.messages import Detection, Event, Readings, Record, Siren, Start
+from tocsin.times import iso
 
 EARLIEST_MS = 946_684_800_000  # 2000-01-01
 LATEST_MS = 4_102_444_800_000  # 2100-01-01

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from hub import authority
 from hub.callout import Ask, Policy, answered, call_all, call_due
 from hub.model import Episode, WarningState, Why
 from hub.model import Warning as HubWarning
-from tocsin.clock import utc
-from tocsin.levels import Authority, Stage
+from tocsin.levels import Stage
 from tocsin.messages import BulletinKind, Detection
+from tocsin.times import utc
 
 _STAGES = tuple(Stage)
 
@@ -50,13 +51,20 @@ class Confirmed(msgspec.Struct, frozen=True, tag="confirmed", tag_field="what"):
     at: int
 
 
+class Held(msgspec.Struct, frozen=True, tag="held", tag_field="what"):
+    """A person at the hub objects: what rules would do by themselves after a time waits for one who confirms."""
+
+    by: str
+    at: int
+
+
 class Tick(msgspec.Struct, frozen=True, tag="tick", tag_field="what"):
     """Time went by."""
 
     at: int
 
 
-Event = EpisodeChanged | Answered | Confirmed | Tick
+Event = EpisodeChanged | Answered | Confirmed | Held | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,8 @@ def step(
             return answered(warning, event.person, event.how, event.note, event.at, policy), []
         case Confirmed():
             return _confirmed(warning, event, now_ms, policy)
+        case Held():
+            return authority.held(warning, event.by, event.at, now_ms), []
         case Tick():
             return _tick(warning, now_ms, policy)
 
@@ -108,6 +118,10 @@ def why_of(after: HubWarning, event: Event, actions: Iterable[Action]) -> Why:
             return Why.ANSWERED
         case Confirmed():
             return Why.CONFIRMED
+        case Held():
+            return Why.HELD
+        case Tick():
+            return Why.UNHELD
         case EpisodeChanged(detection=detection) if after.episodes[key_of(event.station, detection)].historic:
             return Why.HISTORIC
         case EpisodeChanged(detection=detection) if detection.level > 0 and detection.previous == 0:
@@ -126,7 +140,7 @@ def _changed(
     known = (warning.episodes.get(key) or warning.earlier.get(key)) if warning else None
     if known is not None and not _newer(event.detection, known):
         return warning, []
-    episode = _episode(event, known, policy)
+    episode = authority.asked(_episode(event, known, policy), known, now_ms)
     if warning is not None and warning.state is WarningState.OPEN:
         earlier = {name: known for name, known in warning.earlier.items() if name != key}
         episodes = warning.episodes | {key: episode}
@@ -167,6 +181,9 @@ def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Ep
         event.place_zh,
         event.latitude,
         event.longitude,
+        detection.feature,
+        detection.target,
+        detection.hold_s,
     )
 
 
@@ -202,7 +219,7 @@ def _weighed(warning: HubWarning, rose_at: int, now_ms: int, policy: Policy) -> 
         return warning, []
     weigh = live or raised
     level = max(episode.level for episode in weigh)
-    stage = max((_stage(episode, warning) for episode in weigh), key=_STAGES.index)
+    stage = max((authority.stage_of(episode, warning) for episode in weigh), key=_STAGES.index)
     after = msgspec.structs.replace(
         warning, level=level, peak=max(level, warning.peak), stage=stage, historic=not live
     )
@@ -249,16 +266,13 @@ def _confirmed(
 def _tick(warning: HubWarning, now_ms: int, policy: Policy) -> tuple[HubWarning, list[Action]]:
     if warning.state is WarningState.CLOSED:
         return warning, []
+    moved = authority.run_out(warning, now_ms)
+    if moved is not warning:
+        after, actions = _weighed(moved, now_ms, now_ms, policy)
+        return after, [replace(action, why=Why.UNHELD) for action in actions]
     renew = bool(warning.said) and now_ms - warning.said[-1] >= policy.renew_s * 1000
     warning, asks = call_due(warning, now_ms, policy)
     return warning, [*([Say(BulletinKind.UPDATE, Why.RENEWED)] if renew else []), *asks]
-
-
-def _stage(episode: Episode, warning: HubWarning) -> Stage:
-    """The stage that may be said: `move` of a rule that needs a person waits for one."""
-    if episode.authority is Authority.CONFIRM and not warning.confirmed_by and episode.stage is Stage.MOVE:
-        return Stage.PREPARE
-    return episode.stage
 
 
 def _new_id(event: EpisodeChanged, key: str) -> str:

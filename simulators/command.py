@@ -6,8 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-from tocsin.clock import Clock, SystemClock, clock_of, iso
+from tocsin.clock import Clock, SystemClock, clock_of
 from tocsin.config import ConfigError
+from tocsin.times import iso
 
 NEEDS = "tocsin simulate needs pymodbus, which the field agent does without: pip install 'tocsin[dev]'"
 

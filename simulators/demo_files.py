@@ -7,9 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from string import Template
 
-from tocsin.clock import iso
 from tocsin.records import Record, read
 from tocsin.signing import new_signing_key, new_station_key
+from tocsin.times import iso
 
 HILL, VILLAGE = "hill", "village"
 AREAS = {HILL: "330112001000", VILLAGE: "330112001001"}

@@ -17,12 +17,13 @@ from simulators.people import PageError, Person
 from simulators.simulation import Simulation, relays
 from simulators.wires import ModbusRtuPty, ModbusTcp
 from tocsin import topics
-from tocsin.clock import ScaledClock, SystemClock, utc
+from tocsin.clock import ScaledClock, SystemClock
 from tocsin.levels import Level, Stage
 from tocsin.link import Broker, Link
 from tocsin.messages import Bulletin, BulletinKind, Detection, record_of, upload_of
 from tocsin.quantities import QUANTITIES
 from tocsin.signing import SealError, verify
+from tocsin.times import utc
 
 ANSWERS_AFTER_S = 1.5  # real seconds between a call and the press of the button
 ASK_S = 0.2

@@ -7,8 +7,9 @@ from decimal import Decimal
 from itertools import accumulate
 
 from simulators.instruments import Instrument, Number
-from tocsin.clock import Clock, iso
+from tocsin.clock import Clock
 from tocsin.records import Record
+from tocsin.times import iso
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import msgspec
 from simulators.hazards import Filling, Gauge, Plume, Storm, rain_steps, sample
 from simulators.scenario import HazardsTable, RecordTable
 from tocsin import records
-from tocsin.clock import ms_of
 from tocsin.config import Table
+from tocsin.times import ms_of
 
 
 def window(table: RecordTable, folder: Path) -> records.Record:

@@ -1,227 +1,171 @@
-"""The specification of the kernel: a plain loop over readings, with every past reading at hand.
+"""The specification of the kernel: docs/detection.md once more, as a plain loop with every past reading at hand.
 
 It shares only the plan's words with thresholds/: no arrays, no rings, no running totals. Whatever the kernel says,
 this must say too. All values are whole thousandths, all times whole milliseconds.
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from thresholds.plan import LevelRule, Plan, Rule, Track
-from thresholds.series import Series
+from tests.golden_features import Cusum
+from tests.golden_source import HOUR, Source
+from tests.golden_tracks import Judge, Latch, Told
+from thresholds.plan import Group, Plan
+from thresholds.rule import Check
 from tocsin.readings import Quality
 
 EXCLUDED = Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE
-MINUTE = 60_000
 
 
 @dataclass
-class Past:
-    """One good reading: its time, value, what it adds to a total, the time it covers, and the time before it."""
+class Meeting:
+    """A group: when each of its members was last noted. Its `source` takes a reading at each evaluation."""
 
-    t: int
-    x: int
-    rise: int
-    covers: int
-    since: int | None
-
-
-@dataclass
-class Source:
-    """One series."""
-
-    series: Series
-    last_t: int | None = None
-    first_tick: int | None = None
-    stale: bool = False
-    past: list[Past] = field(default_factory=list)
-
-    def mark(self, t: int, raw: int, quality: int) -> int:
-        """The quality of a reading; remembers its time."""
-        if quality & Quality.MISSING:
-            return quality
-        low, high = (round(bound * 1000) for bound in self.series.plausible)
-        if self.series.quantity in {"rain_mm", "rain_total_mm"}:
-            low = max(low, 0)
-        if not low <= raw <= high:
-            quality |= Quality.RANGE
-        if self.last_t is not None and t <= self.last_t:
-            return int(quality | Quality.LATE)
-        self.last_t = t
-        return int(quality)
-
-    def take(self, t: int, raw: int) -> None:
-        before = self.past[-1] if self.past else None
-        since = t - before.t if before else None
-        covers = since if since is not None and since <= 2 * self.series.period_ms else self.series.period_ms
-        rise = raw
-        if self.series.quantity == "rain_total_mm":
-            rise = 0 if before is None else raw - before.x if raw >= before.x else raw
-        self.past.append(Past(t, raw, rise, covers, since))
-
-    def silent(self, now: int) -> bool:
-        heard = self.past[-1].t if self.past else self.first_tick
-        return heard is not None and now - heard > 3 * self.series.period_ms
-
-    def steady(self) -> bool:
-        since = self.past[-1].since
-        return since is not None and since <= 2 * self.series.period_ms
-
-    def window(self, over: int) -> tuple[int, int, int]:
-        """The sum over a window up to the last reading, the time covered in it, and its length."""
-        t = self.past[-1].t
-        begin = t - over
-        if over > 60 * MINUTE:
-            begin = begin // MINUTE * MINUTE
-        groups = self._groups(MINUTE if over > 60 * MINUTE else max(self.series.period_ms // 2, 500), begin)
-        total = covered = 0
-        for number, group in enumerate(groups):
-            held = sum(one.covers for one in group)
-            covered += min(held, group[-1].t - begin) if number == 0 else held
-            total += sum(one.rise for one in group if not self._unknown_when(one, over))
-        return total, covered, t - begin
-
-    def _unknown_when(self, one: Past, over: int) -> bool:
-        return self.series.quantity == "rain_total_mm" and one.since is not None and one.since > over
-
-    def _groups(self, slot: int, begin: int) -> list[list[Past]]:
-        """Readings by slot, oldest first, of the slots whose last reading lies after `begin`."""
-        groups: list[list[Past]] = []
-        for one in reversed(self.past):
-            if groups and (one.t - 1) // slot == (groups[-1][0].t - 1) // slot:
-                groups[-1].insert(0, one)
-            elif one.t > begin:
-                groups.append([one])
-            else:
-                break
-        return groups[::-1]
-
-
-@dataclass
-class Latch:
-    """One level of one track: whether each good reading of the series qualified, and was below off."""
-
-    rule: LevelRule
-    qualified: list[bool] = field(default_factory=list)
-    below: list[bool] = field(default_factory=list)
-    run_since: int | None = None
-    run_for: int = 0
-    off_since: int | None = None
-    active: bool = False
-
-    def take(self, source: Source, low: bool, value: int, enough: bool) -> None:
-        rule, t = self.rule, source.past[-1].t
-        qualifies = value <= rule.on if low else value >= rule.on
-        under = value > rule.off if low else value < rule.off
-        self.qualified.append(qualifies)
-        self.below.append(under and enough)
-        counted = [index for index in range(max(0, len(source.past) - rule.m), len(source.past))
-                   if t - source.past[index].t <= 2 * rule.m * source.series.period_ms]
-        ons = sum(self.qualified[index] for index in counted)
-        may_fall = sum(self.below[index] for index in counted) >= rule.n
-        self._run(source, qualifies, ons, may_fall)
-        raised = ons >= rule.n and self.run_for >= rule.on_delay_ms
-        if may_fall and (enough or not under):
-            if self.off_since is None or not source.steady():
-                self.off_since = t
-        else:
-            self.off_since = None
-        fallen = self.off_since is not None and t - self.off_since >= rule.off_delay_ms
-        self.active = raised or (self.active and not fallen)
-
-    def _run(self, source: Source, qualifies: bool, ons: int, may_fall: bool) -> None:
-        if ons == 0 or (may_fall and not qualifies):
-            self.run_since, self.run_for = None, 0
-        elif self.run_since is None:
-            if qualifies:
-                self.run_since, self.run_for = source.past[-1].t, 0
-        elif source.steady():
-            self.run_for += source.past[-1].since or 0
-
-
-@dataclass
-class Judge:
-    """One track."""
-
-    station: str
-    track: Track
-    latches: list[Latch]
-    level: int = 0
-    revision: int = 0
-    since: int = 0
-    cleared: int = -1
-    sum: tuple[int, int, int] = (0, 0, 0)
-
-    def take(self, source: Source) -> tuple[object, ...] | None:
-        rule = self.track.rule
-        self.sum = source.window(rule.over_ms) if rule.over_ms else (source.past[-1].x, 0, 0)
-        value, covered, length = self.sum
-        for latch in self.latches:
-            latch.take(source, rule.low, value, covered * 1000 >= latch.rule.min_valid * length)
-        level = max((int(latch.rule.level) for latch in self.latches if latch.active), default=0)
-        return self._change(rule, source.past[-1].t, level, value) if level != self.level else None
-
-    def _change(self, rule: Rule, t: int, level: int, value: int) -> tuple[object, ...]:
-        previous, self.level = self.level, level
-        if previous == 0:
-            runs = [latch.run_since for latch in self.latches if latch.run_since is not None]
-            self.since = min((run for run in runs if run >= self.cleared), default=t)
-        if level == 0:
-            self.cleared = t
-        self.revision += 1
-        compared = {int(latch.rule.level): latch.rule for latch in self.latches}
-        threshold = compared[level].on if level > previous else compared[previous].off
-        name = [self.station.encode(), self.track.series.key.encode(), rule.canonical, str(self.since).encode()]
-        episode = hashlib.blake2b(b"\0".join(name), digest_size=8).hexdigest()
-        stage = compared[level].stage.value if level else "watch"
-        authority = compared[level].authority.value if level else "auto"
-        return (rule.name, self.track.series.key, t, level, previous, self.revision, episode, self.since,
-                value / 1000, threshold / 1000, stage, authority)
-
-    def pending(self) -> bool:
-        return any(latch.run_since is not None and not latch.active for latch in self.latches)
+    group: Group
+    source: Source
+    judge: Judge
+    noted: dict[int, int] = field(default_factory=dict)
 
 
 class Golden:
-    """The whole station. `changes` and `freshness` grow from row to row."""
+    """The whole station. `changes` and `freshness` (key, t, stale, urgent, unconfirmed) grow from row to row."""
 
     def __init__(self, plan: Plan, station: str = "") -> None:
-        self.sources = [Source(series) for series in plan.series]
-        self.judges = [Judge(station, track, [Latch(rule) for rule in track.rule.levels]) for track in plan.tracks]
-        self.changes: list[tuple[object, ...]] = []
-        self.freshness: list[tuple[str, int, bool]] = []
+        self.sources = [Source(series, check) for series, check in zip(plan.series, plan.checks, strict=True)]
+        self.judges = [Judge(station, track, [Latch(track.rule, rule) for rule in track.rule.levels], Cusum(track.rule))
+                       for track in plan.tracks]
+        by_rule = {judge.track.series_index: judge for judge in self.judges}
+        self.meetings = [Meeting(group, Source(group.series, Check(group.rule.quantity)), by_rule[index])
+                         for index, group in enumerate(plan.groups, len(plan.series))]
+        self.gauges = [source for source in self.sources if source.series.summed]
+        self.rained = 0
+        self.rained_at = dict.fromkeys((source.series.key for source in self.gauges), 0)
+        self.changes: list[Told] = []
+        self.freshness: list[tuple[str, int, bool, bool, bool]] = []
 
     def row(self, t: Sequence[int], raw: Sequence[int], quality: Sequence[int], now: int) -> list[int]:
-        """One row of a block; returns its quality bits."""
+        """One reading a series at most, after a tick where `now` is not 0; returns the quality of each."""
         if now:
             self._tick(now)
+        for source in self.sources:
+            source.wet_before = source.wet
         marked = [source.mark(*cell) for source, cell in
                   zip(self.sources, zip(t, raw, quality, strict=True), strict=True)]
-        good = [index for index, bits in enumerate(marked) if not bits & EXCLUDED]
-        for index in good:
-            source = self.sources[index]
-            if source.stale:
-                source.stale = False
-                self.freshness.append((source.series.key, t[index], False))
-            source.take(t[index], raw[index])
-        self.changes.extend(self._judged(good))
-        return marked
+        taken = [source.decide(t[index], raw[index]) if not marked[index] & EXCLUDED else None
+                 for index, source in enumerate(self.sources)]
+        confirmed = {index: both[0] for index, both in enumerate(taken) if both and len(both) == 2}
+        own = {index: readings[-1] for index, readings in enumerate(taken) if readings}
+        wet = {*self._take(confirmed), *self._take(own)}
+        for index, readings in enumerate(taken):
+            if readings == []:
+                marked[index] |= Quality.SPIKE_HELD
+                for judge in self._judges_of(index):
+                    judge.early(self.sources[index], t[index], raw[index])
+        for key in wet:
+            self.rained_at[key] = self.rained
+        times = dict(enumerate(t)) | self._meet(own)
+        for index in own:
+            marked[index] |= self._suspect(self.sources[index])
+            self._fresh(self.sources[index], t[index])
+        told = [judge.change(times.get(judge.track.series_index, 0)) for judge in self.judges]
+        self.changes += [change for change in told if change is not None]
+        return [int(bits) for bits in marked]
 
-    def _judged(self, good: list[int]) -> Iterator[tuple[object, ...]]:
-        for judge in self.judges:
-            if judge.track.series_index in good:
-                change = judge.take(self.sources[judge.track.series_index])
-                if change is not None:
-                    yield change
+    def _judges_of(self, index: int) -> list[Judge]:
+        return [judge for judge in self.judges if judge.track.series_index == index]
+
+    def _take(self, readings: dict[int, tuple[int, int]]) -> list[str]:
+        """One pass. Returns the gauges that brought rain."""
+        wet = []
+        for index, (t, x) in readings.items():
+            source = self.sources[index]
+            rise = source.take(t, x)
+            self.rained += rise
+            if rise > 0:
+                wet.append(source.series.key)
+            others = [gauge for gauge in self.gauges if gauge is not source]
+            for judge in self._judges_of(index):
+                judge.take(source, others)
+        return wet
+
+    def _meet(self, own: dict[int, tuple[int, int]]) -> dict[int, int]:
+        """Evaluates the groups of series that took a reading. Returns their times, by series index."""
+        times = {}
+        for meeting in self.meetings:
+            here = {member: own[self.judges[member].track.series_index][0] for member, _ in meeting.group.members
+                    if self.judges[member].track.series_index in own}
+            if not here:
+                continue
+            rule = meeting.group.rule
+            meeting.noted |= {member: t for member, t in here.items() if self.judges[member].level >= rule.at}
+            t = max(here.values())
+            if meeting.source.taken:
+                t = max(t, meeting.source.taken[-1].t + 1)
+            weight = sum(weight for member, weight in meeting.group.members
+                         if t - rule.over_ms < meeting.noted.get(member, -rule.over_ms) <= t)
+            meeting.source.take(t, weight)
+            meeting.judge.take(meeting.source, [])
+            times[meeting.judge.track.series_index] = t
+        return times
+
+    def _suspect(self, source: Source) -> Quality:
+        check = source.check
+        same = check.stuck_ms > 0 and source.same_for() >= check.stuck_ms
+        blocked = False
+        if source.series.summed and check.blocked > 0 and len(self.gauges) > 1:
+            missed = self.rained - self.rained_at[source.series.key]
+            blocked = missed >= check.blocked * (len(self.gauges) - 1)
+        return Quality.STUCK if same or blocked else Quality.GOOD
+
+    def _fresh(self, source: Source, t: int) -> None:
+        if source.stale:
+            source.stale = source.unconfirmed = False
+            self.freshness.append((source.series.key, t, False, False, False))
 
     def _tick(self, now: int) -> None:
-        for source in self.sources:
+        for index, source in enumerate(self.sources):
             if source.first_tick is None:
                 source.first_tick = now
-            if not source.stale and source.silent(now):
+            if not source.stale and source.silence(now) > (source.check.stale_ms or 3 * source.series.period_ms):
                 source.stale = True
-                self.freshness.append((source.series.key, now, True))
+                self._stale(index, now)
+            active = any(judge.level for judge in self._judges_of(index))
+            if source.stale and not source.unconfirmed and active and source.silence(now) > 6 * HOUR:
+                source.unconfirmed = True
+                self._stale(index, now)
+
+    def _stale(self, index: int, now: int) -> None:
+        source = self.sources[index]
+        urgent = any(judge.level for judge in self.judges if judge.track.series_index != index)
+        self.freshness.append((source.series.key, now, True, urgent, source.unconfirmed))
+
+    def acknowledge(self, track: int) -> None:
+        self.judges[track].acknowledge()
+
+    def clear(self, track: int, t: int) -> Told | None:
+        """What an operator's clearing tells; it is not among `changes`."""
+        return self.judges[track].clear(t)
+
+    def shelve(self, track: int, until: int) -> None:
+        self.judges[track].shelved = until
+
+    def new_epoch(self) -> None:
+        for source in [*self.sources, *(meeting.source for meeting in self.meetings)]:
+            source.forget_times()
+        for judge in self.judges:
+            judge.forget_times()
+        for meeting in self.meetings:
+            meeting.noted = {}
 
     def levels(self) -> list[int]:
         return [judge.level for judge in self.judges]
+
+    def pending(self) -> list[bool]:
+        return [judge.pending() for judge in self.judges]
+
+    def stale(self) -> list[bool]:
+        return [source.stale for source in self.sources]
+
+    def features(self) -> list[tuple[int, int, int]]:
+        """Of each track: a sum, its covered time and its span; of others the value, and whether it is known."""
+        return [judge.feature() for judge in self.judges]

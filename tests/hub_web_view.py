@@ -13,13 +13,14 @@ import msgspec
 from litestar import Litestar
 from lxml import html
 
+from hub import authority
 from hub.config import CapTable, HubConfig, HubTable, PersonTable, StationTable
 from hub.model import Call, Episode, Tier, WarningState, Why
 from hub.model import Warning as HubWarning
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tests.hub_web_store import MemoryStore
-from tocsin.clock import WoundClock, ms_of
+from tocsin.clock import WoundClock
 from tocsin.levels import Authority, Hazard, Level, Stage
 from tocsin.messages import (
     VERSION,
@@ -31,6 +32,7 @@ from tocsin.messages import (
     SeriesCard,
     StationCard,
 )
+from tocsin.times import ms_of
 
 NOW = ms_of("2024-08-08T07:20:00Z")
 MINUTE = 60_000
@@ -97,6 +99,12 @@ class PlainView:
         self.confirmations.append((warning_id, by))
         confirmed = {"confirmed_by": by, "confirmed_at": self.clock.now_ms(), "stage": Stage.MOVE}
         self.warnings[warning_id] = msgspec.structs.replace(self.warnings[warning_id], **confirmed)
+        await self.change()
+
+    async def hold(self, warning_id: str, by: str) -> None:
+        if self.refuse_answers:
+            raise ValueError(self.refuse_answers)
+        self.warnings[warning_id] = authority.held(self.warnings[warning_id], by, self.clock.now_ms(), NOW)
         await self.change()
 
     async def wait_changed(self, since: int) -> int:

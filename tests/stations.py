@@ -32,6 +32,25 @@ red = 3.0
 """
 
 
+class SetClock(WoundClock):
+    """A wound clock whose UTC can be set; what is waited for does not notice."""
+
+    def __init__(self, now_ms: int) -> None:
+        super().__init__(now_ms)
+        self._ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self._ahead_ms
+
+    def set_by(self, step_ms: int) -> None:
+        """As if somebody, or the network, had set it."""
+        self._ahead_ms += step_ms
+
+    def pass_ms(self, passed_ms: int) -> None:
+        """That much time goes by."""
+        self.wind_to(super().now_ms() + passed_ms)
+
+
 @dataclass
 class StationFiles:
     """What `write` puts into `folder`: station.toml and rules.toml."""
@@ -44,6 +63,7 @@ class StationFiles:
     speaks: str = "modbus-tcp"
     devices: str = ""
     rules: str = STAGE_RULES
+    shadow_rules: str = ""
     siren: bool = True
 
     def write(self) -> Path:
@@ -51,6 +71,8 @@ class StationFiles:
         relay = '[[device]]\nname = "siren"\nbus = "field"\ndriver = "relay_output"\nunit = 9\n' if self.siren else ""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "rules.toml").write_text(self.rules)
+        shadow = 'shadow_rules = "shadow.toml"' if self.shadow_rules else ""
+        (self.folder / "shadow.toml").write_text(self.shadow_rules)
         path = self.folder / "station.toml"
         path.write_text(f"""
 [station]
@@ -60,6 +82,7 @@ name_zh = "上桥"
 area = "{AREA}"
 latitude = 30.2
 longitude = 119.7
+{shadow}
 
 [hub]
 broker = "{self.broker}"
@@ -79,6 +102,19 @@ port = "{self.port}"
     def log(self) -> list[Record]:
         """Every record that is in the log now."""
         return [record_of(entry.payload) for entry in read_log(self.folder / "station-data" / "log")]
+
+
+def rain_device(name: str = "bucket", unit: int = 3, every_s: float = 60.0) -> str:
+    """A tipping bucket of 0.5 mm."""
+    return f"""
+[[device]]
+name = "{name}"
+bus = "field"
+driver = "rain_counter"
+unit = {unit}
+every_s = {every_s}
+settings = {{ mm_per_tip = 0.5 }}
+"""
 
 
 def radar_device(name: str = "gauge", unit: int = 1, every_s: float = 60.0, deadline_s: float = 2.0) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 import benchmarks
-from benchmarks import kernel, log
+from benchmarks import _extra, _numba_loop, _polars, _rescan, kernel, log, replay, tune
 from benchmarks.__main__ import main
 from benchmarks._disk import Device
+from benchmarks._extra import MissingPeerError
+from benchmarks._loop import Loop
 from benchmarks._report import COLUMNS, cells, markdown, merged
 from benchmarks._rows import BenchError, Row, medians, medians_of_awaited
-from tests.golden_kernel import Golden
+from benchmarks._workload import SENTINEL, block_of, plan_of, rise_of, storms_of_year
 from tests.shared_data import REPOSITORY
 from tocsin import plugins
 
@@ -26,7 +28,7 @@ def row(ours: float, peer: float, *, more_is_better: bool = False, floor: bool =
 
 
 def test_the_benches_of_the_journey_are_there() -> None:
-    assert set(NAMES) >= {"codec", "exchange", "journey", "kernel", "log"}
+    assert set(NAMES) >= {"codec", "exchange", "journey", "kernel", "log", "replay", "tune"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -76,11 +78,11 @@ def test_a_bar_is_met_or_missed_out_loud(one: Row, missed: bool) -> None:
 
 
 def test_a_section_says_where_and_why_we_are_worse_and_which_bar_was_missed() -> None:
-    rows = [row(1, 2), row(30, 20, why="it does more"), row(7, 7, bar=5)]
+    rows = [row(1, 2), row(30, 20, why="it does more"), row(7, 7, bar=5, why="it writes more")]
     told = markdown("kernel", "A tick\n\nWhat it is.\n", rows, "python -m benchmarks kernel")
     assert told.startswith("## kernel\n\n**A tick**\n\nWhat it is.\n")
     assert "- tick, 1.5 of plain loop: it does more." in told
-    assert "- tick: ≤ 5 us, measured 7 us, ratio 1." in told
+    assert "- tick: ≤ 5 us, measured 7 us, ratio 1 of plain loop: it writes more." in told
     assert told.count("\n- ") == 2
 
 
@@ -137,7 +139,7 @@ def test_a_wrong_command_line_says_what_is_allowed(
 def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["kernel", "--quick"]) == 0
     told = capsys.readouterr().out
-    assert "running sums" in told
+    assert "plain loop" in told
     assert all(column in told for column in COLUMNS)
 
 
@@ -161,10 +163,87 @@ def test_a_run_writes_its_section(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert told.index("| tick | 1 | 2 | plain loop | 0.5 | us |  | 5 |") < told.index("old log")
 
 
-def test_kernel_and_plain_loop_must_come_to_the_same_levels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Golden, "levels", lambda self: [4])
-    with pytest.raises(BenchError, match="different levels"):
-        kernel.measure(2, 3, repeats=1, many=1)
+def test_kernel_and_plain_loop_must_come_to_the_same_levels_and_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Loop, "row", lambda self, t, raw, quality: [8] * len(t))
+    with pytest.raises(BenchError, match="kernel and plain loop came to different marks"):
+        kernel.measure(plan_of(2), 3, 1, 1, [kernel.LOOP])
+    monkeypatch.setattr(Loop, "levels", lambda self: [4])
+    with pytest.raises(BenchError, match="kernel and plain loop came to different levels"):
+        kernel.measure(plan_of(2), 3, 1, 1, [kernel.LOOP])
+
+
+def test_a_replay_of_another_side_must_tell_the_same_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(2)
+    block = block_of(plan, 900, storms_of_year(900, 2))
+    assert len(replay.measure(plan, block, [replay.LOOP], 1)) == 2
+    monkeypatch.setattr(replay, "by_loop", lambda plan, block: lambda: [(1, 0, 1)])
+    with pytest.raises(BenchError, match="kernel and plain loop came to different levels"):
+        replay.measure(plan, block, [replay.LOOP], 1)
+
+
+def test_tuning_of_another_side_must_find_the_same_episodes() -> None:
+    found = [([1, 9], [5, 12]), ([3], [4])]
+    tune.check("numba scan", found, [*found])
+    with pytest.raises(BenchError, match="tune and numba scan came to different episodes, first for setting 1"):
+        tune.check("numba scan", found, [found[0], ([3], [5])])
+    with pytest.raises(BenchError, match="no setting was ever raised"):
+        tune.check("numba scan", [([], [])], [([], [])])
+
+
+@pytest.fixture
+def no_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra `bench` is not installed."""
+    def none_of_them(name: str) -> object:
+        raise ImportError(f"No module named '{name}'")
+
+    monkeypatch.setattr("benchmarks._extra.importlib.import_module", none_of_them)
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_without_the_extra_what_stands_beside_it_is_left_out_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = replay.run(quick=True)
+    assert {one.peer_name for one in rows} == {replay.LOOP, "1 station-year"}
+    told = capsys.readouterr().err
+    for name in ("numba", "polars"):
+        assert f"replay: what stands beside {name} is left out: {name} is not installed: make bench installs it" in told
+    assert [one.peer_name for one in tune.run(quick=True)] == ["plain scan", "plain scan"]
+    with pytest.raises(MissingPeerError, match="numba is not installed"):
+        tune.run(quick=False)
+    for make in (_rescan.with_bottleneck, _rescan.with_pandas, _numba_loop.compiled,
+                 lambda: _polars.Replay(plan_of(2))):
+        with pytest.raises(MissingPeerError, match="is not installed: make bench"):
+            make()
+
+
+def test_a_bench_without_any_of_its_peers_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_peer(quick: bool) -> list[Row]:
+        raise MissingPeerError(f"numba is not installed: {_extra.CURE}")
+
+    monkeypatch.setattr(plugins.load(benchmarks, "tune"), "run", no_peer)
+    monkeypatch.setattr(plugins.load(benchmarks, "codec"), "run", lambda quick: [row(1, 2)])
+    assert main(["tune", "codec", "--quick"]) == 0
+    told = capsys.readouterr()
+    assert told.err == f"tune: left out: numba is not installed: {_extra.CURE}\n"
+    assert "plain loop" in told.out
+
+
+def test_the_workload_has_its_faults_and_comes_to_every_level() -> None:
+    plan = plan_of(4)
+    block = block_of(plan, 6_000, [*rise_of(4, 400, 500), *storms_of_year(6_000, 3)])
+    there = block.quality == 0
+    assert 0.015 < 1 - there.mean() < 0.025
+    assert (block.raw == SENTINEL).sum() >= 8
+    jitter = (block.t_ms - block.now_ms[:, None])[there]
+    assert (jitter.min() >= 0, jitter.max() < 4_000, len(set(jitter.tolist())) > 1_000) == (True, True, True)
+    loop = Loop(plan)
+    rows = zip(block.t_ms.tolist(), block.raw.tolist(), block.quality.tolist(), strict=True)
+    marks = [loop.row(*one) for one in rows]
+    assert {bits for of_row in marks for bits in of_row} >= {0, 1, 2, 4}
+    told = {(plan.tracks[track].rule.name, level) for _, track, level in loop.changes}
+    assert {name for name, _ in told} == {rule.name for rule in plan.rules.rules}
+    assert {level for _, level in told} == {0, 1, 2, 3, 4}
 
 
 def test_a_day_is_reckoned_from_what_the_device_took(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 def test_every_panel_has_title_note_unit_source_and_queries(dashboard: dict[str, Any]) -> None:
-    assert len(panels(dashboard)) == len(dashboard["panels"]) == 17
-    assert [panel["id"] for panel in dashboard["panels"]] == list(range(1, 18))
+    assert len(panels(dashboard)) == len(dashboard["panels"]) == 32
+    assert [panel["id"] for panel in dashboard["panels"]] == list(range(1, 33))
     for title, panel in panels(dashboard).items():
         assert panel["datasource"] == {"type": "influxdb", "uid": "tocsin-influxdb"}, title
         for words in (title, panel["description"]):
@@ -93,8 +93,17 @@ def test_each_chart_keeps_the_side_that_harms(dashboard: dict[str, Any]) -> None
         title: set(re.findall(r"SELECT (max|min)\(", " ".join(target["query"] for target in panel["targets"])))
         for title, panel in panels(dashboard).items() if title in {chart.title for chart in station.CHARTS}
     }
-    assert {title for title, sides in kept.items() if sides == {"min"}} == {"Oxygen 氧气", "Supply voltage 供电电压"}
-    assert {title for title, sides in kept.items() if len(sides) == 2} == {"Tank level 罐液位", "Tank pressure 罐压力"}
+    assert {title for title, sides in kept.items() if sides == {"min"}} == {
+        "Oxygen 氧气", "Supply voltage 供电电压", "Phreatic line 浸润线埋深"}
+    assert {title for title, sides in kept.items() if len(sides) == 2} == {
+        "Tank level 罐液位", "Tank pressure 罐压力", "Pipe pressure 管道压力", "Pipe flow 管道流量",
+        "Small pipe flow 管道小流量", "Slope displacement 坡体位移", "Tilt 倾角", "Ground water 地下水位"}
+
+
+def test_a_station_s_own_page_has_the_charts_of_what_it_measures_and_judges() -> None:
+    own = panels(station.build({"a": card(RIVER, FUMES)})[station.uid_of("a")])
+    assert {chart.title for chart in station.CHARTS} & set(own) == {"Stage 水位", "Toxic gas 有毒气体"}
+    assert {"Warning level now 当前预警级别", "Rain intensity 雨强", "Last reading 最近读数"} <= set(own)
 
 
 def test_gaps_stay_open_and_rain_is_bars_from_zero(dashboard: dict[str, Any]) -> None:

@@ -201,14 +201,17 @@ async def test_other_rules_silence_nothing_before_a_fresh_reading(site: Site) ->
     assert [(level, revision) for _, level, revision in site.detections()] == [(4, 1), (0, 2)]
 
 
-async def test_other_rules_that_find_a_higher_level_tell_it(site: Site) -> None:
+async def test_other_rules_move_a_level_that_they_do_not_have_and_the_next_reading_finds_the_higher_one(
+    site: Site
+) -> None:
     async with site.agent() as agent:
         await site.read(agent, 2.1, 1.0, 2.1)
     site.files.rules = site.files.rules.replace(LEVELS, "orange = 1.5\nred = 2.05")
     async with site.agent() as agent:
         await siren_is(site, on=True)
         await agent.recorder.written(agent.recorder.last_seq)
-    assert [(level, revision) for _, level, revision in site.detections()] == [(2, 1), (0, 2), (2, 3), (4, 4)]
+    assert [(level, revision) for _, level, revision in site.detections()] == [
+        (2, 1), (0, 2), (2, 3), (3, 4), (4, 5)]
 
 
 def history(log: Log) -> None:
@@ -225,8 +228,10 @@ def test_a_log_without_its_beginning_counts_revisions_on(tmp_path: Path) -> None
     storage = Log(tmp_path / "station-data" / "log")
     history(storage)
     found = restored(load_station(path), storage)
-    assert found.state.memory.revision.tolist() == [40]
+    assert found.decider.live.memory.revision.tolist() == [40]
+    assert found.decider.live.memory.level.tolist() == [4]
     assert found.unlogged == []
+    assert not found.exact, "what is remembered must be written down: the log alone does not give it"
 
 
 def test_a_record_that_cannot_be_read_does_not_keep_an_agent_from_starting(tmp_path: Path) -> None:
@@ -242,6 +247,6 @@ def test_a_record_that_cannot_be_read_does_not_keep_an_agent_from_starting(tmp_p
 def test_a_checkpoint_that_knows_more_than_the_log_is_not_kept_for_later(tmp_path: Path) -> None:
     path = StationFiles(tmp_path, "tcp://127.0.0.1:9", devices=radar_device()).write()
     storage = Log(tmp_path / "station-data" / "log")
-    write_checkpoint(tmp_path / "station-data", 7, b"")
+    write_checkpoint(tmp_path / "station-data", 7, b"", b"")
     restored(load_station(path), storage)
     assert not (tmp_path / "station-data" / CHECKPOINT).exists(), "soon another record has the number 7"

@@ -204,6 +204,17 @@ def test_setting_up_twice_does_it_once(house: House) -> None:
     assert house.called("uv") + house.called("python3") == []
 
 
+def test_what_only_the_benchmarks_need_comes_with_make_bench_and_once(house: House) -> None:
+    house.run("make", "setup")
+    assert not [call for call in house.called("uv pip install") if "bench" in call]
+    house.run("make", "bench")
+    assert [call.endswith("-e .[edge,hub,dashboards,dev,bench]") for call in house.called("uv pip install")] == [True]
+    assert house.called("venv-python -m benchmarks")
+    for words in (["make", "setup"], ["make", "bench"]):
+        assert house.run(*words).returncode == 0
+        assert house.called("uv") == []
+
+
 def test_a_changed_list_of_packages_is_installed_into_the_same_venv(house: House) -> None:
     house.run("make", "setup")
     (house.root / "pyproject.toml").write_text("[project]\n# changed\n")

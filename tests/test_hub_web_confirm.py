@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
 
+from hub.authority import waits_for_person
 from hub.model import WarningState, Why
 from hub.service import Hub
 from hub.warnings import Confirmed
 from hub.web.app import app
-from hub.web.cards import waits_for_person
 from tests.hub_web_view import NOW, PlainView, client_of, page_of, storm, text_of
 from tests.village import Life, Village, at, detection
-from tocsin.clock import utc
 from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import BulletinKind
+from tocsin.times import utc
 
 Client = httpx.AsyncClient
 BUTTON = "Confirm: move people now 确认：立即转移"

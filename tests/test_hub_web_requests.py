@@ -13,7 +13,7 @@ from lxml import etree, html
 
 from hub.web.app import app
 from tests.hub_web_view import NOW, PlainView, client_of, storm
-from tocsin.clock import iso
+from tocsin.times import iso
 
 Client = httpx.AsyncClient
 
@@ -64,6 +64,9 @@ BAD = [
     ("POST", "/warnings/w-gas/confirm", "by=" + "x" * 81, 400, "by has 81 characters; use at most 80"),
     ("POST", "/warnings/w-gas/confirm", "by=%ff", 400, "the form cannot be read"),
     ("POST", "/warnings/w-flood/confirm", "by=Li+Mei", 409, "Nothing in this warning waits for a confirmation."),
+    ("POST", "/warnings/w-gas/hold", "", 400, "by is missing; give the name of the officer who holds it"),
+    ("POST", "/warnings/w-gas/hold", "by=Li+Mei", 409, "Nothing in this warning can be held"),
+    ("GET", "/warnings/w-gas/hold", "", 405, "GET is not allowed for /warnings/w-gas/hold"),
     ("POST", "/warnings/w-old/confirm", "by=Li+Mei", 409, "There is nothing to confirm."),
     ("GET", "/cap/none.xml", "", 404, "a message that /cap/feed.atom lists"),
     ("GET", "/cap/..%2Fhub.toml", "", 404, ""),

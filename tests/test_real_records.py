@@ -21,9 +21,10 @@ from tests.services import InfluxDb, Mosquitto
 from tests.shared_data import shared_path
 from tests.stations import StationFiles, running, wind
 from tocsin import records
-from tocsin.clock import WoundClock, ms_of
+from tocsin.clock import WoundClock
 from tocsin.levels import Level
 from tocsin.records import Record
+from tocsin.times import ms_of
 
 MINUTE_MS = 60_000
 QUARTER_MS = 15 * MINUTE_MS

@@ -20,11 +20,13 @@ from edge.series import SeriesTable, plan_series
 from hub.config import HubConfig, load_hub
 from tests.shared_data import REPOSITORY
 from tests.test_drivers_docs import default_of
-from thresholds.rulefile import RuleTable
+from thresholds.rulefile import CheckTable, LevelTable, RuleTable
 from thresholds.rules import load_rules
+from thresholds.starter_command import starters
 from tocsin import plugins
 from tocsin.__main__ import COMMANDS, main
 from tocsin.config import ConfigError
+from tocsin.levels import WARNING_LEVELS
 from tocsin.quantities import quantity
 from tocsin.readings import Reading
 from tocsin.signing import EXAMPLE_KEY, new_station_key
@@ -148,8 +150,13 @@ def test_a_sample_shows_every_key_and_no_other(name: str, kind: type[msgspec.Str
     assert {table: keys for table, keys in seen.items() if table in wanted} == wanted
 
 
-def test_the_sample_of_rules_shows_every_key_of_a_rule() -> None:
-    assert {one.key for one in shown(TEXTS[RULES]) if one.table == "rule"} == keys_of(RuleTable)
+def test_the_samples_of_rules_show_every_key_of_a_rule_and_of_a_check() -> None:
+    texts = [TEXTS[RULES], *(starter.text for starter in starters().values())]
+    seen = [one for text in texts for one in shown(text)]
+    levels = {"rule", *(f"rule.{level.word}" for level in WARNING_LEVELS)}
+    # a key of a level that may stand in its rule too is shown in either place
+    assert {one.key for one in seen if one.table in levels} == keys_of(RuleTable) | keys_of(LevelTable)
+    assert {one.key for one in seen if one.table == "check"} == keys_of(CheckTable)
 
 
 @pytest.mark.parametrize("driver", sorted({one.driver for one in shown(TEXTS[STATION]) if one.driver}))

@@ -138,6 +138,16 @@ def test_a_station_file_with_a_mistake(
     ("red = 80.0", "rde = 80.0", ['rule "rain 1 h": "rde" is not a key; did you mean "red"?']),
     ("yellow = 19.5\n", 'yellow = "19.5"\n', ['rule "oxygen": yellow: "19.5" is not allowed; use a number or a table']),
     ('name = "rain 3 h"', 'name = "rain 1 h"', ['rule "rain 1 h": name: "rain 1 h" is already taken; use another']),
+    ('feature = "time_to" ', 'feature = "time" ', [
+        'rule "guarantee level soon": feature: "time" is not allowed; '
+        "use value, sum, rate, slope, time_to, cusum, coincidence"]),
+    ("floor = 1.4 ", "floor = 2.8 ", [
+        'rule "guarantee level soon": floor: 2.8 is on the wrong side of target 2.6; use a number below it']),
+    ("yellow = 0.6\n", "yellow = 0.6\nred = 2.0\n", [
+        'rule "the river rises fast": authority: red: "auto" is not allowed: a trend of stage_m alone gives at most '
+        'yellow; use red = "confirm" or "after", or leave the level out']),
+    ("max_rate_per_min = 0.1 ", "max_rate = 0.1 ", [
+        'check 2: "max_rate" is not a key; did you mean "max_rate_per_min"?']),
     # fitting together: the station's datum, devices, ranges
     ('datum = "gauge zero"', 'datum = "1985 national height datum"', [
         'rule "stage at the bridge": datum: "1985 national height datum" is not the datum of radar/stage_m; '
@@ -151,6 +161,15 @@ def test_a_station_file_with_a_mistake(
         'rule "stage at the weir": red: on 250 can never be read: radar/stage_m is plausible from -0.5 to 7.5']),
     ('device = "weir"', 'device = "wier"', [
         'rule "stage at the weir": device: "wier" gives no stage_m here; use radar, weir']),
+    ("target = 2.6 ", "target = 9.0 ", [
+        'rule "guarantee level soon": target: 9 can never be read: radar/stage_m is plausible from -0.5 to 7.5']),
+    ("over_min = 30\nblue = 0.3", "over_min = 1\nblue = 0.3", [
+        'rule "the river rises fast": over_min: 1 is shorter than 4 periods of radar/stage_m; use at least 2']),
+    ("stale_after_min = 5.0", "stale_after_min = 0.2", [
+        "check of stage_m of radar: stale_after_min: 0.2 is shorter than the period of radar/stage_m; "
+        "use at least 0.5"]),
+    ('device = "radar"\nmax_rate', 'device = "rador"\nmax_rate', [
+        'check of stage_m of rador: device: "rador" gives no stage_m here; use radar, weir']),
     ('quantity = "ch4_pct_lel"', 'quantity = "co_ppm"', [
         'rule "methane": quantity: no device here gives "co_ppm"; use rain_mm, stage_m, ch4_pct_lel, h2s_ppm, '
         "o2_pct_vol, tank_level_m, tank_pressure_kpa, tank_temp_c"]),

@@ -14,8 +14,9 @@ from simulators.player import Feed, Player
 from tests.lines import settle
 from tests.shared_data import shared_path
 from tocsin import records
-from tocsin.clock import ScaledClock, WoundClock, ms_of
+from tocsin.clock import ScaledClock, WoundClock
 from tocsin.records import Record
+from tocsin.times import ms_of
 
 MINUTE = 60_000
 

@@ -183,7 +183,7 @@ def test_a_suspicion_never_blocks_a_warning(quality: Quality) -> None:
 def test_low_is_bad_where_the_rule_says_so() -> None:
     oxygen = Series("nose/o2_pct_vol", "o2_pct_vol", 1000, (0.0, 40.0))
     desk = Desk(oxygen, {"quantity": "o2_pct_vol", "direction": "low", "blue": 20.0, "red": 18.0, "off_above": 0.5,
-                         "n": 1, "m": 1, "off_delay_min": 0})
+                         "n": 1, "m": 1, "off_delay_min": 0, "latch": False})
     for second, value in enumerate((20.9, 20.0, 18.1, 18.0, 18.5, 18.6, 20.5, 20.6)):
         desk.read(f"07:00:{second}", value)
     assert [one.level for one in desk.changes] == [BLUE, RED, BLUE, CLEAR]

@@ -1,36 +1,41 @@
 """On measured records the kernel says what the plain loop says, and the known floods raise."""
 
+import random
+import re
+from bisect import bisect_left
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.golden_kernel import Golden
-from tests.shared_data import shared_path
-from tests.test_thresholds_golden import flat, told
-from tests.threshold_worlds import cut
-from thresholds.kernel import Block, Change, quantize, start, step
+from tests.golden_compare import golden_course, kernel_course, seen, seen_of
+from tests.record_worlds import events, names, record, world_of_record
+from tests.shared_data import shared_path, shared_root
+from tests.threshold_worlds import World
+from thresholds.kernel import Block, quantize
 from thresholds.rules import Plan, bind, rules_of
 from thresholds.series import Series
-from tocsin.clock import iso, ms_of
 from tocsin.levels import Level
 from tocsin.quantities import quantity
 from tocsin.readings import Quality
 from tocsin.records import Record, read
+from tocsin.times import iso, ms_of
 
 RAIN = [{"name": f"rain {hours} h", "quantity": "rain_mm", "over_min": 60 * hours, "blue": on}
         for hours, on in ((1, 35.0), (3, 55.0), (6, 70.0), (24, 100.0))]
 
 
-def block_of(record: Record) -> Block:
+def block_of(found: Record) -> Block:
     """A row of the record is a row of the block; the clock passes a little later."""
-    block = Block.blank(len(record.t_ms), 2)
+    block = Block.blank(len(found.t_ms), 2)
     for column, name in enumerate(("rain_mm", "stage_m")):
-        values = np.array([np.nan if value is None else value for value in record.columns[name]])
+        values = np.array([np.nan if value is None else value for value in found.columns[name]])
         block.raw[:, column], ok = quantize(values)
         block.quality[:, column] = np.where(ok, 0, int(Quality.MISSING))
-        block.t_ms[:, column] = record.t_ms
-    block.now_ms[:] = np.array(record.t_ms) + 60_000
+        block.t_ms[:, column] = found.t_ms
+    block.now_ms[:] = np.array(found.t_ms) + 60_000
     return block
 
 
@@ -52,18 +57,46 @@ def plan_of(period_ms: int, **stage: Any) -> Plan:
 ])
 def test_a_flood_on_record(name: str, begin: str, end: str, period_min: int, stage: dict[str, Any],
                            risen: list[tuple[str, str, Level]]) -> None:
-    record = read(shared_path(f"data/records/{name}.csv.gz")).window(ms_of(begin), ms_of(end))
-    plan, block = plan_of(period_min * 60_000, **stage), block_of(record)
-    golden, state = Golden(plan, "s"), start(plan, "s")
-    quality = [told(golden, block, row) for row in range(len(record.t_ms))]
-    changes: list[Change] = []
-    marked: list[list[int]] = []
-    for at in range(0, len(record.t_ms), 100):
-        outcome = step(state, cut(block, at, at + 100))
-        changes += outcome.changes
-        marked += outcome.quality.tolist()
-    assert marked == quality
-    assert [flat(change) for change in changes] == golden.changes
-    assert len({change.track.rule.name for change in changes}) > 1
-    assert risen == [(iso(change.t_ms), iso(change.since_ms), change.level) for change in changes
-                     if change.track.rule.name == "stage" and change.level > change.previous]
+    found = read(shared_path(f"data/records/{name}.csv.gz")).window(ms_of(begin), ms_of(end))
+    world = World(plan_of(period_min * 60_000, **stage), block_of(found), [])
+    _, course = golden_course(world)
+    _, kernel = kernel_course(world, range(0, len(found.t_ms), 100))
+    assert kernel == course
+    assert len({change[0] for change in course.changes}) > 1
+    assert risen == [(iso(t), iso(since), level) for rule, _, t, level, previous, _, _, since, *_ in kernel.changes
+                     if rule == "stage" and level > previous]
+
+
+KNOWN = sorted(path.name.removesuffix(".csv.gz") for path in (shared_root() / "data" / "records").glob("*.csv.gz"))
+
+
+def first_row(name: str, rows: int) -> int:
+    """Where a slice of the record begins: before its first event, else in the middle."""
+    times = record(name).t_ms
+    listed = events(name)
+    at = bisect_left(times, listed[0].start) - rows // 3 if listed else len(times) // 2
+    return min(max(at, 0), max(len(times) - rows, 0))
+
+
+def test_all_records_are_tried() -> None:
+    page = shared_path("data/records/README.md").read_text(encoding="utf-8")
+    assert names() == KNOWN == sorted(re.findall(r"^### ([a-z]+_\S+)$", page, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_on_every_record_the_kernel_says_what_the_plain_loop_says(name: str, count: Callable[[int, int], int]) -> None:
+    """A slice; with --prove the whole record. In blocks of 1, 7, 1,000, and of any length with restarts between."""
+    rows = count(min(150, 2500 // len(record(name).columns)), 1_000_000)
+    begin = first_row(name, rows)
+    world = world_of_record(name, begin, begin + rows)
+    golden, course = golden_course(world)
+    rows = len(world.block.now_ms)
+    assert course.changes
+    dice = random.Random(name)
+    uneven = list(accumulate(dice.choice((0, 1, 2, 30, 400, 5000)) for _ in range(rows)))
+    uneven = [end for end in uneven if end < rows]
+    for ends, saved in [(range(rows), []), (range(0, rows, 7), []), (range(0, rows, 1000), []),
+                        (uneven, dice.sample(range(rows), 5))]:
+        state, found = kernel_course(world, ends, saved)
+        assert found == course
+        assert seen(state) == seen_of(golden)

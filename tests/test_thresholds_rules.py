@@ -1,38 +1,26 @@
 """What a rules file means, and what is refused with which words."""
 
-import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from tests.shared_data import REPOSITORY
-from tests.threshold_desk import RAIN, STAGE, TRAY
+from tests.rule_tables import one, problems
 from thresholds.check import check
-from thresholds.rulefile import AuthorityTable, LevelTable, RuleTable, StageTable
-from thresholds.rules import Rule, Rules, bind, cards, load_rules, rules_of
+from thresholds.rules import Rules, bind, cards, load_rules, rules_of
 from thresholds.series import Series
 from tocsin.config import ConfigError
-from tocsin.levels import WARNING_LEVELS, Authority, Hazard, Level, Stage
+from tocsin.levels import Authority, Hazard, Level, Stage
 from tocsin.messages import RuleCard
 from tocsin.quantities import QUANTITIES
 
-PAGE = (REPOSITORY / "docs" / "rules.md").read_text(encoding="utf-8")
+STAGE = Series("radar/stage_m", "stage_m", 60_000, (0.0, 9.0))
+RAIN = Series("gauge/rain_total_mm", "rain_total_mm", 60_000, (0.0, 100_000.0))
+TRAY = Series("tray/rain_mm", "rain_mm", 60_000, (0.0, 100.0))
 RAINY = {"name": "a", "quantity": "rain_mm", "over_min": 60}
 STAGED = {"name": "a", "quantity": "stage_m", "off_below": 0.1}
 GASSY = {"name": "a", "quantity": "h2s_ppm"}
 AIRY = {"name": "a", "quantity": "o2_pct_vol", "direction": "low", "red": 18.0}
-
-
-def one(**keys: Any) -> Rule:
-    return rules_of({"rule": [keys]}, "r.toml").rules[0]
-
-
-def problems(*rules: dict[str, Any]) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        rules_of({"rule": list(rules)}, "r.toml")
-    return caught.value.problems
 
 
 def test_the_defaults_of_rain() -> None:
@@ -68,8 +56,8 @@ def test_a_level_s_own_table_wins_over_the_rule_and_the_rule_over_the_default() 
     assert (red.n, red.m, red.off_delay_ms, red.on_delay_ms, red.off) == (1, 1, 0, 500, 2500)
     assert (yellow.stage, yellow.authority, red.stage, red.authority) == (
         Stage.PREPARE, Authority.AUTO, Stage.MOVE, Authority.CONFIRM)
-    assert rule.at(Level.RED) == red
-    assert rule.at(Level.BLUE) is None
+    assert rule.at_level(Level.RED) == red
+    assert rule.at_level(Level.BLUE) is None
 
 
 def test_off_in_every_way() -> None:
@@ -99,12 +87,14 @@ def test_off_in_every_way() -> None:
      'quantity: "rain_total_mm" only ever rises; use "rain_mm" with over_min'),
     ({"name": "a", "quantity": "rain_mm", "blue": 1}, "over_min: is missing; rain_mm is judged as a sum, give minutes"),
     ({**STAGED, "over_min": 60, "blue": 1},
-     "over_min: 60 is not allowed: stage_m is judged as it is; only rain_mm is summed"),
+     'over_min: 60 is not allowed with feature "value"; '
+     "leave it out, or use feature rate, slope, time_to, coincidence"),
     ({**RAINY, "over_min": 90.5, "blue": 1}, "over_min: 90.5 is not allowed; use whole minutes above 60"),
     ({**RAINY, "over_min": 0.51, "blue": 1}, "over_min: 0.51 is not allowed; use a window of whole seconds"),
     ({**RAINY, "over_min": 1441, "blue": 1}, "over_min: 1441 is not allowed; use a number above 0 and up to 1440"),
-    ({**STAGED, "blue": 1, "min_valid": 0.5}, "min_valid: 0.5 is not allowed: it belongs to sums"),
-    ({**STAGED, "blue": {"on": 1, "min_valid": 0.5}}, "blue: min_valid: 0.5 is not allowed: it belongs to sums"),
+    ({**STAGED, "blue": 1, "min_valid": 0.5}, 'min_valid: 0.5 is not allowed with feature "value"; leave it out'),
+    ({**STAGED, "blue": {"on": 1, "min_valid": 0.5}},
+     'blue: min_valid: 0.5 is not allowed with feature "value"; leave it out'),
     ({**RAINY}, "levels: none is given; give at least one of blue, yellow, orange, red"),
     ({**RAINY, "direction": "low", "blue": {"on": 1, "off": 2}},
      'direction: "low" is not allowed for a sum; use "high"'),
@@ -197,7 +187,7 @@ ABOVE_SEA = Series("radar/stage_m", "stage_m", 60_000, (0.0, 9.0), "sea")
      'rule "a": over_min: 2 is shorter than the period of gauge/rain_total_mm; use at least 5'),
     ({**RAINY, "over_min": 1440, "blue": 1}, [FAST],
      'rule "a": over_min: 1440 min of gauge/rain_mm can overflow; use a shorter window, a longer period, '
-     "or a plausible range below 9e+11"),
+     "or a plausible range narrower than 0 to 9e+11"),
     ({**STAGED, "blue": 9.5}, [STAGE],
      'rule "a": blue: on 9.5 can never be read: radar/stage_m is plausible from 0 to 9'),
     ({**STAGED, "blue": 1}, [STAGE, STAGE], "series radar/stage_m: is there twice; use one name a device"),
@@ -222,7 +212,8 @@ def test_a_rule_binds_to_gauges_and_counters_and_its_cards_say_so() -> None:
     assert [(track.rule.name, track.series_index, track.series.key) for track in plan.tracks] == [
         ("a", 0, "tray/rain_mm"), ("a", 2, "gauge/rain_total_mm"), ("b", 1, "radar/stage_m")]
     assert cards(plan)[1:] == [
-        RuleCard("a", "gauge/rain_total_mm", "rain_mm", Hazard.FLOOD, {"blue": 35.0, "red": 80.0}, 3600),
+        RuleCard("a", "gauge/rain_total_mm", "rain_mm", Hazard.FLOOD, {"blue": 35.0, "red": 80.0}, 3600,
+                 feature="sum"),
         RuleCard("b", "radar/stage_m", "stage_m", Hazard.FLOOD, {"red": 3.0})]
     assert (RAIN.counter, TRAY.counter, STAGE.counter) == (True, False, False)
     only = bind(rules_of({"rule": [{**RAINY, "blue": 35, "device": "tray"}]}, "x"), [TRAY, STAGE, RAIN])
@@ -238,39 +229,3 @@ def test_a_file_is_read_and_checked(tmp_path: Path) -> None:
     assert check(good) == []
     assert check(bad) == [f'{bad}: rule "a": blue: "35" is not allowed; use a number or a table']
     assert check(tmp_path / "none.toml") == [f"{tmp_path / 'none.toml'}: cannot be read: No such file or directory"]
-
-
-@pytest.mark.docs
-def test_the_example_of_the_page_is_a_good_file(tmp_path: Path) -> None:
-    path = tmp_path / "rules.toml"
-    path.write_text(PAGE.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
-    assert check(path) == []
-    assert [len(rule.levels) for rule in load_rules(path).rules] == [4, 3, 2]
-
-
-@pytest.mark.docs
-def test_every_key_stands_in_the_page() -> None:
-    rows = "\n".join(line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `"))
-    levels = {level.word for level in WARNING_LEVELS}
-    keys = {field.encode_name for field in msgspec.structs.fields(RuleTable)}
-    assert [key for key in keys if f"`{key}`" not in rows and f"`[rule.{key}]`" not in rows] == []
-    own = PAGE.partition("A level's own table")[2].partition("## Defaults")[0]
-    assert {field.encode_name for field in msgspec.structs.fields(LevelTable)} <= set(re.findall(r"`(\w+)`", own))
-    for table in (StageTable, AuthorityTable):
-        assert {field.encode_name for field in msgspec.structs.fields(table)} == levels
-
-
-@pytest.mark.docs
-def test_the_defaults_of_the_page_are_those_of_the_loader() -> None:
-    table = PAGE.partition("## Defaults by kind")[2]
-    for kind, quantity in (("rain", "rain_mm"), ("stage", "stage_m"), ("gas", "co_ppm"), ("tank", "tank_level_m")):
-        keys: dict[str, Any] = {"over_min": 60} if kind == "rain" else {}
-        row = next(line.split("|") for line in table.splitlines() if line.startswith(f"| {kind}"))
-        if "must be given" in row[3] and "off_fraction" not in row[3]:
-            keys["off_below"] = 1
-            assert any("off: is not given" in one for one in problems({"name": "a", "quantity": quantity, "blue": 9}))
-        level, = one(name="a", quantity=quantity, blue=10, **keys).levels
-        assert row[2].strip() == f"{level.n} of {level.m}"
-        assert int(row[4]) * 60_000 == level.off_delay_ms
-        assert not keys.keys() & {"off_below"} or level.off == 9000
-        assert "off_below" in keys or (level.off == 8000 and "`off_fraction = 0.8`" in row[3])

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from edge.spans import Spans
 from edge.timekeeper import Timekeeper
 from tocsin import records, signing, topics
-from tocsin.clock import ScaledClock, WoundClock, clock_of, iso, ms_of
+from tocsin.clock import ScaledClock, WoundClock, clock_of
 from tocsin.link import Broker
+from tocsin.times import iso, ms_of
 
 
 @given(st.integers(0, 4_000_000_000_000))

@@ -17,9 +17,10 @@ from hub.model import Tier, Why
 from hub.model import Warning as HubWarning
 from hub.warnings import Answered, EpisodeChanged, Event, Say, Tick, said, step
 from tocsin import topics
-from tocsin.clock import WoundClock, ms_of, utc
+from tocsin.clock import WoundClock
 from tocsin.levels import Authority, Hazard, Level, Stage
 from tocsin.messages import VERSION, Answer, BulletinKind, Detection, Record, Start, StationCard, Upload, encode
+from tocsin.times import ms_of, utc
 
 VILLAGE = "330112100201"
 NEXT_VILLAGE = "330112100202"
@@ -96,6 +97,9 @@ def detection(
     threshold: float = 2.0,
     over_s: int = 0,
     since: str = "",
+    hold_s: float = 0.0,
+    feature: str = "value",
+    target: float | None = None,
 ) -> Detection:
     return Detection(
         boot=BOOT,
@@ -114,6 +118,9 @@ def detection(
         value=value,
         threshold=threshold,
         over_s=over_s,
+        hold_s=hold_s,
+        feature=feature,
+        target=target,
     )
 
 

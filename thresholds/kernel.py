@@ -1,36 +1,29 @@
 """The one kernel that decides: blocks of readings in, changes of level out. Whole numbers only, no clock, no files.
 
 A block is a number of rows; a row has at most one reading of each series. However the same rows are cut into blocks,
-and wherever the state is saved and restored, the outcome is the same to the last bit.
+and wherever the state is saved and restored, the outcome is the same to the last bit: docs/detection.md.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from thresholds.features import accept
-from thresholds.latches import judge
-from thresholds.plan import Track
-from thresholds.row import row_of
-from thresholds.rulefile import LIMIT, SCALE
-from thresholds.series import Series
+from thresholds import batch, tell, tick
+from thresholds.rule import LIMIT, SCALE
 from thresholds.state import State, StateError, restore, save, start
 from thresholds.tables import I64, NEVER, Bools
-from tocsin.levels import Authority, Level, Stage
+from thresholds.tell import Change, Freshness, Outcome
+from tocsin.levels import Level
 from tocsin.readings import Quality
 
 __all__ = [
-    "SCALE", "Block", "Change", "Freshness", "Outcome", "State", "StateError", "Sums", "last_t", "levels", "pending",
-    "quantize", "restore", "save", "stale", "start", "step", "sums",
+    "SCALE", "Block", "Change", "Features", "Freshness", "Outcome", "State", "StateError", "acknowledge", "clear",
+    "features", "last_t", "levels", "new_epoch", "pending", "quantize", "restore", "save", "shelve", "stale", "start",
+    "step",
 ]
 
 MISSING = int(Quality.MISSING)
-RANGE = int(Quality.RANGE)
-LATE = int(Quality.LATE)
-EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
-STALE_PERIODS = 3
 LAST_T = 2**47    # the year 6429: room for every difference and product of times
 
 
@@ -57,55 +50,16 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """The level of a track changed at `t_ms`.
+class Features:
+    """What each track compared last: int64[tracks].
 
-    `value` decided, against `threshold`: the new level's `on` in a rise, the old level's `off` in a fall; both in the
-    quantity's unit. `since_ms` is the first qualifying reading of the episode. A clear level asks nothing of people:
-    its stage is watch.
-    """
-
-    track: Track
-    t_ms: int
-    level: Level
-    previous: Level
-    revision: int
-    episode: str
-    since_ms: int
-    value: float
-    threshold: float
-    stage: Stage
-    authority: Authority
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """A series became stale at a tick, or fresh again with a reading."""
-
-    series: Series
-    t_ms: int
-    stale: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Of a block: quality as given with the bits found here, and what changed, in order of rows."""
-
-    quality: I64
-    changes: list[Change]
-    freshness: list[Freshness]
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What each track compared last: int64[tracks] in thousandths, with the covered and the whole time in ms.
-
-    For a track on the value itself both times are 0.
+    `value` carries the rule's sign, so that more is worse; its unit is that of the rule's thresholds. Of a sum `valid`
+    and `span` are the covered and the whole time in ms; else `span` is 1 and `valid` says whether the value is known.
     """
 
     value: I64
-    covered_ms: I64
-    span_ms: I64
+    valid: I64
+    span: I64
 
 
 def quantize(values: npt.NDArray[np.float64]) -> tuple[I64, Bools]:
@@ -122,16 +76,19 @@ def quantize(values: npt.NDArray[np.float64]) -> tuple[I64, Bools]:
 def step(state: State, block: Block) -> Outcome:
     """Takes a block into the state. Raises ValueError for a block that does not fit the plan; then nothing changed."""
     _check(state, block)
-    quality = block.quality.copy()
-    table = state.tables.series
-    missing = (quality & MISSING) != 0
-    quality |= np.where(~missing & ((block.raw < table.low) | (block.raw > table.high)), RANGE, 0)
-    outcome = Outcome(quality, [], [])
-    for row, now_ms in enumerate(block.now_ms.tolist()):
-        if now_ms:
-            _tick(state, now_ms, outcome)
-        _take(state, block.t_ms[row], block.raw[row], quality[row], outcome)
+    outcome = Outcome(block.quality.copy())
+    if len(block.now_ms) > 1:
+        batch.run(state, block, outcome)
+    elif len(block.now_ms) == 1:
+        _row(state, block, outcome)
     return outcome
+
+
+def _row(state: State, block: Block, outcome: Outcome) -> None:
+    now_ms = int(block.now_ms[0])
+    if now_ms:
+        tick.tick(state, now_ms, outcome)
+    tick.take(state, block.t_ms[0], block.raw[0], outcome.quality[0], outcome)
 
 
 def levels(state: State) -> I64:
@@ -147,20 +104,51 @@ def pending(state: State) -> Bools:
 
 def stale(state: State) -> Bools:
     """bool[series]: whether the last good reading is too old, as of the last tick."""
-    found: Bools = state.memory.stale != 0
+    found: Bools = state.memory.stale[:len(state.plan.series)] != 0
     return found
 
 
 def last_t(state: State) -> I64:
     """int64[series]: the last reading's time in ms UTC; far below zero where there was none."""
-    return state.memory.last_t.copy()
+    return state.memory.last_t[:len(state.plan.series)].copy()
 
 
-def sums(state: State) -> Sums:
+def features(state: State) -> Features:
     """What each track compared last."""
-    feature = state.tables.tracks.feature
+    feature, memory = state.tables.tracks.feature, state.memory
+    return Features(memory.value[feature], memory.valid[feature], memory.span[feature])
+
+
+def acknowledge(state: State, track: int) -> None:
+    """A person has seen it: the track's set levels that latch may fall."""
+    state.memory.acked[track] = state.memory.latched[track] * state.tables.tracks.latch[track]
+
+
+def clear(state: State, track: int, t_ms: int) -> Change | None:
+    """An operator takes a track to clear; None where it is clear already."""
     memory = state.memory
-    return Sums(memory.value[feature], memory.valid[feature], memory.span[feature])
+    previous = Level(int(memory.level[track]))
+    if previous is Level.CLEAR:
+        return None
+    for array in (memory.on_bits, memory.off_bits, memory.run_for, memory.latched, memory.acked):
+        array[track] = 0
+    memory.run_since[track], memory.off_since[track], memory.level[track] = NEVER, NEVER, 0
+    value = int(memory.value[state.tables.tracks.feature[track]])
+    return tell.change(state, track, t_ms, previous, Level.CLEAR, memory.run_since[track], value)
+
+
+def shelve(state: State, track: int, until_ms: int) -> None:
+    """The track's changes before `until_ms` are told as shelved."""
+    state.memory.shelved[track] = until_ms
+
+
+def new_epoch(state: State) -> None:
+    """The clock was far ahead and was set back: forgets what hangs on times; levels and counters' bases stay."""
+    memory, kept = state.memory, start(state.plan, state.station).memory
+    for name in ("stale", "seen", "past_raw", "rained", "rained_at", "reference", "cusum", "latched", "acked", "level",
+                 "since", "episode", "revision"):
+        setattr(kept, name, getattr(memory, name))
+    state.memory = kept
 
 
 def _check(state: State, block: Block) -> None:
@@ -174,64 +162,3 @@ def _check(state: State, block: Block) -> None:
     wrong = present & ((block.t_ms < 0) | (block.t_ms >= LAST_T))
     if wrong.any() or ((block.now_ms < 0) | (block.now_ms >= LAST_T)).any():
         raise ValueError(f"block: a time is not allowed; use ms UTC from 0 to {LAST_T}")
-
-
-def _tick(state: State, now_ms: int, outcome: Outcome) -> None:
-    memory = state.memory
-    np.copyto(memory.first_tick, now_ms, where=memory.first_tick == NEVER)
-    heard = np.where(memory.good_t == NEVER, memory.first_tick, memory.good_t)
-    silent = (now_ms - heard > STALE_PERIODS * state.tables.series.period) & (memory.stale == 0)
-    if silent.any():
-        memory.stale[silent] = 1
-        outcome.freshness.extend(Freshness(state.plan.series[i], now_ms, True) for i in np.flatnonzero(silent).tolist())
-
-
-def _take(state: State, t: I64, raw: I64, quality: I64, outcome: Outcome) -> None:
-    """One row. `quality` gets the bits found here."""
-    memory = state.memory
-    present = (quality & MISSING) == 0
-    late = present & (t <= memory.last_t)
-    np.copyto(quality, quality | LATE, where=late)
-    np.copyto(memory.last_t, t, where=present & ~late)
-    good = (quality & EXCLUDED) == 0
-    if not good.any():
-        return
-    fresh = good & (memory.stale != 0)
-    if fresh.any():
-        memory.stale[fresh] = 0
-        outcome.freshness.extend(
-            Freshness(state.plan.series[i], int(t[i]), False) for i in np.flatnonzero(fresh).tolist())
-    row = row_of(state, t, raw, good)
-    accept(state, row)
-    changed, previous = judge(state, row)
-    for track, before in zip(changed.tolist(), previous.tolist(), strict=True):
-        outcome.changes.append(_change(state, track, Level(before), t))
-
-
-def _change(state: State, index: int, previous: Level, times: I64) -> Change:
-    memory, track = state.memory, state.plan.tracks[index]
-    t, level = int(times[track.series_index]), Level(int(memory.level[index]))
-    if previous is Level.CLEAR:
-        # a run may have begun in the episode before: its start is not the start of this one
-        begun = memory.run_since[index]
-        begun = begun[begun >= max(int(memory.cleared_t[index]), 0)]
-        memory.since[index] = begun.min() if begun.size else t
-    if level is Level.CLEAR:
-        memory.cleared_t[index] = t
-    memory.revision[index] += 1
-    since = int(memory.since[index])
-    rule = track.rule.at(level)
-    fell = track.rule.at(previous)
-    threshold = rule.on if level > previous and rule else fell.off if fell else 0
-    return Change(
-        track=track, t_ms=t, level=level, previous=previous, revision=int(memory.revision[index]),
-        episode=_episode(state.station, track, since), since_ms=since,
-        value=int(memory.value[state.tables.tracks.feature[index]]) / SCALE, threshold=threshold / SCALE,
-        stage=rule.stage if rule else Stage.WATCH, authority=rule.authority if rule else Authority.AUTO,
-    )
-
-
-def _episode(station: str, track: Track, since_ms: int) -> str:
-    """16 hex digits: the same wherever the same readings are judged by the same rule."""
-    name = b"\0".join((station.encode(), track.series.key.encode(), track.rule.canonical, str(since_ms).encode()))
-    return hashlib.blake2b(name, digest_size=8).hexdigest()

@@ -1,66 +1,118 @@
-"""From features to levels: N of M, delays, hysteresis. Set and reset are functions of the readings alone."""
+"""From features to levels: N of M, delays, hysteresis. Set and reset are functions of the readings alone.
+
+Most tracks are at rest: nothing qualified in their last 16 readings and no level is set. Of those only what was below
+is noted; the rest is worked out for the others alone.
+"""
 
 import numpy as np
 
+from thresholds.detectors import trend
 from thresholds.row import Row
-from thresholds.rulefile import SCALE
-from thresholds.state import State
-from thresholds.tables import I64, NEVER, Bools, Pick, pick
+from thresholds.rule import SCALE
+from thresholds.state import U16, State
+from thresholds.tables import I64, NEVER, Bools, pick
 from tocsin.levels import WARNING_LEVELS
 
 MOST = 16
-KEPT = (1 << MOST) - 1
-ONES = np.array([bits.bit_count() for bits in range(KEPT + 1)], dtype=np.int64)
+ONES = np.array([bits.bit_count() for bits in range(1 << MOST)], dtype=np.int64)
 RANKS = np.array([int(level) for level in WARNING_LEVELS], dtype=np.int64)
 
 
-def judge(state: State, row: Row) -> tuple[I64, I64]:
-    """Takes the features of a row's good readings into the tracks. Returns which tracks changed, and their old level.
-
-    Features and past times are already those of this row.
-    """
+def judge(state: State, row: Row) -> None:
+    """Takes the features of a row's readings into the tracks. Features and past times are already those of this row."""
     memory, tracks = state.memory, state.tables.tracks
     k = pick(row.good[tracks.series])
-    qualifies, below, unknown = _compare(state, k)
+    feature = tracks.feature[k]
+    value = memory.value[feature]
+    known = memory.valid[feature][:, None] * SCALE >= tracks.min_valid[k] * memory.span[feature][:, None]
+    below = (value[:, None] < tracks.off[k]) & known
+    memory.off_bits[k] = memory.off_bits[k] << 1 | below
+    busy = (memory.on_bits[k].view(np.uint64)[:, 0] != 0) | (memory.level[k] > 0)
+    awake = np.flatnonzero(busy | (value >= tracks.lowest[k]))
+    if awake.size:
+        _judge(state, row, awake if isinstance(k, slice) else k[awake], known[awake])
+
+
+def _judge(state: State, row: Row, k: I64, known: Bools) -> None:
+    """Tracks that are not at rest; `known` (bool[k, 4]): whether a value below `off` can be told to be there."""
+    memory, tracks = state.memory, state.tables.tracks
+    qualifies = _qualifies(state, k)
+    unknown = ~known & (memory.value[tracks.feature[k]][:, None] < tracks.off[k])
     counted = _counted(state, row)[tracks.series[k][:, None], tracks.which_m[k]]
-    on_bits = (memory.on_bits[k] << 1 | qualifies) & KEPT
-    off_bits = (memory.off_bits[k] << 1 | below) & KEPT
-    memory.on_bits[k], memory.off_bits[k] = on_bits, off_bits
-    ons, offs = ONES[on_bits & counted], ONES[off_bits & counted]
+    memory.on_bits[k] = memory.on_bits[k] << 1 | qualifies
+    ons, offs = ONES[memory.on_bits[k] & counted], ONES[memory.off_bits[k] & counted]
     raised = _raised(state, row, k, qualifies, ons, offs)
-    fallen = _fallen(state, row, k, unknown, offs)
-    latched = np.where(raised, 1, np.where(fallen, 0, memory.latched[k]))
-    memory.latched[k] = latched
-    level = (latched * RANKS).max(axis=1)
+    _set(state, k, raised, _fallen(state, row, k, unknown, offs))
+
+
+def early(state: State, row: Row) -> dict[int, int]:
+    """Readings that are held and at the top of a rule count at once; nothing but the level is remembered.
+
+    `row.good` says which readings are held. Returns the tracks whose level rose by that, and the value of it.
+    """
+    memory, tracks = state.memory, state.tables.tracks
+    k = np.flatnonzero(row.good[tracks.series] & tracks.early.any(axis=1))
+    value = _signed(state, row, k)
+    k, value = k[value >= tracks.tops[k]], value[value >= tracks.tops[k]]
+    if not k.size:
+        return {}
     before = memory.level[k]
-    changed = np.flatnonzero(level != before)
-    previous = before[changed]
-    memory.level[k] = level
-    return (changed if isinstance(k, slice) else k[changed]), previous
+    counted = _counted(state, row, newest=True)[tracks.series[k][:, None], tracks.which_m[k]]
+    ons = 1 + ONES[memory.on_bits[k] << 1 & counted]
+    series = tracks.series[k]
+    grown = np.where(row.steady[series], row.since[series], 0)[:, None]
+    lasted = np.where(memory.run_since[k] != NEVER, memory.run_for[k] + grown, 0)
+    raised = (tracks.early[k] == 1) & (ons >= tracks.n[k]) & (lasted >= tracks.on_delay[k])
+    _set(state, k, raised, np.zeros_like(raised))
+    rose = memory.level[k] > before
+    return dict(zip(k[rose].tolist(), value[rose].tolist(), strict=True))
 
 
-def _compare(state: State, k: Pick) -> tuple[Bools, Bools, Bools]:
-    """Which levels the value qualifies for, is below, and which of the latter cannot be told for lack of coverage."""
+def _signed(state: State, row: Row, k: I64) -> I64:
+    values, tracks = state.tables.values, state.tables.tracks
+    sign: I64 = values.sign[tracks.feature[k] - values.first]
+    return row.raw[tracks.series[k]] * sign
+
+
+def _set(state: State, k: I64, raised: Bools, fallen: Bools) -> None:
+    """Raised wins. A level that latches falls only once a person has acknowledged it."""
+    memory, tracks = state.memory, state.tables.tracks
+    before = memory.latched[k]
+    memory.acked[k] = np.where(raised & (before == 0), 0, memory.acked[k])
+    may_fall = fallen & ((tracks.latch[k] == 0) | (memory.acked[k] == 1))
+    latched = np.where(raised, 1, np.where(may_fall, 0, before))
+    memory.latched[k] = latched
+    memory.off_since[k] = np.where(latched == 1, memory.off_since[k], NEVER)
+    memory.level[k] = (latched * RANKS).max(axis=1)
+
+
+def _qualifies(state: State, k: I64) -> Bools:
     memory, tracks = state.memory, state.tables.tracks
     feature = tracks.feature[k]
-    value = (memory.value[feature] * tracks.sign[k])[:, None]
-    known = memory.valid[feature][:, None] * SCALE >= tracks.min_valid[k] * memory.span[feature][:, None]
-    under = value < tracks.off[k]
-    return value >= tracks.on[k], under & known, under & ~known
+    qualifies: Bools = memory.value[feature][:, None] >= tracks.on[k]
+    lone = memory.lone[feature]
+    if lone.any():
+        qualifies &= (lone[:, None] & tracks.twice[k]) == 0
+    for track in np.flatnonzero((tracks.robust[k] == 1) & qualifies.any(axis=1)).tolist():
+        qualifies[track] &= trend.confirmed(state, int(k[track]))
+    return qualifies
 
 
-def _counted(state: State, row: Row) -> I64:
-    """S x U: as bits, which of the last readings are among the last M and not older than 2 M periods."""
+def _counted(state: State, row: Row, *, newest: bool = False) -> U16:
+    """uint16[S, U], as bits: which of the last readings are among the last M and not older than 2 M periods.
+
+    `newest`: the row's reading is not among the past ones, and is counted in front of them.
+    """
     m = state.tables.tracks.m
     past = state.memory.past_t
     age = row.t[:, None, None] - past[:, None, :]
     oldest = 2 * state.tables.series.period[:, None, None] * m[None, :, None]
-    young = (age <= oldest) & (np.arange(past.shape[1]) < m[:, None])
-    bits: I64 = (1 << young.sum(axis=2)) - 1
-    return bits
+    young = (age <= oldest) & (np.arange(past.shape[1]) < m[:, None] - newest)
+    bits: I64 = (1 << (young.sum(axis=2) + newest)) - 1
+    return bits.astype(np.uint16)
 
 
-def _raised(state: State, row: Row, k: Pick, qualifies: Bools, ons: I64, offs: I64) -> Bools:
+def _raised(state: State, row: Row, k: I64, qualifies: Bools, ons: I64, offs: I64) -> Bools:
     """A run lasts while a counted reading qualifies and the condition to fall does not hold."""
     memory, tracks = state.memory, state.tables.tracks
     series = tracks.series[k]
@@ -75,7 +127,8 @@ def _raised(state: State, row: Row, k: Pick, qualifies: Bools, ons: I64, offs: I
     return (ons >= tracks.n[k]) & (lasted >= tracks.on_delay[k])
 
 
-def _fallen(state: State, row: Row, k: Pick, unknown: Bools, offs: I64) -> Bools:
+def _fallen(state: State, row: Row, k: I64, unknown: Bools, offs: I64) -> Bools:
+    """`off_since` is kept while the level is set: when it is raised, N of M cannot be below."""
     memory, tracks = state.memory, state.tables.tracks
     series = tracks.series[k]
     t = row.t[series][:, None]

@@ -1,86 +1,27 @@
-"""Rules in whole numbers, and their binding to the series of a station."""
+"""Rules bound to the series of a station: what a kernel runs."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from thresholds.rulefile import LIMIT, SCALE
+from thresholds.bounds import problems_of, problems_of_series, slot_ms
+from thresholds.check_reader import default_check
+from thresholds.rule import MINUTE_MS, SCALE, Check, Feature, LevelRule, Rule, Rules, hash_of
 from thresholds.series import Series
 from tocsin.config import ConfigError
-from tocsin.levels import Authority, Hazard, Level, Stage
 from tocsin.messages import RuleCard
 from tocsin.quantities import QUANTITIES
 
-# A window of W ms is kept in slots of at least this many ms, and of half the series' period.
-SLOT_MS = 500
-MINUTE_MS = 60_000
-SUM_LIMIT = 2**62
+__all__ = ["MINUTE_MS", "Check", "Feature", "Group", "LevelRule", "Plan", "Rule", "Rules", "Track", "bind", "cards",
+           "fitting_checks", "slot_ms"]
 
-
-@dataclass(frozen=True, slots=True)
-class LevelRule:
-    """One level of a rule. `on` and `off` in thousandths of the unit, delays in ms, `min_valid` in thousandths."""
-
-    level: Level
-    on: int
-    off: int
-    n: int
-    m: int
-    on_delay_ms: int
-    off_delay_ms: int
-    min_valid: int
-    stage: Stage
-    authority: Authority
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule. `over_ms` is the window of a sum, 0 for the value itself; `device` "" binds to every device."""
-
-    name: str
-    quantity: str
-    over_ms: int
-    low: bool
-    device: str
-    datum: str
-    levels: tuple[LevelRule, ...]
-
-    @property
-    def hazard(self) -> Hazard:
-        return QUANTITIES[self.quantity].hazard
-
-    @property
-    def over_s(self) -> int:
-        return self.over_ms // 1000
-
-    @property
-    def canonical(self) -> bytes:
-        """The same bytes for the same rule, however it was written."""
-        return msgspec.json.encode(self, order="sorted")
-
-    def at(self, level: Level) -> LevelRule | None:
-        """The rule's thresholds of that level, None where it has none."""
-        return next((own for own in self.levels if own.level == level), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """All rules of a file. `place` names it in problems; it is no part of what the rules are."""
-
-    rules: tuple[Rule, ...]
-    place: str = field(default="rules", compare=False)
-
-    @property
-    def hash(self) -> str:
-        """32 hex digits over the canonical form."""
-        return _hash(rule.canonical for rule in self.rules)
+COINCIDENCE = "coincidence"
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One rule on one series: what has a level."""
+    """One rule on one series: what has a level. `series_index` counts through `Plan.all_series`."""
 
     rule: Rule
     series_index: int
@@ -88,95 +29,159 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A coincidence rule at a station: its members are tracks, and it is judged as a series of its own.
+
+    `members` are (index into `Plan.tracks`, weight in thousandths).
+    """
+
+    rule: Rule
+    series: Series
+    members: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What a kernel runs: the series of a station in the order of a block's columns, and the tracks on them."""
+    """What a kernel runs: the series of a station in the order of a block's columns, and the tracks on them.
+
+    `checks` has one entry a series. A group is a series behind those of the block; its track stands behind the others.
+    """
 
     rules: Rules
     series: tuple[Series, ...]
+    checks: tuple[Check, ...]
+    groups: tuple[Group, ...]
     tracks: tuple[Track, ...]
+
+    @property
+    def all_series(self) -> tuple[Series, ...]:
+        return (*self.series, *(group.series for group in self.groups))
 
     @property
     def hash(self) -> str:
         """32 hex digits over rules and series: the same plan, the same state."""
-        return _hash((self.rules.hash.encode(), *(msgspec.json.encode(one, order="sorted") for one in self.series)))
-
-
-def _hash(parts: Iterator[bytes] | Sequence[bytes]) -> str:
-    total = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        total.update(len(part).to_bytes(8, "little") + part)
-    return total.hexdigest()
-
-
-def slot_ms(series: Series) -> int:
-    """Readings of one slot are counted as one, at the time of the last of them, in windows of up to an hour."""
-    return max(series.period_ms // 2, SLOT_MS)
+        return hash_of((self.rules.hash.encode(), *(msgspec.json.encode(one, order="sorted") for one in self.series)))
 
 
 def bind(rules: Rules, series: Sequence[Series]) -> Plan:
-    """Every rule on every series it means. Raises ConfigError with every problem."""
-    problems = [f"{rules.place}: {problem}" for problem in _of_series(series)]
+    """Every rule and check on every series it means. Raises ConfigError with every problem."""
+    problems = list(_of_all(series))
+    if not problems:
+        problems = [why for check in rules.checks for why in _of_check(check, series)]
+        tracks, wrong = _tracks(rules, series)
+        groups = [_group(rule, tracks) for rule in rules.rules if rule.feature is Feature.COINCIDENCE and not wrong]
+        problems += wrong + [f'rule "{group.rule.name}": {why}' for group in groups for why in _of_group(group, tracks)]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([f"{rules.place}: {problem}" for problem in problems])
+    tracks += [Track(group.rule, len(series) + number, group.series) for number, group in enumerate(groups)]
+    return Plan(rules, tuple(series), tuple(_check_of(rules, one) for one in series), tuple(groups), tuple(tracks))
+
+
+def _tracks(rules: Rules, series: Sequence[Series]) -> tuple[list[Track], list[str]]:
+    """The tracks of all rules but the groups', and what is wrong with them."""
     tracks: list[Track] = []
+    problems: list[str] = []
     for rule in rules.rules:
-        found = [Track(rule, index, one) for index, one in enumerate(series) if _means(rule, one)]
-        wrong = [why for track in found for why in _of_track(track)] if found else [_of_nothing(rule, series)]
-        problems += [f'{rules.place}: rule "{rule.name}": {why}' for why in wrong]
-        tracks += found
-    if problems:
-        raise ConfigError(problems)
-    return Plan(rules, tuple(series), tuple(tracks))
+        if rule.feature is not Feature.COINCIDENCE:
+            found = [Track(rule, index, one) for index, one in enumerate(series) if _means(rule, one)]
+            wrong = [why for track in found for why in problems_of(rule, track.series)] or _missing(rule, series)
+            problems += [f'rule "{rule.name}": {why}' for why in wrong]
+            tracks += found
+    return tracks, problems
 
 
-def _means(rule: Rule, series: Series) -> bool:
+def fitting_checks(rules: Rules, series: Sequence[Series]) -> tuple[Rules, list[str]]:
+    """The rules with those checks alone that fit these series, and why the others do not.
+
+    For histories: a record has not every device of the station that the file was written for.
+    """
+    why = {check: [f"{rules.place}: {one}" for one in _of_check(check, series)] for check in rules.checks}
+    kept = tuple(check for check in rules.checks if not why[check])
+    return replace(rules, checks=kept), [one for wrong in why.values() for one in wrong]
+
+
+def _means(rule: Rule | Check, series: Series) -> bool:
     return series.judged_as == rule.quantity and rule.device in {"", series.device}
 
 
-def _of_series(series: Sequence[Series]) -> Iterator[str]:
+def _check_of(rules: Rules, series: Series) -> Check:
+    """The check of a series: the one for its device, else the one for its quantity, else the default of the quantity.
+
+    Rain without a floor gets that of one period at the rate: a tip is there at once, however short the time.
+    """
+    found = [check for check in rules.checks if _means(check, series)]
+    check = max(found, key=lambda check: check.device != "", default=default_check(series.judged_as))
+    if series.summed and check.rate_per_min and not check.floor:
+        return replace(check, floor=check.rate_per_min * series.period_ms // MINUTE_MS)
+    return check
+
+
+def _of_check(check: Check, series: Sequence[Series]) -> Iterator[str]:
+    """What is wrong with a check at this station. One of a quantity that nothing here gives is of no harm."""
+    place = f'check of {check.quantity}{f" of {check.device}" if check.device else ""}'
+    given = [one for one in series if one.judged_as == check.quantity]
+    found = [one for one in given if _means(check, one)]
+    if given and not found:
+        yield (f'{place}: device: "{check.device}" gives no {check.quantity} here; '
+               f"use {', '.join(one.device for one in given)}")
+    for one in found:
+        if 0 < check.stale_ms < one.period_ms:
+            yield (f"{place}: stale_after_min: {check.stale_ms / MINUTE_MS:g} is shorter than the period of {one.key}; "
+                   f"use at least {one.period_ms / MINUTE_MS:g}")
+        if check.rate_per_min and not check.floor and check.rate_per_min * one.period_ms < MINUTE_MS:
+            yield (f"{place}: max_rate_per_min: {check.rate_per_min / SCALE:g} allows {one.key} no change from reading "
+                   "to reading; give spike_floor")
+
+
+def _group(rule: Rule, tracks: Sequence[Track]) -> Group:
+    weights = dict(rule.weights)
+    members = tuple((index, weights.get(track.series.device, SCALE)) for index, track in enumerate(tracks)
+                    if track.rule.name == rule.of)
+    total = sum(weight for _, weight in members) / SCALE
+    period_ms = min((tracks[index].series.period_ms for index, _ in members), default=MINUTE_MS)
+    key = f"{COINCIDENCE}/{rule.name}"
+    return Group(rule, Series(key, rule.quantity, period_ms, (0.0, total)), members)
+
+
+def _of_group(group: Group, tracks: Sequence[Track]) -> Iterator[str]:
+    rule = group.rule
+    if len(group.members) < 2:
+        yield f'of: rule "{rule.of}" judges {len(group.members)} series here; a coincidence needs at least 2'
+        return
+    devices = [tracks[index].series.device for index, _ in group.members]
+    for device in sorted({device for device in devices if devices.count(device) > 1}):
+        yield (f'of: rule "{rule.of}" judges two series of "{device}", which would count twice; '
+               "give that rule a device for each place, or take one of them out of the station")
+    for device, _ in rule.weights:
+        if device not in devices:
+            yield f'weights: "{device}" is not a member of this group; use {", ".join(sorted(set(devices)))}'
+    total = sum(weight for _, weight in group.members)
+    for level in rule.levels:
+        if level.on > total:
+            yield (f"{level.level.word}: on {level.on / SCALE:g} can never be reached: all members together weigh "
+                   f"{total / SCALE:g}")
+
+
+def _of_all(series: Sequence[Series]) -> Iterator[str]:
     seen: set[str] = set()
     for one in series:
-        low, high = one.plausible
         if one.key in seen:
             yield f"series {one.key}: is there twice; use one name a device"
         if one.quantity not in QUANTITIES:
             yield f'series {one.key}: "{one.quantity}" is not a quantity; use {", ".join(QUANTITIES)}'
-        if one.period_ms <= 0:
-            yield f"series {one.key}: period_ms {one.period_ms} is not allowed; use a number above 0"
-        if not -LIMIT < low * SCALE <= high * SCALE < LIMIT:
-            yield (f"series {one.key}: plausible {low:g} to {high:g} is not allowed; "
-                   f"use low and high within ±{LIMIT // SCALE}")
+        yield from problems_of_series(one)
         seen.add(one.key)
 
 
-def _of_nothing(rule: Rule, series: Sequence[Series]) -> str:
+def _missing(rule: Rule, series: Sequence[Series]) -> list[str]:
+    """Why a rule means no series here; nothing where it means one."""
     devices = [one.device for one in series if one.judged_as == rule.quantity]
     if devices:
-        return f'device: "{rule.device}" gives no {rule.quantity} here; use {", ".join(devices)}'
+        known = rule.device in {"", *devices}
+        return [] if known else [f'device: "{rule.device}" gives no {rule.quantity} here; use {", ".join(devices)}']
     there = ", ".join(dict.fromkeys(one.judged_as for one in series))
     cure = f"use {there}" if there else "the station has no series"
-    return f'quantity: no device here gives "{rule.quantity}"; {cure}'
-
-
-def _of_track(track: Track) -> Iterator[str]:
-    rule, series = track.rule, track.series
-    if rule.datum != series.datum:
-        said = f'"{rule.datum}" is not the datum of {series.key}' if rule.datum else f"is missing for {series.key}"
-        yield f'datum: {said}; use "{series.datum}"'
-    if rule.over_ms:
-        if rule.over_ms < series.period_ms:
-            yield (f"over_min: {rule.over_ms / MINUTE_MS:g} is shorter than the period of {series.key}; "
-                   f"use at least {series.period_ms / MINUTE_MS:g}")
-        slots = rule.over_ms // slot_ms(series) + 2
-        if slots * series.plausible[1] * SCALE >= SUM_LIMIT:
-            yield (f"over_min: {rule.over_ms / MINUTE_MS:g} min of {series.key} can overflow; use a shorter window, "
-                   f"a longer period, or a plausible range below {series.plausible[1]:g}")
-        return
-    low, high = series.plausible
-    for level in rule.levels:
-        if not low <= level.on / SCALE <= high:
-            yield (f"{level.level.word}: on {level.on / SCALE:g} can never be read: {series.key} is plausible from "
-                   f"{low:g} to {high:g}")
+    return [f'quantity: no device here gives "{rule.quantity}"; {cure}']
 
 
 def cards(plan: Plan) -> list[RuleCard]:
@@ -184,9 +189,9 @@ def cards(plan: Plan) -> list[RuleCard]:
     return [
         RuleCard(
             name=track.rule.name, series=track.series.key, quantity=track.rule.quantity, hazard=track.rule.hazard,
-            levels={level.level.word: level.on / SCALE for level in track.rule.levels},
-            over_s=track.rule.over_s, low=track.rule.low,
+            levels={level.level.word: level.on / track.rule.scale for level in track.rule.levels},
+            over_s=track.rule.over_s, low=track.rule.low, feature=str(track.rule.feature),
+            target=track.rule.target / SCALE if track.rule.feature is Feature.TIME_TO else None,
         )
         for track in plan.tracks
     ]
-

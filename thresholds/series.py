@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tocsin.quantities import QUANTITIES
+from tocsin.quantities import QUANTITIES, SUMMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +32,8 @@ class Series:
     def judged_as(self) -> str:
         """The quantity that rules on this series name: for a counter that of its increments."""
         return QUANTITIES[self.quantity].increments or self.quantity
+
+    @property
+    def summed(self) -> bool:
+        """Whether readings are amounts that add up (rain), as increments or as a running total."""
+        return self.judged_as in SUMMED

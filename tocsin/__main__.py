@@ -5,10 +5,14 @@ import sys
 
 COMMANDS = {
     "edge": ("edge.command", "run the agent of a station"),
+    "operate": ("edge.operate", "at a station that runs: acknowledge, clear, shelve, service mode, reload the rules"),
     "hub": ("hub.command", "run the hub"),
     "simulate": ("simulators.command", "play instruments on real wires"),
     "demo": ("simulators.demo", "the whole journey on this machine: a storm in a minute"),
     "keys": ("tocsin.keys", "make a key for a station or a hub"),
+    "replay": ("thresholds.replay.command", "say what rules would have decided over records"),
+    "tune": ("thresholds.tune.command", "choose thresholds over records, and score them against events"),
+    "rules": ("thresholds.starter_command", "list and show the starter sets of rules"),
     "check": ("tocsin.check", "say what is wrong with configuration and rules files"),
     "dashboards": ("dashboards.command", "build or push the Grafana dashboards"),
 }

@@ -18,8 +18,17 @@ class Level(IntEnum):
         return self.name.lower()
 
     @property
+    def en(self) -> str:
+        return self.word
+
+    @property
     def zh(self) -> str:
         return _ZH[self]
+
+    @property
+    def both(self) -> str:
+        """As people read it where both languages stand together: `orange 橙色`."""
+        return f"{self.en} {self.zh}"
 
     @classmethod
     def of(cls, word: str) -> "Level":
@@ -55,6 +64,7 @@ class Authority(StrEnum):
     """Who may move people: the rule alone, or a person at the hub."""
 
     AUTO = "auto"
+    AFTER = "after"      # by itself after a time in which a person may object
     CONFIRM = "confirm"
 
 

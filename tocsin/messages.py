@@ -2,7 +2,8 @@
 
 A *record* is one entry of a station's log. Its id is (station, boot, seq): `boot` is 64 random bits made at each
 start, `seq` rises by one from record to record over the whole log. A record's JSON bytes never change after they were
-written, so their digest identifies the content. A message up is an envelope around records of one station.
+written, so their digest identifies the content. A message up is an envelope around records of one station. What never
+leaves the station stands in tocsin.inputs.
 """
 
 import hashlib
@@ -11,6 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tocsin.inputs import Local
+from tocsin.inputs import Tick as Tick
 from tocsin.levels import Authority, Hazard, Stage
 
 VERSION = 1
@@ -29,6 +32,10 @@ class EventKind(StrEnum):
     SIREN = "siren"              # the siren could not be commanded, or can be again
     DISK = "disk"                # the log was damaged or could not be written
     FAULT = "fault"              # a part of the agent failed and begins again
+    STUCK = "stuck"              # a series may be stuck or blocked: its value does not move, or moves again
+    SERVICE = "service"          # somebody works on a device: begun or ended
+    OPERATOR = "operator"        # a person at the station acknowledged, cleared or shelved a rule
+    RULES = "rules"              # other rules are in force, or were refused
 
 
 class SeriesCard(msgspec.Struct, frozen=True):
@@ -42,7 +49,10 @@ class SeriesCard(msgspec.Struct, frozen=True):
 
 
 class RuleCard(msgspec.Struct, frozen=True):
-    """One rule as its station describes it; `levels` maps a level's word to its `on` value, in the quantity's unit."""
+    """One rule as its station describes it; `levels` maps a level's word to its `on` value, in the feature's unit.
+
+    `feature` is what the rule compares (docs/detection.md), and `target` as in Detection.
+    """
 
     name: str
     series: str
@@ -51,6 +61,8 @@ class RuleCard(msgspec.Struct, frozen=True):
     levels: dict[str, float]
     over_s: int = 0
     low: bool = False
+    feature: str = "value"
+    target: float | None = None
 
 
 class StationCard(msgspec.Struct, frozen=True):
@@ -67,13 +79,17 @@ class StationCard(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag="start", tag_field="kind"):
-    """The agent started: with which software, configuration and rules."""
+    """The agent started, or other rules came into force: with which software, configuration and rules.
+
+    `checkpoint` is the last record that the saved state knew from which it went on; 0: it had none.
+    """
 
     boot: str
     seq: int
     t: int
     version: str
     card: StationCard
+    checkpoint: int = 0
 
 
 class Readings(msgspec.Struct, frozen=True, tag="readings", tag_field="kind"):
@@ -108,7 +124,11 @@ class Detection(msgspec.Struct, frozen=True, tag="detection", tag_field="kind"):
     """The full state of one rule on one series after a change; a lower revision than a known one is ignored.
 
     `since` is the event time of the first qualifying reading (ms UTC), `t` the event time of the change.
-    `value` is the feature that decided and `threshold` what it was compared with, both in the quantity's unit.
+    `value` is the feature that decided and `threshold` what it was compared with, both in the feature's unit: minutes
+    to go for `time_to`, the quantity's unit an hour for `rate` and `slope`, weight for `coincidence`, else the
+    quantity's unit. `target` is what `time_to` would reach, or the weight of all members of a coincidence.
+    `hold_s`: with authority `after`, how long a person at the hub may object. `shelved`: a person at the station does
+    not want to be told.
     """
 
     boot: str
@@ -127,6 +147,10 @@ class Detection(msgspec.Struct, frozen=True, tag="detection", tag_field="kind"):
     value: float
     threshold: float
     over_s: int = 0
+    hold_s: float = 0.0
+    feature: str = "value"
+    target: float | None = None
+    shelved: bool = False
 
 
 class Siren(msgspec.Struct, frozen=True, tag="siren", tag_field="kind"):
@@ -152,16 +176,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
     warning: str = ""
 
 
-class Tick(msgspec.Struct, frozen=True, tag="tick", tag_field="kind"):
-    """The agent's clock passed `t` (ms UTC) before any later reading was evaluated. Stays in the log."""
-
-    boot: str
-    seq: int
-    t: int
-
-
-Record = Start | Readings | Event | Detection | Siren | Answer | Tick
-LOCAL = (Tick,)
+Record = Start | Readings | Event | Detection | Siren | Answer | Local
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -173,13 +188,15 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 class DeviceHealth(msgspec.Struct, frozen=True):
-    """One device since the agent's start."""
+    """One device since the agent's start. Of `held` readings that looked like spikes, `confirmed` were real."""
 
     device: str
     readings: int
     refused: int
     last_t: int
     fault: str = ""
+    held: int = 0
+    confirmed: int = 0
 
 
 class Heartbeat(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from tocsin.clock import iso, ms_of
+from tocsin.times import iso, ms_of
 
 
 class RecordError(Exception):

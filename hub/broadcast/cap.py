@@ -26,10 +26,10 @@ from hub.broadcast._channel import Publish
 from hub.config import HubConfig
 from hub.errors import PermanentError, TransientError
 from hub.model import Warning as HubWarning
-from tocsin.clock import iso, utc
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.log import replace_file
 from tocsin.messages import Bulletin, BulletinKind
+from tocsin.times import iso, utc
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 ATOM = "http://www.w3.org/2005/Atom"

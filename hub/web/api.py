@@ -15,8 +15,8 @@ from hub.web.problems import Problem
 from hub.web.render import Site
 from hub.web.view import StationView, View
 from hub.web.words import unit_of
-from tocsin.clock import iso, ms_of
 from tocsin.messages import DeviceHealth, StationCard
+from tocsin.times import iso, ms_of
 
 DAY_MS = 86_400_000
 LONGEST_MS = 400 * DAY_MS

@@ -3,28 +3,28 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hub.authority import moves_at, waits_for_person
+from hub.evidence import Speech, finding
 from hub.model import Call, Episode, WarningState
 from hub.model import Warning as HubWarning
-from hub.web.words import Words, number, unit_of
-from tocsin.levels import Authority, Level, Stage
+from hub.web.words import Words, number
+from tocsin.levels import Hazard, Level
 from tocsin.messages import StationCard
-from tocsin.quantities import QUANTITIES
 
 Cards = Mapping[str, StationCard]
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeLine:
-    """One rule's state in words: `water stage 4.31 m, threshold 4.00 m`."""
+    """One rule's state in words: `water stage 4.31 m, threshold 4.00 m`; what is compared is in `what`."""
 
     station: str
     station_name: str
     level: Level
-    quantity: str
+    what: str
     device: str
     value: str
     threshold: str
-    unit: str
     window: str
     rule: str
     since: int
@@ -35,6 +35,7 @@ class WarningCard:
     """A warning as pages show it; `level` is what counts now, or the highest ever once it is closed.
 
     `title` says the level too, `what` stands beside a badge that does. `unconfirmed`: it waits for a person.
+    `moves_at`: people are then moved unless a person holds it; 0: nothing waits for that.
     """
 
     warning: HubWarning
@@ -45,6 +46,7 @@ class WarningCard:
     stations: int
     open: bool
     unconfirmed: bool
+    moves_at: int
     episodes: Sequence[EpisodeLine]
     waiting: Sequence[Call]
     answered: Sequence[Call]
@@ -68,18 +70,14 @@ def warning_card(warning: HubWarning, cards: Cards, say: Words) -> WarningCard:
         stations=len({episode.station for episode in warning.episodes.values()}),
         open=still,
         unconfirmed=waits_for_person(warning),
-        episodes=[_line(e, cards, say) for e in sorted(warning.episodes.values(), key=lambda e: (-e.level, e.since))],
+        moves_at=moves_at(warning),
+        episodes=[
+            _line(episode, warning.hazard, cards, say)
+            for episode in sorted(warning.episodes.values(), key=lambda episode: (-episode.level, episode.since))
+        ],
         waiting=[call for call in calls if not call.answered_at],
         answered=sorted((call for call in calls if call.answered_at), key=lambda call: call.answered_at),
     )
-
-
-def waits_for_person(warning: HubWarning) -> bool:
-    """A raised rule asks to move people and may not by itself, nobody has confirmed, and nothing else moves them."""
-    if warning.state == WarningState.CLOSED or warning.confirmed_by or warning.stage is Stage.MOVE:
-        return False
-    raised = (episode for episode in warning.episodes.values() if episode.level > 0)
-    return any(episode.authority is Authority.CONFIRM and episode.stage is Stage.MOVE for episode in raised)
 
 
 def by_urgency(warnings: Sequence[HubWarning]) -> list[HubWarning]:
@@ -104,28 +102,20 @@ def _place(episode: Episode, cards: Cards, say: Words) -> str:
     return known or say.both(episode.place, episode.place_zh) or episode.station
 
 
-def _line(episode: Episode, cards: Cards, say: Words) -> EpisodeLine:
-    device, _, quantity = episode.series.rpartition("/")
-    unit = unit_of(quantity)
+def _line(episode: Episode, hazard: Hazard, cards: Cards, say: Words) -> EpisodeLine:
+    found = finding(episode, hazard, Speech(say.lang == "zh", number, {}))
     return EpisodeLine(
         station=episode.station,
         station_name=name_of(episode.station, cards, say),
         level=Level(episode.level),
-        quantity=say.quantity(_compared(quantity, episode.over_s)),
-        device=device,
-        value=number(episode.value, unit),
-        threshold=number(episode.threshold, unit),
-        unit=unit,
-        window=_window(episode.over_s, say),
+        what=found.what,
+        device=episode.series.rpartition("/")[0],
+        value=found.value,
+        threshold=found.threshold,
+        window=_window(found.over_s, say),
         rule=episode.rule,
         since=episode.since,
     )
-
-
-def _compared(quantity: str, over_s: int) -> str:
-    """What a rule looks at: over a window it is not the running total of the rain that counts, but the rain."""
-    known = QUANTITIES.get(quantity)
-    return known.increments if known and known.increments and over_s else quantity
 
 
 def _window(over_s: int, say: Words) -> str:

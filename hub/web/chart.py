@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 
 from hub.web.curves import DAY_MS, HOUR_MS, MINUTE_MS, Points, nice_ticks, pieces, time_marks
 from hub.web.words import Words, number
-from tocsin.clock import utc
 from tocsin.levels import Level
+from tocsin.times import utc
 
 HEIGHT_PX = 180
 WIDE = 1000  # units across of the inner, stretched picture

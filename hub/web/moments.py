@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from tocsin.clock import iso, utc
+from tocsin.times import iso, utc
 
 
 def clock_time(ms: int, zone: ZoneInfo, now_ms: int) -> str:

@@ -8,9 +8,10 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
+from hub.authority import holdable, moves_at, waits_for_person
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
-from hub.web.cards import by_urgency, name_of, waits_for_person, warning_card
+from hub.web.cards import by_urgency, name_of, warning_card
 from hub.web.freshness import of_station
 from hub.web.panels import RANGES, Frame, panels
 from hub.web.problems import Problem
@@ -50,7 +51,11 @@ def routes(site: Site) -> list[HTTPRouteHandler]:
     async def confirm(request: Asked) -> Response[Any]:
         return await _confirm(site, request, request.path_params["warning_id"])
 
-    return [console, station, warning, answer, confirm]
+    @post("/warnings/{warning_id:str}/hold", include_in_schema=False)
+    async def hold(request: Asked) -> Response[Any]:
+        return await _hold(site, request, request.path_params["warning_id"])
+
+    return [console, station, warning, answer, confirm, hold]
 
 
 async def cards_of(view: View) -> dict[str, StationCard]:
@@ -164,11 +169,11 @@ async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]
     refuse_foreign(request)
     say = site.words(request)
     warning = await find_warning(site.view, warning_id)
-    by = _officer(await fields_of(request))
+    by = _officer(await fields_of(request), "confirms")
     if warning.state == WarningState.CLOSED:
         raise Problem(say("confirm_over"), 409)
     if not warning.confirmed_by:
-        if not waits_for_person(warning):
+        if not (waits_for_person(warning) or moves_at(warning)):
             raise Problem(say("confirm_none"), 409)
         try:
             await site.view.confirm(warning_id, by)
@@ -177,11 +182,28 @@ async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]
     return Redirect(f"/warnings/{warning_id}", status_code=303)
 
 
-def _officer(fields: Mapping[str, str]) -> str:
+async def _hold(site: Site, request: Asked, warning_id: str) -> Response[Any]:
+    """An officer objects, by name, to what a rule would do by itself. Pressing twice is harmless."""
+    refuse_foreign(request)
+    say = site.words(request)
+    warning = await find_warning(site.view, warning_id)
+    by = _officer(await fields_of(request), "holds it")
+    if not holdable(warning):
+        if waits_for_person(warning) and warning.held_by:
+            return Redirect(f"/warnings/{warning_id}", status_code=303)
+        raise Problem(say("hold_none"), 409)
+    try:
+        await site.view.hold(warning_id, by)
+    except ValueError as err:
+        raise Problem(str(err), 409) from err
+    return Redirect(f"/warnings/{warning_id}", status_code=303)
+
+
+def _officer(fields: Mapping[str, str], does: str) -> str:
     """Raises Problem. The name goes into the journal as it is."""
     name = fields.get("by", "").strip()
     if not name:
-        raise Problem.missing("by", "the name of the officer who confirms")
+        raise Problem.missing("by", f"the name of the officer who {does}")
     if len(name) > LONGEST_NAME:
         raise Problem(f"by has {len(name)} characters; use at most {LONGEST_NAME}")
     if not name.isprintable():

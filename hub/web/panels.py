@@ -92,12 +92,15 @@ class _Curve:
 
 
 def _rules_of(card: StationCard, series: SeriesCard) -> list[RuleCard]:
-    """The rules on a series; a rule on the rain that a running total tells of names either of the two."""
+    """The rules on a series' values and sums; one on the rain that a running total tells of names either of the two.
+
+    The thresholds of other features (a rate, a time) are in units that the chart does not have.
+    """
     device, _, quantity = series.key.rpartition("/")
     keys = {series.key}
     if quantity in QUANTITIES and QUANTITIES[quantity].increments:
         keys.add(f"{device}/{QUANTITIES[quantity].increments}")
-    return [rule for rule in card.rules if rule.series in keys]
+    return [rule for rule in card.rules if rule.series in keys and rule.feature in {"value", "sum"}]
 
 
 def _gap_ms(series: SeriesCard, span_ms: int, count: int) -> int:

@@ -81,5 +81,8 @@ class View(Protocol):
     async def confirm(self, warning_id: str, by: str) -> None:
         """A person takes it on them that people are moved; the first one counts. Raises ValueError with a sentence."""
 
+    async def hold(self, warning_id: str, by: str) -> None:
+        """A person objects to a move that a rule would make by itself. Raises ValueError with a sentence."""
+
     async def wait_changed(self, since: int) -> int:
         """The number of the hub's newest change, as soon as it is above `since`; -1 returns at once."""

@@ -61,6 +61,19 @@ _TABLE: dict[str, tuple[str, str]] = {
     "confirmed_by": ("confirmed by {name} at", "由 {name} 人工确认，时间"),
     "confirm_over": ("This warning is over. There is nothing to confirm.", "本次预警已解除，无需确认。"),
     "confirm_none": ("Nothing in this warning waits for a confirmation.", "本次预警没有需要人工确认的内容。"),
+    "moves_at": ("people are moved, unless a person holds it, at", "若无人叫停将自动转移，时间"),
+    "hold_asks": (
+        "A rule moves people by itself at this time: then everybody is called anew and told to move now. A person may "
+        "hold it until then; held, it waits for one who confirms. Whoever does not want to wait may confirm now.",
+        "到时将自动通知立即转移，并重新呼叫所有人。在此之前可以叫停；叫停后须经人工确认才会转移。也可以不等待，立即确认。",
+    ),
+    "hold_name": ("Name of the officer who holds it", "叫停人（值班员）姓名"),
+    "hold": ("Hold: do not move people yet 叫停：暂不转移", "叫停：暂不转移 Hold: do not move people yet"),
+    "held_by": ("held by {name} at", "由 {name} 叫停，时间"),
+    "hold_none": (
+        "Nothing in this warning can be held: people have been told to move, or a person decides anyway.",
+        "本次预警没有可叫停的内容：已通知转移，或本来就由人工决定。",
+    ),
     "timeline": ("Timeline", "过程记录"),
     "said": ("What was said", "已发布信息"),
     "area": ("area", "区域"),
@@ -122,6 +135,8 @@ _WHY_ZH = {
     Why.ESCALATED: "最后一次呼叫仍未回应，上报上一级",
     Why.ANSWERED: "已回应",
     Why.CONFIRMED: "人工确认",
+    Why.HELD: "人工叫停，等待确认",
+    Why.UNHELD: "限时内无人叫停",
     Why.RENEWED: "仍然有效，再次发布",
     Why.FAILED: "渠道拒绝发送",
     Why.HISTORIC: "到达时已过时，仅记录，不呼叫",

@@ -1,0 +1,286 @@
+"""What decides at a station: the kernel with the rules in force, fed with the records of the log, in their order.
+
+The live agent, a restart and a replay of the log (edge.own_log) go through here alone, so that the same records give
+the same decisions to the last bit. No clock and no files: everything comes with the records.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from edge.rows import block_of
+from edge.ruling import candidate_of, plan_of
+from edge.sounding import Sounding, Wait
+from thresholds.kernel import (
+    Block,
+    Change,
+    Freshness,
+    State,
+    StateError,
+    acknowledge,
+    clear,
+    new_epoch,
+    restore,
+    save,
+    shelve,
+    start,
+    step,
+)
+from thresholds.parts import named
+from thresholds.plan import Plan
+from thresholds.reload import moved, reload
+from tocsin.config import ConfigError
+from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Tick
+from tocsin.messages import Readings
+from tocsin.readings import Quality
+
+REFUSED = (ValueError, ConfigError, StateError)    # what a record that cannot be taken raises
+LONGEST_SERVICE_MS = 3_600_000
+Input = Readings | Tick | Config | ClockStep | Acknowledge | OperatorClear | Shelve | Service
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What followed from one record. `quality` has one entry a reading of it. `shadow` is what the candidate decided.
+
+    `stuck` are series that may be stuck from here on, `moving` those that move again. `noted` says that the record
+    changed something although nothing was decided.
+    """
+
+    quality: list[int] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    freshness: list[Freshness] = field(default_factory=list)
+    shadow: list[Change] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    moving: list[str] = field(default_factory=list)
+    noted: bool = False
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    """All that a decider remembers beside its rules."""
+
+    live: bytes
+    shadow: bytes | None
+    now_ms: int
+    begun_ms: int
+    service: dict[str, int]
+    stuck: list[str]
+    waits: list[Wait]
+    gone: list[tuple[str, str, int]]
+
+
+class Decider:
+    """`live` decides, `shadow` is a candidate beside it. `config` is the record of the rules in force.
+
+    `now_ms` is the newest time of an input, `begun_ms` the newest place of the log where a reader can begin.
+    """
+
+    def __init__(self, config: Config, *, memory: bytes = b"") -> None:
+        """Begins with nothing, or with what `save` gave; the memory of `config` is not looked at. Raises REFUSED."""
+        self.config = msgspec.structs.replace(config, memory=b"")
+        plan, candidate = plan_of(config), candidate_of(config)
+        self.now_ms = 0
+        self.begun_ms = config.t
+        self.service: dict[str, int] = {}
+        self.stuck: set[str] = set()
+        self._gone: dict[tuple[str, str], int] = {}
+        self.sounding = Sounding()
+        self.shadow: State | None = None
+        if memory:
+            saved = _loaded(memory)
+            self.live = restore(plan, saved.live)
+            if candidate is not None and saved.shadow is not None:
+                self.shadow = restore(candidate, saved.shadow)
+            self.now_ms, self.begun_ms = saved.now_ms, saved.begun_ms
+            self.service, self.stuck = dict(saved.service), set(saved.stuck)
+            self.sounding = Sounding(saved.waits)
+            self._gone = {(rule, series): revision for rule, series, revision in saved.gone}
+        else:
+            self.live = start(plan, config.station)
+        if candidate is not None and self.shadow is None:
+            self.shadow = start(candidate, config.station)
+        self._index()
+
+    def _index(self) -> None:
+        self.columns = {one.key: number for number, one in enumerate(self.live.plan.series)}
+
+    @property
+    def states(self) -> list[State]:
+        """The live one, and the candidate's where there is one."""
+        return [self.live, self.shadow] if self.shadow else [self.live]
+
+    def save(self) -> bytes:
+        """What a decider needs to go on from here, with `config`."""
+        saved = _Saved(save(self.live), save(self.shadow) if self.shadow else None, self.now_ms, self.begun_ms,
+                       self.service, sorted(self.stuck), self.sounding.waits,
+                       sorted((*name, revision) for name, revision in self._gone.items()))
+        return msgspec.msgpack.encode(saved)
+
+    def remembered(self, t_ms: int) -> Config:
+        """`config` once more, with all that is remembered: a reader of the log can begin there."""
+        self.begun_ms = t_ms
+        return msgspec.structs.replace(self.config, t=t_ms, memory=zlib.compress(self.save(), 1))
+
+    @classmethod
+    def of(cls, config: Config) -> "Decider":
+        """What the config says, with what it remembers. Raises one of REFUSED."""
+        try:
+            return cls(config, memory=zlib.decompress(config.memory) if config.memory else b"")
+        except zlib.error as err:
+            raise StateError(f"what was remembered cannot be read: {err}") from err
+
+    def same_as(self, other: "Decider") -> bool:
+        """Whether both will decide the same on whatever comes."""
+        own, its = (msgspec.structs.replace(_loaded(one.save()), begun_ms=0) for one in (self, other))
+        return self.config.hash == other.config.hash and own == its
+
+    def in_service(self, device: str, t_ms: int) -> bool:
+        """Whether somebody works on it."""
+        return t_ms < self.service.get(device, 0)
+
+    def take(self, record: Input, history: Sequence[Readings] = ()) -> Decided:
+        """Everything that follows from a record, which must come after all those taken before.
+
+        `history` is for a Config: the readings before it (edge.own_log.Recent). The `memory` of a Config is not looked
+        at: that makes a new decider. Raises one of REFUSED for a record that cannot be taken; nothing has changed then.
+        """
+        match record:
+            case Readings():
+                decided = self._readings(record)
+            case Tick():
+                decided = self._tick(record.t)
+            case Config():
+                decided = self._config(record, history)
+            case _:
+                decided = self._other(record)
+        t_ms = record.t[0] if isinstance(record, Readings) else record.t
+        if not isinstance(record, Tick) or decided.noted:    # a tick of which nothing followed is not in the log
+            self.now_ms = max(self.now_ms, t_ms)
+        if decided.changes or isinstance(record, Config):
+            self.sounding.settle(self.live, t_ms)
+        return decided
+
+    def _readings(self, record: Readings) -> Decided:
+        known = [i for i, key in enumerate(record.series) if key in self.columns]
+        if not known:
+            return Decided([int(Quality.MISSING)] * len(record.series))
+        keys = [record.series[i] for i in known]
+        columns = [self.columns[key] for key in keys]
+        block = block_of([record], self.columns)
+        outcome = step(self.live, block)
+        found = outcome.quality[0, columns].tolist()
+        quality = [int(Quality.MISSING)] * len(record.series)
+        for i, bits in zip(known, found, strict=True):
+            quality[i] = bits
+        taken = {key for key, bits in zip(keys, found, strict=True) if bits & ~(Quality.CLOCK | Quality.STUCK) == 0}
+        suspect = {key for key, bits in zip(keys, found, strict=True) if bits & Quality.STUCK}
+        stuck, moving = sorted(suspect - self.stuck), sorted((taken - suspect) & self.stuck)
+        self.stuck = (self.stuck | suspect) - set(moving)
+        shadow = step(self.shadow, block).changes if self.shadow else []
+        return Decided(quality, outcome.changes, outcome.freshness, shadow, stuck, moving)
+
+    def _tick(self, now_ms: int) -> Decided:
+        block = Block.blank(1, len(self.columns))
+        block.now_ms[0] = now_ms
+        before = [_silence(state) for state in self.states]
+        outcomes = [step(state, block) for state in self.states]
+        after = [_silence(state) for state in self.states]
+        return Decided(changes=outcomes[0].changes, freshness=outcomes[0].freshness, noted=before != after)
+
+    def _config(self, record: Config, history: Sequence[Readings]) -> Decided:
+        plan, candidate = plan_of(record), candidate_of(record)
+        columns = {one.key: number for number, one in enumerate(plan.series)}
+        block = block_of(history, columns) if history else None
+        before = self.live
+        self.live = reload(before, plan, block)
+        self._count_on(before)
+        self.shadow = _candidate(self.shadow, candidate, record.station, block)
+        self.config = msgspec.structs.replace(record, memory=b"")
+        self._index()
+        self.stuck &= self.columns.keys()
+        return Decided(changes=moved(before, self.live, record.t), noted=True)
+
+    def _count_on(self, before: State) -> None:
+        """Revisions rise also where a rule was gone for a while: the hub ignores a lower one than it knows."""
+        self._gone |= zip(map(named, before.plan.tracks), before.memory.revision.tolist(), strict=True)
+        for k, track in enumerate(self.live.plan.tracks):
+            revision = max(int(self.live.memory.revision[k]), self._gone.pop(named(track), 0))
+            self.live.memory.revision[k] = revision
+        self._gone = {name: revision for name, revision in self._gone.items() if revision}
+
+    def _other(self, record: ClockStep | Acknowledge | OperatorClear | Shelve | Service) -> Decided:
+        match record:
+            case ClockStep():
+                if record.epoch:
+                    self._new_epoch(record.t)
+            case Service():
+                self.service.pop(record.device, None)
+                if record.until > record.t:
+                    self.service[record.device] = record.until
+            case _:
+                return self._operated(record)
+        return Decided(noted=True)
+
+    def _new_epoch(self, t_ms: int) -> None:
+        new_epoch(self.live)
+        if self.shadow:
+            new_epoch(self.shadow)
+        self.now_ms, self.begun_ms = t_ms, min(self.begun_ms, t_ms)
+        self.sounding.set_back(t_ms)
+        self.service = {device: min(until, t_ms + LONGEST_SERVICE_MS) for device, until in self.service.items()}
+
+    def _operated(self, record: Acknowledge | OperatorClear | Shelve) -> Decided:
+        """On the live track; on the candidate's too where it has one of that name."""
+        changes: list[list[Change]] = [[], []]
+        for place, state in enumerate(self.states):
+            track = track_of(state, record.rule, record.series)
+            if track is None and place == 0:
+                raise ValueError(f'rule "{record.rule}" does not judge {record.series}')
+            if track is not None:
+                changes[place] = _operate(state, track, record)
+            if track is not None and place == 0 and isinstance(record, Acknowledge):
+                self.sounding.acknowledged(state, track, record.t)
+        return Decided(changes=changes[0], shadow=changes[1], noted=True)
+
+
+def track_of(state: State, rule: str, series: str) -> int | None:
+    """Which track that is."""
+    return next((k for k, track in enumerate(state.plan.tracks) if named(track) == (rule, series)), None)
+
+
+def _operate(state: State, track: int, record: Acknowledge | OperatorClear | Shelve) -> list[Change]:
+    match record:
+        case Acknowledge():
+            acknowledge(state, track)
+        case Shelve():
+            shelve(state, track, record.until)
+        case OperatorClear():
+            change = clear(state, track, record.t)
+            return [change] if change else []
+    return []
+
+
+def _silence(state: State) -> tuple[bytes, bytes]:
+    """All that a tick can change."""
+    return state.memory.stale.tobytes(), state.memory.first_tick.tobytes()
+
+
+def _candidate(state: State | None, plan: Plan | None, station: str, history: Block | None) -> State | None:
+    """The candidate's state under its rules: going on, or begun with the history."""
+    if plan is None:
+        return None
+    if state is not None:
+        return reload(state, plan, history)
+    state = start(plan, station)
+    if history is not None:
+        step(state, history)
+    return state
+
+
+def _loaded(memory: bytes) -> _Saved:
+    try:
+        return msgspec.msgpack.decode(memory, type=_Saved)
+    except msgspec.MsgspecError as err:
+        raise StateError(f"what was saved cannot be read: {err}") from err

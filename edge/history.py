@@ -1,0 +1,96 @@
+"""An agent's log as a history for `tocsin replay`: the readings of its data folder, and what it decided itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edge.own_log import replayed
+from edge.recorder import KINDS
+from thresholds.replay.choice import Choice
+from thresholds.replay.gather import Gatherer, judged
+from thresholds.replay.history import History, HistoryError
+from thresholds.rule import Rules
+from thresholds.series import Series
+from tocsin.inputs import Config
+from tocsin.log import Entry, read_log
+from tocsin.messages import Detection, Readings, Record, Start, record_of
+from tocsin.quantities import QUANTITIES
+
+_CARDS = {KINDS[Start], KINDS[Config]}
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a station decided, found again from the inputs in its log. `same`: it had told exactly that."""
+
+    station: str
+    decided: list[Detection]
+    same: bool
+    notes: list[str]
+
+
+def histories(path: Path, rules: Rules, choice: Choice) -> Iterator[History]:
+    """The readings of a station's data folder that these rules judge. Raises HistoryError or OSError."""
+    name, series = _described(path)
+    if choice.station not in {"", name}:
+        raise HistoryError(f'{path}: is the log of station "{name}", not of "{choice.station}"')
+    gatherer = Gatherer(name, judged(series, rules))
+    if not gatherer.series:
+        wanted = ", ".join(sorted({rule.quantity for rule in rules.rules}))
+        raise HistoryError(f"{path}: no series of {name} is what a rule of {rules.place} judges ({wanted}); "
+                           f"it has {', '.join(one.key for one in series) or 'none'}")
+    for record in _records(path, {KINDS[Readings]}):
+        if isinstance(record, Readings):
+            gatherer.take(record.t, record.series, record.value, record.quality)
+    yield gatherer.history()
+
+
+def own(path: Path) -> Own:
+    """What the station of this data folder decided. Raises HistoryError or OSError."""
+    station, _ = _described(path)
+    found = replayed(path)
+    notes = [*found.parted, *found.damage]
+    if found.skipped:
+        notes.append(f"{found.skipped} records of readings are older than the first known rules; they are left out")
+    return Own(station, found.decided, found.decided == found.told, notes)
+
+
+def _described(path: Path) -> tuple[str, list[Series]]:
+    """The station's name, and every series that its log describes, as it was described last."""
+    name = ""
+    series: dict[str, Series] = {}
+    for record in _records(path, _CARDS):
+        if isinstance(record, Config):
+            name = record.station
+            series |= {one.key: one for one in (msgspec.json.decode(raw, type=Series) for raw in record.series)}
+        elif isinstance(record, Start):
+            series = {one.key: _of_card(one.key, one.quantity, one.period_s, one.plausible, one.datum)
+                      for one in record.card.series if one.quantity in QUANTITIES} | series
+            name = name or record.card.name
+    if not name:
+        raise HistoryError(f"{path}: its log does not say which station it is of")
+    return name, list(series.values())
+
+
+def _of_card(key: str, quantity: str, period_s: float, plausible: tuple[float, float], datum: str) -> Series:
+    return Series(key, quantity, max(1, round(period_s * 1000)), plausible, datum)
+
+
+def _records(path: Path, kinds: set[int]) -> Iterator[Record]:
+    """Records of these kinds; those that cannot be read are left out. Raises HistoryError where there is no log."""
+    for entry in _entries(path):
+        if entry.kind in kinds:
+            try:
+                yield record_of(entry.payload)
+            except msgspec.DecodeError:
+                continue
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    if not (path / "log").is_dir():
+        raise HistoryError(f"{path}: is no station's data folder: it has no folder named log")
+    if not any((path / "log").glob("segment-*.log")):
+        raise HistoryError(f"{path}: its folder log holds nothing yet")
+    return read_log(path / "log")

@@ -1,0 +1,179 @@
+"""`tocsin operate STATION.toml ...`: what people do at a station, asked of its running agent.
+
+The agent listens on a socket in the station's data folder: one line of JSON in, one out. Whoever may open that file may
+operate the station; it belongs to the user that runs the agent.
+"""
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edge.config import StationFile
+from edge.operations import Operations
+from edge.recorder import Recorder
+from tocsin.config import ConfigError, load
+
+SOCKET = "operate"
+_WITHIN_S = 30.0
+_SYNCED_S = 5.0
+_LONGEST_LINE = 64 * 1024
+
+
+class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing to do. `minutes`: for how long, where it has a length."""
+
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload"]
+    who: str = ""
+    rule: str = ""
+    series: str = ""
+    device: str = ""
+    minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.do in {"ack", "clear", "shelve", "service"} and not self.who.strip():
+            raise ValueError("say who you are: --who NAME")
+        for text in (self.who, self.rule, self.series, self.device):
+            if len(text) > 200 or not text.isprintable():
+                raise ValueError("a name has at most 200 printable characters")
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Whether it was done, and a sentence."""
+
+    done: bool
+    said: str
+
+
+class Operate:
+    """`run` listens until cancelled."""
+
+    def __init__(self, folder: Path, operations: Operations, recorder: Recorder) -> None:
+        self._folder = folder
+        self._operations = operations
+        self._recorder = recorder
+
+    async def run(self) -> None:
+        """A socket that a killed agent left behind is taken over: this agent holds the folder's lock."""
+        with _short(self._folder) as path:
+            with suppress(FileNotFoundError):
+                path.unlink()
+            before = os.umask(0o177)
+            try:
+                server = await asyncio.start_unix_server(self._serve, str(path), limit=_LONGEST_LINE)
+            finally:
+                os.umask(before)
+            try:
+                await server.serve_forever()
+            finally:
+                server.close()
+                with suppress(FileNotFoundError):
+                    path.unlink()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                writer.write(msgspec.json.encode(await self.answer(await reader.readline())) + b"\n")
+                await writer.drain()
+        except (OSError, TimeoutError, ValueError):  # who asked is gone, or sends without end
+            pass
+        finally:
+            writer.close()
+
+    async def answer(self, line: bytes) -> Reply:
+        """Does what a line asks for."""
+        try:
+            said = await self._do(msgspec.json.decode(line, type=Ask))
+        except ValueError as err:
+            return Reply(False, str(err))
+        try:
+            async with asyncio.timeout(_SYNCED_S):
+                await self._recorder.synced(self._recorder.last_seq)
+        except TimeoutError:
+            said += "\nnot yet on the disk: the log cannot be written"
+        return Reply(True, said)
+
+    async def _do(self, ask: Ask) -> str:
+        match ask.do:
+            case "levels":
+                return self._operations.levels()
+            case "ack":
+                return self._operations.acknowledge(ask.rule, ask.series, ask.who)
+            case "clear":
+                return self._operations.clear(ask.rule, ask.series, ask.who)
+            case "shelve":
+                return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
+            case "service":
+                return self._operations.service(ask.device, ask.minutes, ask.who)
+            case "reload":
+                return await self._operations.reload()
+
+
+@contextmanager
+def _short(folder: Path) -> Iterator[Path]:
+    """The socket's path by way of an open folder: a socket's own path may have no more than 107 bytes."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield Path(f"/proc/self/fd/{number}") / SOCKET
+    finally:
+        os.close(number)
+
+
+def ask(folder: Path, what: Ask) -> Reply:
+    """Asks the agent that runs on this data folder. Raises OSError where none answers."""
+    with _short(folder) as path, socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(_WITHIN_S)
+        line.connect(str(path))
+        line.sendall(msgspec.json.encode(what) + b"\n")
+        with line.makefile("rb") as answers:
+            answer = answers.readline()
+    try:
+        return msgspec.json.decode(answer, type=Reply)
+    except msgspec.DecodeError as err:
+        raise OSError("the agent gave no answer") from err
+
+
+def run(argv: list[str]) -> int:
+    """Exit code: 0 done, 1 refused or no agent there, 2 the command line is off."""
+    args = vars(_parser().parse_args(argv))
+    place = args.pop("station")
+    try:
+        folder = place.parent / load(place, StationFile).station.data
+        reply = ask(folder, Ask(**args))
+    except (ConfigError, ValueError) as err:
+        print(err, file=sys.stderr)
+        return 1
+    except OSError as err:
+        print(f"{place}: no agent answers: {err.strerror or err}; is it running?", file=sys.stderr)
+        return 1
+    print(reply.said, file=sys.stdout if reply.done else sys.stderr)
+    return 0 if reply.done else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tocsin operate", description="Do something at a station that is running.")
+    parser.add_argument("station", type=Path, metavar="STATION.toml")
+    kinds = parser.add_subparsers(dest="do", required=True)
+    kinds.add_parser("levels", help="which rules are above clear")
+    for name, words in (("ack", "a level was seen: what latches may fall, what waits to sound stays silent"),
+                        ("clear", "take a rule to clear"),
+                        ("shelve", "let a rule sound nothing for some time")):
+        kind = kinds.add_parser(name, help=words)
+        kind.add_argument("rule")
+        kind.add_argument("series")
+        if name == "shelve":
+            kind.add_argument("minutes", type=float, help="0 ends it")
+        kind.add_argument("--who", required=True, help="your name")
+    kind = kinds.add_parser("service", help="work on a device: its readings count for nothing meanwhile")
+    kind.add_argument("device")
+    kind.add_argument("minutes", type=float, help="at most 60; 0 ends it")
+    kind.add_argument("--who", required=True, help="your name")
+    kinds.add_parser("reload", help="read the rules files again, as SIGHUP does")
+    return parser

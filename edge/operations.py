@@ -1,0 +1,159 @@
+"""What people do at a station: acknowledge, clear, shelve, work on a device, bring in other rules.
+
+Each is an input of decisions like a reading: it is decided, logged and told. What is refused changes nothing.
+"""
+
+import asyncio
+from itertools import chain
+
+from edge.card import card_of
+from edge.config import Station
+from edge.decider import LONGEST_SERVICE_MS, track_of
+from edge.own_log import Recent
+from edge.pipeline import Pipeline
+from edge.recorder import Recorder
+from edge.ruling import config_of
+from thresholds.parts import named
+from thresholds.reload import bind_over
+from tocsin import __version__
+from tocsin.config import ConfigError
+from tocsin.inputs import Acknowledge, OperatorClear, Service, Shelve
+from tocsin.levels import Level
+from tocsin.log import Log
+from tocsin.messages import EventKind, Start
+
+LONGEST_SHELVING_MIN = 24 * 60.0
+
+
+class Operations:
+    """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
+
+    def __init__(self, station: Station, pipeline: Pipeline, recorder: Recorder, storage: Log) -> None:
+        self._station = station
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._log = storage
+        self._lock = asyncio.Lock()
+
+    def levels(self) -> str:
+        """One line a rule that is above clear."""
+        state = self._pipeline.decider.live
+        lines = [f"{Level(level).word}: {track.rule.name} on {track.series.key}" for track, level
+                 in zip(state.plan.tracks, state.memory.level.tolist(), strict=True) if level]
+        return "\n".join(lines) or "everything is clear"
+
+    def acknowledge(self, rule: str, series: str, who: str) -> str:
+        """A person has seen the level: what latches may fall, and what waits to sound stays silent."""
+        level = self._active(rule, series)
+        now_ms = self._pipeline.now_ms()
+        self._pipeline.decide(Acknowledge("", 0, now_ms, series, rule, who))
+        return self._told(f'{who} acknowledged "{rule}" at {level.word}', series)
+
+    def clear(self, rule: str, series: str, who: str) -> str:
+        """A person takes it to clear."""
+        level = self._active(rule, series)
+        self._pipeline.decide(OperatorClear("", 0, self._pipeline.now_ms(), series, rule, who))
+        return self._told(f'{who} cleared "{rule}", which was {level.word}', series)
+
+    def shelve(self, rule: str, series: str, minutes: float, who: str) -> str:
+        """It is evaluated as ever and sounds nothing for so long; 0 ends that."""
+        self._level(rule, series)
+        if not 0 <= minutes <= LONGEST_SHELVING_MIN:
+            raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {LONGEST_SHELVING_MIN:g}")
+        now_ms = self._pipeline.now_ms()
+        self._pipeline.decide(Shelve("", 0, now_ms, series, rule, now_ms + round(minutes * 60_000), who))
+        for_ = f"for {minutes:g} min" if minutes else "no longer"
+        return self._told(f'{who} shelved "{rule}" {for_}', series)
+
+    def service(self, device: str, minutes: float, who: str) -> str:
+        """Its readings count for nothing for so long; 0 ends that."""
+        devices = [one.table.name for one in self._station.devices if one.series]
+        if device not in devices:
+            raise ValueError(f'"{device}" is not a device that measures here; use {", ".join(devices)}')
+        longest = LONGEST_SERVICE_MS / 60_000
+        if not 0 <= minutes <= longest:
+            raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {longest:g}")
+        now_ms = self._pipeline.now_ms()
+        if not minutes and not self._pipeline.decider.in_service(device, now_ms):
+            raise ValueError(f'"{device}" is not in service')
+        self._pipeline.decide(Service("", 0, now_ms, device, now_ms + round(minutes * 60_000), who))
+        detail = f"{who} works on it for at most {minutes:g} min" if minutes else f"{who} ended service mode"
+        self._pipeline.told(EventKind.SERVICE, detail, device=device)
+        return f"{device}: {detail}"
+
+    def _active(self, rule: str, series: str) -> Level:
+        level = self._level(rule, series)
+        if level is Level.CLEAR:
+            raise ValueError(f'"{rule}" on {series} is clear: there is nothing to do')
+        return level
+
+    def _level(self, rule: str, series: str) -> Level:
+        state = self._pipeline.decider.live
+        track = track_of(state, rule, series)
+        if track is None:
+            there = ", ".join(f'"{name}" on {key}' for name, key in map(named, state.plan.tracks))
+            raise ValueError(f'"{rule}" does not judge {series} here; use {there}')
+        return Level(int(state.memory.level[track]))
+
+    def _told(self, detail: str, series: str) -> str:
+        self._pipeline.told(EventKind.OPERATOR, detail, series=series)
+        return f"{detail} on {series}"
+
+    # rules
+
+    def begin(self) -> str:
+        """At the start: brings in the rules of the files where they are other ones than those in force."""
+        now_ms = self._pipeline.now_ms()
+        self._recorder.keep()
+        return self._apply(self._station, Recent(chain(self._log.read(), self._recorder.kept())), now_ms)
+
+    async def reload(self) -> str:
+        """Reads the rules files again. What is wrong with them refuses it, and all stays as it was."""
+        async with self._lock:
+            try:
+                station = await asyncio.to_thread(self._station.reloaded)
+            except ConfigError as err:
+                self._pipeline.now_ms()
+                self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {'; '.join(err.problems)}")
+                raise ValueError(str(err)) from err
+            return await self._bring_in(station)
+
+    async def settle(self) -> None:
+        """Lets go of rules that stayed in force only because a level of theirs was active."""
+        async with self._lock:
+            self._pipeline.retired_may_go = False
+            plan, _ = bind_over(self._pipeline.decider.live, self._station.plan.rules, self._station.series)
+            if plan.hash != self._pipeline.decider.live.plan.hash:
+                await self._bring_in(self._station)
+
+    async def _bring_in(self, station: Station) -> str:
+        """Reads what the rules need of the log beside the running station, and applies them in one go."""
+        upto = self._recorder.keep()
+        try:
+            recent = await asyncio.to_thread(lambda: Recent(entry for entry in self._log.read() if entry.seq <= upto))
+        except OSError as err:
+            raise ValueError(f"the log cannot be read: {err}") from err
+        finally:
+            now_ms = self._pipeline.now_ms()    # before what was kept is taken: a step of the clock belongs to it
+            kept = self._recorder.kept()
+        for entry in kept:
+            recent.add(entry)
+        before, said = self._pipeline.decider.config.hash, self._apply(station, recent, now_ms)
+        self._station = station
+        decider = self._pipeline.decider
+        if decider.config.hash != before:    # the hub must know the rules as they are now
+            self._recorder.add(Start("", 0, decider.now_ms, __version__, card_of(station, decider.live.plan)))
+        return said
+
+    def _apply(self, station: Station, recent: Recent, now_ms: int) -> str:
+        decider = self._pipeline.decider
+        plan, let_go = bind_over(decider.live, station.plan.rules, station.series)
+        config = config_of(plan, station.candidate, station.file.station.id, now_ms)
+        if config.hash == decider.config.hash:
+            return "the rules are as before"
+        self._pipeline.decide(config, recent.before(now_ms))
+        stays = plan.rules.rules[len(station.plan.rules.rules):]
+        words = [f"rules {station.plan.rules.hash[:8]} are in force",
+                 *(f'"{rule.name}" stays until it is clear' for rule in stays), *let_go]
+        self._pipeline.told(EventKind.RULES, "; ".join(words))
+        return "; ".join(words)

@@ -1,0 +1,160 @@
+"""A station's own log, decided once more: the same inputs in the same order give the same decisions.
+
+    decisions_of(folder)   what follows from the log of that station-data folder, as detections without boot and seq
+    replayed(folder)       that, beside what the agent itself had logged, and where the two part: an OwnLog
+    Replay                 record by record, for who wants more (edge.restore goes this way at every start)
+
+The log holds every input of a decision (tocsin.inputs, and the readings). A replay begins at the first Config: the true
+beginning of the log, or, where old segments have been dropped, a Config with `memory`, of which the agent writes one a
+day, and one at each start that had to go on from something else than its log. From there on every decision comes out
+as it was made. What was read before is skipped, and counted.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from edge.decider import REFUSED, Decided, Decider
+from edge.findings import detection
+from edge.recorder import KINDS
+from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Tick
+from tocsin.log import Entry, read_log
+from tocsin.messages import Detection, Readings, record_of
+
+# The longest window is a day; an hour more lets held readings and counters find their base.
+HISTORY_MS = 25 * 3_600_000
+_INPUTS = {KINDS[kind] for kind in (Readings, Tick, Config, ClockStep, Acknowledge, OperatorClear, Shelve, Service)}
+Read = Callable[[], Iterable[Entry]]
+
+
+@dataclass(slots=True)
+class OwnLog:
+    """`decided` and `told` are without boot and seq, so that they can be compared as they are.
+
+    `skipped`: readings from before the first place where a replay can begin. `damage`: records that could not be read
+    or taken. `parted`: places where the agent went on from another memory than the log gives.
+    """
+
+    decided: list[Detection] = field(default_factory=list)
+    told: list[Detection] = field(default_factory=list)
+    skipped: int = 0
+    damage: list[str] = field(default_factory=list)
+    parted: list[str] = field(default_factory=list)
+
+
+class Replay:
+    """Takes the entries of a log in order. `decider` is None until rules are known.
+
+    `exact` says that no record was missing: the decider is what the agent's was. `read` gives the log from its
+    beginning, for what a change of rules needs of it.
+    """
+
+    def __init__(self, read: Read, decider: Decider | None = None, after: int = 0) -> None:
+        """Goes on from `decider` behind record `after`."""
+        self.decider = decider
+        self.exact = True
+        self.skipped = 0
+        self.damage: list[str] = []
+        self.parted: list[str] = []
+        self._read = read
+        self._last = after
+
+    def take(self, entry: Entry) -> Decided | None:
+        """What follows from it; None where nothing can, because it is no input, or cannot be read or taken."""
+        self.exact = self.exact and entry.seq == self._last + 1
+        self._last = entry.seq
+        if entry.kind not in _INPUTS:
+            return None
+        try:
+            return self._take(entry)
+        except REFUSED as err:  # of another version, or a time that cannot be
+            self.damage.append(f"record {entry.seq}: {err}")
+            self.exact = False
+            return None
+
+    def _take(self, entry: Entry) -> Decided | None:
+        record = record_of(entry.payload)
+        if isinstance(record, Config):
+            return self._config(record)
+        if self.decider is None:
+            self.skipped += isinstance(record, Readings)
+            return None
+        assert isinstance(record, Readings | Tick | ClockStep | Acknowledge | OperatorClear | Shelve | Service)  # noqa: S101
+        return self.decider.take(record)
+
+    def _config(self, record: Config) -> Decided:
+        if record.memory:
+            adopted = Decider.of(record)
+            if self.decider is not None and not adopted.same_as(self.decider):
+                self.parted.append(f"record {record.seq}: the agent went on from another memory than the log gives")
+            self.decider, self.exact = adopted, True
+            return Decided(noted=True)
+        if self.decider is None:
+            self.decider = Decider(record)
+            self.exact = self.exact and not self.skipped
+            return Decided(noted=True)
+        before = (entry for entry in self._read() if entry.seq < record.seq)
+        return self.decider.take(record, Recent(before).before(record.t))
+
+
+class Recent:
+    """The readings of the last 25 h, of entries in their order; none from before a new epoch of the clock."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._kept: deque[Readings] = deque()
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """What cannot be read is left out."""
+        if entry.kind not in {KINDS[Readings], KINDS[ClockStep]}:
+            return
+        try:
+            record = record_of(entry.payload)
+        except msgspec.DecodeError:
+            return
+        if isinstance(record, ClockStep) and record.epoch:
+            self._kept.clear()
+        elif isinstance(record, Readings) and record.t:
+            self._kept.append(record)
+            while self._kept[0].t[0] <= record.t[0] - HISTORY_MS:
+                self._kept.popleft()
+
+    def before(self, t_ms: int) -> list[Readings]:
+        """In the order of the log."""
+        return [record for record in self._kept if record.t[0] > t_ms - HISTORY_MS]
+
+
+def replayed(folder: Path) -> OwnLog:
+    """The log in `folder` (a station's data folder), read while its agent may be writing it. Raises OSError."""
+    found = OwnLog()
+    replay = Replay(lambda: read_log(folder / "log"))
+    for entry in read_log(folder / "log"):
+        decided = replay.take(entry)
+        if decided is not None:
+            found.decided += map(detection, decided.changes)
+        if entry.kind == KINDS[Detection]:
+            found.told += _told(entry, replay)
+    found.skipped, found.damage, found.parted = replay.skipped, replay.damage, replay.parted
+    return found
+
+
+def decisions_of(folder: Path) -> list[Detection]:
+    """What follows from the log of a station's data folder, in order. Raises OSError."""
+    return replayed(folder).decided
+
+
+def _told(entry: Entry, replay: Replay) -> Iterator[Detection]:
+    """Told after the place where the replay began."""
+    if replay.decider is None:
+        return
+    try:
+        record = record_of(entry.payload)
+    except msgspec.DecodeError as err:
+        replay.damage.append(f"record {entry.seq}: {err}")
+        return
+    if isinstance(record, Detection):
+        yield msgspec.structs.replace(record, boot="", seq=0)

@@ -1,0 +1,94 @@
+"""What a rule found, in words of English or Chinese: what was compared, its value, and the threshold."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hub.model import Episode
+from tocsin.levels import Hazard
+from tocsin.quantities import QUANTITIES
+
+_YEAR_MIN = 365 * 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How numbers are said: `number(value, unit)`, units by their name in `units`, with `gap` between the two."""
+
+    chinese: bool
+    number: Callable[[float, str], str]
+    units: Mapping[str, str]
+    gap: str = " "
+
+    def both(self, english: str, chinese: str) -> str:
+        return chinese if self.chinese else english
+
+    def minutes(self, value: float) -> str:
+        return f"{round(value, 1):g}{self.gap}{self.units.get('min', 'min')}"
+
+    def amount(self, value: float, unit: str, per: str = "") -> str:
+        """As in `0.8 m/h`, or `0.8米/小时`."""
+        said = f"{self.units.get(unit, unit)}{f'/{self.units.get(per, per)}' if per else ''}"
+        return f"{self.number(value, unit)}{self.gap if said else ''}{said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`what` and `value` in one sentence, as in `water stage rising` and `0.8 m/h`; `over_s` is the window of a sum."""
+
+    what: str
+    value: str
+    threshold: str
+    over_s: int = 0
+
+
+def finding(episode: Episode, hazard: Hazard, speech: Speech) -> Finding:
+    """Whatever the feature is; one that this hub does not know is told as a plain value."""
+    name, unit = _quantity(episode, speech)
+    match episode.feature:
+        case "rate" | "slope":
+            return _trend(episode, name, unit, speech)
+        case "time_to":
+            return _time_to(episode, name, unit, speech)
+        case "cusum":
+            what = speech.both(f"{name} summed beyond its usual value", f"{name}累计偏离常值")
+        case "coincidence":
+            return _coincidence(episode, hazard, speech)
+        case _:
+            what = name
+    over_s = 0 if episode.feature == "cusum" else episode.over_s
+    return Finding(what, speech.amount(episode.value, unit), speech.amount(episode.threshold, unit), over_s)
+
+
+def _trend(episode: Episode, name: str, unit: str, speech: Speech) -> Finding:
+    sign = -1 if episode.value < 0 else 1
+    what = speech.both(f"{name} falling", f"{name}下降") if sign < 0 else speech.both(f"{name} rising", f"{name}上升")
+    value, threshold = sign * episode.value, sign * episode.threshold
+    return Finding(what, speech.amount(value, unit, "h"), speech.amount(threshold, unit, "h"))
+
+
+def _time_to(episode: Episode, name: str, unit: str, speech: Speech) -> Finding:
+    target = speech.both("its mark", "目标值") if episode.target is None else speech.amount(episode.target, unit)
+    what = speech.both(f"{name} would reach {target} in", f"{name}预计到达{target}还需")
+    minutes, most = abs(episode.value), abs(episode.threshold)
+    value = speech.both("over a year", "一年以上") if minutes > _YEAR_MIN else speech.minutes(minutes)
+    return Finding(what, value, speech.minutes(most))
+
+
+def _coincidence(episode: Episode, hazard: Hazard, speech: Speech) -> Finding:
+    kind = "gauges" if hazard is Hazard.FLOOD else "sensors"
+    value, threshold = f"{episode.value:g}", f"{episode.threshold:g}"
+    every = "" if episode.target is None else f"{episode.target:g}"
+    return Finding(
+        speech.both(f"{kind} that warn", "达到预警的监测点"),
+        speech.both(f"{value} of {every}" if every else value, f"{value}处{f'（共{every}处）' if every else ''}"),
+        speech.both(threshold, f"{threshold}处"),
+    )
+
+
+def _quantity(episode: Episode, speech: Speech) -> tuple[str, str]:
+    """Name and unit of what the rule judged; the series' own name where it is not known."""
+    name = episode.series.rpartition("/")[2]
+    known = QUANTITIES.get(name)
+    if known is not None and known.increments and episode.over_s:
+        known = QUANTITIES[known.increments]  # a sum over a window is of the increments of a running total
+    return (speech.both(known.en, known.zh), known.unit) if known else (name, "")

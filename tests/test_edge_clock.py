@@ -1,0 +1,88 @@
+"""Clocks that are set: what time it is for the agent, and what it makes of it."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.timekeeper import Timekeeper
+from tests.edge_bench import CHECK, GAUGE, MINUTE_MS, RAIN, STAGE, Bench
+from tests.stations import START_MS, SetClock
+from tocsin.inputs import ClockStep
+from tocsin.levels import Level
+from tocsin.messages import EventKind, Readings
+from tocsin.readings import Quality
+
+HOUR_MS = 60 * MINUTE_MS
+
+
+def test_a_clock_set_back_by_hours_begins_a_new_epoch_and_levels_hold(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.clock.set_by(26 * HOUR_MS)
+    for stage in (0.5, 2.6):
+        bench.read(stage)
+    bench.clock.set_by(-26 * HOUR_MS)
+    bench.read(3.1)
+    (ahead, back) = bench.of(ClockStep)
+    assert (ahead.epoch, back.epoch) == (False, True)
+    assert abs(back.t - START_MS) < HOUR_MS
+    gauge = [record for record in bench.of(Readings) if record.series == [GAUGE]]
+    assert gauge[-1].t[0] < gauge[-2].t[0] - 20 * HOUR_MS
+    assert gauge[-1].quality == [0]
+    assert bench.levels() == [("stage", Level.ORANGE), ("stage", Level.RED)]
+    assert "the time before was wrong" in bench.events(EventKind.CLOCK)[-1][1]
+    bench.kill(100)
+    bench.read(1.0)
+    assert bench.levels()[-1] == ("stage", Level.CLEAR)
+    assert [record.t[0] for record in bench.of(Readings)][-1] - START_MS < HOUR_MS
+    bench.stop()
+
+
+def test_a_clock_set_back_a_little_is_waited_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    bench.clock.set_by(-30 * MINUTE_MS)
+    bench.read(0.6)
+    gauge = [(record.t[0] - START_MS, record.quality[0]) for record in bench.of(Readings) if record.series == [GAUGE]]
+    assert gauge == [(MINUTE_MS, 0), (2 * MINUTE_MS, int(Quality.CLOCK))]
+    (step,) = bench.of(ClockStep)
+    assert (step.step_ms, step.epoch) == (-30 * MINUTE_MS, False)
+    bench.stop()
+
+
+def test_before_the_first_sync_after_boot_time_goes_on_from_the_log() -> None:
+    clock = SetClock(START_MS)
+    clock.set_by(-100 * 24 * HOUR_MS)
+    keeper = Timekeeper(clock, START_MS)
+    clock.pass_ms(MINUTE_MS)
+    assert (keeper.now_ms(), keeper.doubtful, keeper.epoch) == (START_MS + 1 + MINUTE_MS, True, False)
+    clock.set_by(100 * 24 * HOUR_MS)
+    clock.pass_ms(MINUTE_MS)
+    assert (keeper.now_ms(), keeper.doubtful, keeper.epoch) == (START_MS + 2 * MINUTE_MS, False, False)
+
+
+@pytest.mark.parametrize(("step_ms", "epoch"), [(-HOUR_MS, False), (-HOUR_MS - 1, True), (-400 * 24 * HOUR_MS, False)])
+def test_only_a_step_of_more_than_an_hour_to_a_time_that_can_be_is_an_epoch(step_ms: int, epoch: bool) -> None:
+    """The last of them would be before 2024: that clock is not right either."""
+    clock = SetClock(START_MS)
+    keeper = Timekeeper(clock)
+    clock.set_by(step_ms)
+    now_ms = keeper.now_ms()
+    assert (keeper.step_ms, keeper.epoch, keeper.doubtful) == (step_ms, epoch, not epoch)
+    assert now_ms == (START_MS + step_ms if epoch else START_MS)
+    clock.pass_ms(1000)
+    assert (keeper.now_ms() - now_ms, keeper.step_ms, keeper.epoch) == (1000, 0, False)
+
+
+def test_rules_that_come_in_after_a_new_epoch_know_nothing_of_the_time_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.clock.set_by(26 * HOUR_MS)
+    for _ in range(5):
+        bench.read(0.5, 1.0)
+    bench.clock.set_by(-26 * HOUR_MS)
+    bench.read(0.5, 1.0)
+    assert bench.reload(STAGE + RAIN + CHECK).startswith("rules ")
+    for _ in range(2):
+        bench.read(2.6)
+    assert bench.levels() == [("rain", Level.BLUE), ("stage", Level.ORANGE)], "the rain is that of before the reload"
+    assert max(record.t[0] for record in bench.of(Readings)[-4:]) - START_MS < HOUR_MS
+    bench.stop()

@@ -1,0 +1,78 @@
+"""Asking the agent that runs: from the command line, over its socket."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from edge import operate
+from edge.agent import Agent
+from edge.operate import SOCKET, Ask, Operate, Reply
+from tests.edge_bench import GAUGE, Bench
+from tests.test_agent import Site
+
+
+async def test_a_person_asks_the_running_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = Site(tmp_path / ("a-folder-with-a-name-too-long-for-a-socket" * 3))
+    async with site.agent() as agent:
+        path = site.files.folder / "station.toml"
+        await site.read(agent, 2.6)
+
+        async def say(*words: str) -> tuple[int, str]:
+            code = await asyncio.to_thread(operate.run, [str(path), *words])
+            said = capsys.readouterr()
+            return code, (said.out or said.err).strip()
+
+        async with asyncio.timeout(5):
+            while not (site.files.folder / "station-data" / SOCKET).exists():
+                await asyncio.sleep(0)
+        assert await say("levels") == (0, "orange: stage on gauge/stage_m")
+        assert await say("clear", "stage", GAUGE, "--who", "Li Wei") == (
+            0, 'Li Wei cleared "stage", which was orange on gauge/stage_m')
+        assert site.detections() == [(1, 3, 1), (1, 0, 2)], "done means: on the disk"
+        assert await say("clear", "stage", GAUGE, "--who", "Li Wei") == (
+            1, '"stage" on gauge/stage_m is clear: there is nothing to do')
+        assert await say("service", "gauge", "30", "--who", "Li Wei") == (
+            0, "gauge: Li Wei works on it for at most 30 min")
+        assert await say("reload") == (0, "the rules are as before")
+        assert await say("ack", "stage", GAUGE, "--who", " ") == (1, "say who you are: --who NAME")
+    code, said = await say("levels")
+    assert code == 1
+    assert "no agent answers: " in said
+
+
+async def test_a_socket_left_behind_is_taken_over_and_only_its_user_may_open_it(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    socket = tmp_path / "station-data" / SOCKET
+    socket.parent.mkdir()
+    socket.write_text("of an agent that was killed")
+    async with site.agent():
+        async with asyncio.timeout(5):
+            while not socket.is_socket():
+                await asyncio.sleep(0)
+        assert socket.stat().st_mode & 0o777 == 0o600
+        reply = await asyncio.to_thread(operate.ask, socket.parent, Ask("levels"))
+    assert reply == Reply(True, "everything is clear")
+    assert not socket.exists()
+
+
+@pytest.mark.parametrize(("line", "why"), [
+    (b"", "truncated"),
+    (b"no json\n", "malformed"),
+    (b'{"do":"explode"}\n', "explode"),
+    (b'{"do":"ack","rule":"stage"}\n', "--who"),
+    (b'{"do":"ack","rule":"stage","series":"x","who":"a\\u0000b"}\n', "printable"),
+    (b'{"do":"levels","more":1}\n', "more"),
+    (b'{"do":"shelve","who":"a","rule":"stage","series":"gauge/stage_m","minutes":-1}\n', "-1 minutes"),
+])
+async def test_what_makes_no_sense_is_refused_with_a_reason_and_changes_nothing(
+    tmp_path: Path, line: bytes, why: str
+) -> None:
+    bench = Bench(tmp_path)
+    agent: Agent = bench.agent
+    before = agent.recorder.last_seq
+    reply = await Operate(bench.folder, agent.operations, agent.recorder).answer(line)
+    assert not reply.done
+    assert why in reply.said
+    assert agent.recorder.last_seq == before
+    bench.stop()

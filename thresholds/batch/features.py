@@ -1,0 +1,128 @@
+"""The features of one series over a block: what its tracks compare. docs/detection.md, 4."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from thresholds.batch import cusums, rain, sums, trends
+from thresholds.batch.stream import Stream
+from thresholds.rule import SCALE
+from thresholds.state import State
+from thresholds.tables import I64, Bools
+
+NONE = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(slots=True)
+class Plain:
+    """Anything but a sum. `value` is int64[n], more is worse; `sure` whether it is known (None: everywhere)."""
+
+    value: I64
+    sure: Bools | None = None
+    trend: trends.Trend | None = None
+
+    def known(self, _: I64, begin: int, end: int) -> Bools | None:
+        """bool[L or 1, readings of these numbers]: whether a value below `off` can be told to be there; None: all.
+
+        Of a sum the covered part must be at least `min_valid` (int64[L], thousandths).
+        """
+        return None if self.sure is None else self.sure[None, begin:end]
+
+    def last(self) -> tuple[int, int]:
+        """What is remembered as valid and span, of the last reading."""
+        return int(self.sure is None or self.sure[-1]), 1
+
+
+@dataclass(slots=True)
+class Total:
+    """A sum over a window, as Plain."""
+
+    value: I64
+    window: int
+    sum: sums.Sum
+    _coverage: tuple[int, int, I64, I64] = (0, 0, NONE, NONE)
+
+    def known(self, min_valid: I64, begin: int, end: int) -> Bools | None:
+        if self._coverage[:2] != (begin, end):
+            self._coverage = (begin, end, *self.sum.coverage(begin, end))
+        _, _, covered, span = self._coverage
+        found: Bools = covered * SCALE >= min_valid[:, None] * span
+        return found
+
+    def last(self) -> tuple[int, int]:
+        covered, span = self.sum.coverage(self.value.size - 1, self.value.size)
+        return int(covered[0]), int(span[0])
+
+
+def features(state: State, stream: Stream, found: dict[int, rain.Gauge]) -> dict[int, Plain | Total]:
+    """All features of a series, by index; windows and sums are remembered, and what each was at the last reading."""
+    made: dict[int, Plain | Total] = dict(_values(state, stream))
+    if stream.t.size:
+        for more in (_sums(state, stream), _trends(state, stream), _cusums(state, stream)):
+            made.update(more)
+        for index, feature in made.items():
+            _keep(state, stream, index, feature, found)
+    return made
+
+
+def _keep(state: State, stream: Stream, index: int, feature: Plain | Total, found: dict[int, rain.Gauge]) -> None:
+    memory = state.memory
+    memory.value[index] = feature.value[-1]
+    memory.valid[index], span = feature.last()
+    if isinstance(feature, Total):
+        memory.span[index] = span
+        memory.lone[index] = rain.lone(found, stream, feature.window, np.array([stream.t.size - 1]))[0]
+
+
+def _values(state: State, stream: Stream) -> Iterator[tuple[int, Plain]]:
+    values = state.tables.values
+    for number in np.flatnonzero(values.series == stream.series).tolist():
+        yield values.first + number, Plain(stream.x if values.sign[number] == 1 else -stream.x)
+
+
+def _sums(state: State, stream: Stream) -> Iterator[tuple[int, Total]]:
+    table = state.tables.sums
+    numbers = np.flatnonzero(table.series == stream.series).tolist()
+    if not numbers:
+        return
+    run = sums.running(state, stream)
+    short, long = [one for one in numbers if one < table.short], [one for one in numbers if one >= table.short]
+    if short:
+        ring = int(table.ring[short[0]])
+        slots = sums.slots(state, run, ring)
+        for number in short:
+            made = sums.short(state, slots, number)
+            yield table.first + number, Total(made.value, int(table.window[number]), made)
+        sums.store_slots(state, slots, ring)
+    if long:
+        minutes = sums.minutes(state, run, int(table.ring[long[0]]))
+        for number in long:
+            far = sums.long(state, minutes, number)
+            yield table.first + number, Total(far.value, int(table.window[number]), far)
+        sums.store_minutes(state, minutes)
+
+
+def _trends(state: State, stream: Stream) -> Iterator[tuple[int, Plain]]:
+    table = state.tables.trends
+    rings: dict[int, trends.Ring] = {}
+    windows: dict[int, trends.Window] = {}
+    for window in np.flatnonzero(table.series == stream.series).tolist():
+        ring = int(table.ring[window])
+        if ring not in rings:
+            rings[ring] = trends.ring(state, stream, ring)
+        windows[window] = trends.window(state, rings[ring], window)
+    for number in np.flatnonzero(np.isin(table.of, list(windows))).tolist():
+        made = trends.trend(state, windows[int(table.of[number])], number)
+        yield table.first + number, Plain(made.value, made.known, made)
+    for made_ring in rings.values():
+        trends.store(state, made_ring)
+
+
+def _cusums(state: State, stream: Stream) -> Iterator[tuple[int, Plain]]:
+    table = state.tables.cusums
+    references = {ring: cusums.references(state, stream, ring)
+                  for ring in np.flatnonzero(table.minima_series == stream.series).tolist()}
+    for number in np.flatnonzero(table.series == stream.series).tolist():
+        made = cusums.cusum(state, stream, number, references.get(int(table.minima[number])))
+        yield table.first + number, Plain(made.value, made.known)

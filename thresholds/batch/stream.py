@@ -1,0 +1,179 @@
+"""The readings of one series that a block takes, one after the other, beside what came before them."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thresholds.batch import sift
+from thresholds.state import State
+from thresholds.tables import BEYOND, I64, TOTAL, Bools
+from thresholds.tell import Outcome
+from tocsin.readings import Quality
+
+if TYPE_CHECKING:
+    from thresholds.kernel import Block
+
+MISSING = int(Quality.MISSING)
+RANGE = int(Quality.RANGE)
+LATE = int(Quality.LATE)
+SERVICE = int(Quality.SERVICE)
+EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
+
+
+@dataclass(slots=True)
+class Stream:
+    """What a series takes in a block: n readings, in the order in which they are taken.
+
+    There are none where one is only held, or the series begins anew. `row` is the row in which a reading is taken: two
+    in one row are a held reading and the one that confirms it. `since` is the time since the reading before, `broken`
+    the numbers of those more than two periods after it, `anew` the numbers of those before which the series began anew
+    (n: after the last). `past` are the times of the last taken readings before the block, oldest first; `held` what was
+    held in the block.
+    """
+
+    series: int
+    period: int
+    row: I64
+    t: I64
+    x: I64
+    since: I64
+    broken: I64
+    anew: I64
+    past: I64
+    held: list[sift.Held] = field(default_factory=list)
+    _rises: I64 | None = None
+    _times: I64 | None = None
+    _lapsed: I64 | None = None
+
+    @property
+    def good_t(self) -> int:
+        """Time of the last reading taken before the block."""
+        return int(self.past[-1])
+
+    @property
+    def steady_first(self) -> bool:
+        """Whether the first reading follows the one before the block without a gap."""
+        return self.broken.size == 0 or int(self.broken[0]) != 0
+
+    def times(self) -> I64:
+        """Times of the readings before the block and of those in it."""
+        if self._times is None:
+            self._times = np.concatenate([self.past, self.t])
+        return self._times
+
+    def lapsed(self) -> I64:
+        """int64[n]: event time without gaps; that of the last reading before the block is its own time."""
+        if self._lapsed is None:
+            gaps = np.zeros_like(self.t)
+            gaps[self.broken] = self.since[self.broken]
+            self._lapsed = self.t - np.cumsum(gaps)
+        return self._lapsed
+
+    def covers(self) -> I64:
+        """int64[n]: the time that each reading stands for."""
+        covers = self.since.copy()
+        covers[self.broken] = self.period
+        return covers
+
+    def rises(self, state: State) -> I64:
+        """int64[n]: what each reading adds to the total of its series."""
+        if self._rises is None:
+            self._rises = _rises(self, state)
+        return self._rises
+
+    def piece(self, begin: int, end: int) -> "Stream":
+        """The readings from number `begin` to `end`, as if the block had only these."""
+        first, last = np.searchsorted(self.broken, (begin, end)).tolist()
+        past = self.times()[begin:begin + self.past.size]
+        t, x = self.t[begin:end], self.x[begin:end]
+        return Stream(self.series, self.period, self.row[begin:end], t, x, self.since[begin:end],
+                      self.broken[first:last] - begin, self.anew[:0], past)
+
+    def last_of_rows(self) -> I64 | slice:
+        """The last reading of each row: the row's own."""
+        own: Bools = self.row[1:] != self.row[:-1]
+        return slice(None) if bool(own.all()) else np.flatnonzero(np.append(own, True))
+
+
+def _rises(stream: Stream, state: State) -> I64:
+    """A running total that went back was reset and counts from nothing."""
+    series = stream.series
+    if not stream.x.size or state.tables.series.kind[series] != TOTAL:
+        return stream.x
+    rises = np.empty_like(stream.x)
+    rises[0] = stream.x[0] - state.memory.past_raw[series, 0]
+    np.subtract(stream.x[1:], stream.x[:-1], out=rises[1:])
+    back = np.flatnonzero(rises < 0)
+    rises[back] = stream.x[back]
+    rises[stream.anew[stream.anew < rises.size]] = 0
+    return rises
+
+
+def make(state: State, series: int, row: I64, t: I64, x: I64, anew: I64) -> Stream:
+    """A stream of readings; the memory is still that before the block."""
+    memory, period = state.memory, int(state.tables.series.period[series])
+    past = memory.past_t[series, ::-1].copy()
+    if not memory.seen[series]:
+        anew = np.union1d(anew, 0)
+    if not t.size:
+        return Stream(series, period, row, t, x, t, t, anew, past)
+    since = np.empty_like(t)
+    since[0] = t[0] - memory.good_t[series]
+    np.subtract(t[1:], t[:-1], out=since[1:])
+    return Stream(series, period, row, t, x, since, np.flatnonzero(since > 2 * period), anew, past)
+
+
+def read(state: State, block: "Block", outcome: Outcome, series: int) -> Stream | None:
+    """The readings of a series that the block takes; marks the quality of all of them. None where it takes nothing."""
+    quality = np.ascontiguousarray(outcome.quality[:, series])
+    t, x = block.t_ms[:, series], block.raw[:, series]
+    anew = np.zeros(0, dtype=np.int64)
+    missing = quality & MISSING
+    if missing.any():
+        rows = np.flatnonzero(missing == 0)
+        quality = quality.take(rows)
+    else:
+        rows = np.arange(quality.size)
+    if not rows.size:
+        return None
+    t, x = t.take(rows), x.take(rows)
+    marks = _marks(state, series, t, x)
+    if marks is not None:
+        some = np.flatnonzero(marks)
+        outcome.quality[rows[some], series] |= marks[some]
+        quality |= marks
+    if quality.any():
+        good = np.flatnonzero((quality & EXCLUDED) == 0)
+        anew = np.searchsorted(good, np.flatnonzero((quality & SERVICE) != 0))
+        rows, t, x = rows.take(good), t.take(good), x.take(good)
+    return _sifted(state, outcome, series, sift.Readings(rows, t, x, np.unique(anew)))
+
+
+def _marks(state: State, series: int, t: I64, x: I64) -> I64 | None:
+    """Bits of range and order of readings that are there; None where there are none. Moves the last time on."""
+    memory, table = state.memory, state.tables.series
+    low, high, last = int(table.low[series]), int(table.high[series]), int(memory.last_t[series])
+    ranged, late = bool(x.min() < low or x.max() > high), bool(t[0] <= last or (t[1:] <= t[:-1]).any())
+    memory.last_t[series] = max(last, int(t.max() if late else t[-1]))
+    if not (ranged or late):
+        return None
+    marks = np.where((x < low) | (x > high), RANGE, 0)
+    if late:
+        newest = np.maximum.accumulate(np.concatenate([[last], t[:-1]]))
+        marks |= np.where(t <= newest, LATE, 0)
+    return marks
+
+
+def _sifted(state: State, outcome: Outcome, series: int, readings: sift.Readings) -> Stream | None:
+    held: list[sift.Held] = []
+    if state.tables.series.floor[series] < BEYOND:
+        readings, held = sift.sift(state, series, readings)
+        outcome.quality[[one.row for one in held], series] |= int(Quality.SPIKE_HELD)
+    elif readings.anew.size:
+        sift.forget(state, series)
+    if not (readings.t.size or readings.anew.size or held):
+        return None
+    stream = make(state, series, readings.row, readings.t, readings.x, readings.anew)
+    stream.held = held
+    return stream
