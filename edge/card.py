@@ -1,7 +1,8 @@
 """What a station tells of itself, at its start and when its rules change."""
 
 from edge.config import Station
-from thresholds.plan import Plan, cards
+from thresholds.binding import cards
+from thresholds.plan import Plan
 from tocsin.messages import SeriesCard, StationCard
 
 

@@ -9,7 +9,9 @@ import msgspec
 
 import drivers
 from edge.series import SeriesPlan, SeriesTable, plan_series
-from thresholds.plan import Plan, Rules, bind
+from thresholds.binding import bind
+from thresholds.plan import Plan
+from thresholds.rule import Rules
 from thresholds.rules import load_rules
 from thresholds.series import Series
 from tocsin import plugins

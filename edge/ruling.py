@@ -2,7 +2,8 @@
 
 import msgspec
 
-from thresholds.plan import Plan, bind
+from thresholds.binding import bind
+from thresholds.plan import Plan
 from thresholds.rule import Check, Rule, Rules
 from thresholds.series import Series
 from tocsin.inputs import Config, RuleSet

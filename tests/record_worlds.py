@@ -8,9 +8,9 @@ import numpy as np
 
 from tests.shared_data import shared_path
 from tests.threshold_worlds import World
+from thresholds.binding import bind
 from thresholds.bounds import problems_of
 from thresholds.kernel import Block, quantize
-from thresholds.plan import bind
 from thresholds.rule import Check, Feature, LevelRule, Rule, Rules
 from thresholds.series import Series
 from tocsin.levels import WARNING_LEVELS, Authority, Level, Stage

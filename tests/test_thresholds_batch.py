@@ -15,8 +15,8 @@ from thresholds.batch import cusums, track
 from thresholds.batch.counts import Counts, pushed
 from thresholds.batch.lookup import lookup
 from thresholds.batch.stream import make
+from thresholds.binding import bind
 from thresholds.kernel import Block, Outcome, State, restore, save, start
-from thresholds.plan import bind
 from thresholds.rules import rules_of
 from thresholds.series import Series
 from tocsin.readings import Quality

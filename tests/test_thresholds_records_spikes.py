@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.record_worlds import Raw, events, level_rules, period_of, raw_of, record
+from thresholds.binding import bind
 from thresholds.kernel import Block, Change, levels, start, step
-from thresholds.plan import bind
 from thresholds.rule import Check, Feature, LevelRule, Rule, Rules
 from thresholds.series import Series
 from tocsin.levels import Level

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.threshold_worlds import cut, world_of
 from tests.threshold_worlds_rules import rules_for
+from thresholds.binding import bind
 from thresholds.kernel import Block, Change, State, features, levels, save, start, step
 from thresholds.parts import OF_ALL, named, parts
-from thresholds.plan import Plan, bind
+from thresholds.plan import Plan
 from thresholds.reload import bind_over, moved, reload
 from thresholds.rule import Feature, Rules
 from thresholds.rules import rules_of
@@ -223,6 +224,17 @@ def test_a_longer_window_without_readings_counts_from_the_reload_and_invents_not
         passed = minute - 89
         assert value == [100 * min(passed, over) for over in (40, 50, 120)]
         assert [one // MINUTE_MS for one in valid] == [min(passed, over) for over in (40, 50, 120)]
+
+
+def test_a_shorter_window_finds_what_the_longer_one_has_kept() -> None:
+    state = start(bind(rain_rules(60), [BUCKET]))
+    for minute in range(200):
+        take(state, minute, 0.1 * minute)
+    state = reload(state, bind(rain_rules(40, 60), [BUCKET]))
+    for minute in range(200, 300):
+        take(state, minute, 0.1 * minute)
+        assert features(state).value.tolist() == [4000, 6000]
+        assert features(state).valid.tolist() == [40 * MINUTE_MS, 60 * MINUTE_MS]
 
 
 def test_a_history_of_a_day_is_enough_for_the_longest_window() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.rule_tables import BOTH, GAS, GAUGES, LEAK, RAINY, RISING, SOON, STAGE, plan_of, problems, unfit
+from thresholds.binding import fitting_checks
 from thresholds.bounds import FULL, HOUR_MS, slot_ms, time_unit_ms
-from thresholds.plan import fitting_checks
 from thresholds.rule import Check
 from thresholds.rules import bind, cards, rules_of
 from thresholds.series import Series

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.threshold_worlds_rules import HOUR, rules_for
+from thresholds.binding import bind
 from thresholds.kernel import Block
-from thresholds.plan import Plan, bind
+from thresholds.plan import Plan
 from thresholds.series import Series
 from tocsin.readings import Quality
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thresholds import batch, tell, tick
+from thresholds import tell, tick
 from thresholds.rule import LIMIT, SCALE
 from thresholds.state import State, StateError, restore, save, start
 from thresholds.tables import I64, NEVER, Bools
@@ -78,6 +78,8 @@ def step(state: State, block: Block) -> Outcome:
     _check(state, block)
     outcome = Outcome(block.quality.copy())
     if len(block.now_ms) > 1:
+        from thresholds import batch  # a station that only ever ticks need not load it
+
         batch.run(state, block, outcome)
     elif len(block.now_ms) == 1:
         _row(state, block, outcome)

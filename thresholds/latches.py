@@ -14,7 +14,7 @@ from thresholds.tables import I64, NEVER, Bools, pick
 from tocsin.levels import WARNING_LEVELS
 
 MOST = 16
-ONES = np.array([bits.bit_count() for bits in range(1 << MOST)], dtype=np.int64)
+ONES = np.unpackbits(np.arange(1 << MOST, dtype=np.uint16).view(np.uint8)).reshape(-1, MOST).sum(axis=1, dtype=np.int64)
 RANKS = np.array([int(level) for level in WARNING_LEVELS], dtype=np.int64)
 
 

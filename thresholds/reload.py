@@ -7,9 +7,10 @@ comes from a fresh state that has taken the readings given.
 from collections.abc import Iterator
 from dataclasses import replace
 
+from thresholds.binding import bind
 from thresholds.kernel import Block, Change, State, start, step
 from thresholds.parts import TREND_SUMS, Identity, Part, named, parts
-from thresholds.plan import Plan, bind
+from thresholds.plan import Plan
 from thresholds.rule import Rule, Rules
 from thresholds.series import Series
 from thresholds.state import Memory

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from thresholds.binding import bind, cards, fitting_checks
 from thresholds.check_reader import read_checks
-from thresholds.plan import Plan, Track, bind, cards, fitting_checks
+from thresholds.plan import Plan, Track
 from thresholds.rule import Check, Feature, LevelRule, Rule, Rules
 from thresholds.rule_reader import RuleReader
 from thresholds.rulefile import RulesTable

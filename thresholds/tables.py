@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thresholds.bounds import slot_ms, time_unit_ms
-from thresholds.plan import MINUTE_MS, Plan, Track
-from thresholds.rule import SCALE, TRENDS, Feature, LevelRule
+from thresholds.plan import Plan, Track
+from thresholds.rule import MINUTE_MS, SCALE, TRENDS, Feature, LevelRule
 from tocsin.levels import WARNING_LEVELS, Level
 
 I64 = npt.NDArray[np.int64]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from thresholds.binding import bind
 from thresholds.kernel import LAST_T, Block, quantize
-from thresholds.plan import Plan, bind
+from thresholds.plan import Plan
 from thresholds.replay.columns import ColumnError, series_of
 from thresholds.rule import Feature, Rule, Rules
 from thresholds.series import Series
