@@ -77,7 +77,7 @@ def _worse(rows: list[Row]) -> list[str]:
     if not worse:
         return ["Nowhere worse than the peer here."]
     return ["Worse than the peer:", "", *(f"- {row.what}, {number(row.ratio)} of {row.peer_name}: "
-                                          f"{row.why or 'the reason is not known yet'}." for row in worse)]
+                                          f"{_why(row)}." for row in worse)]
 
 
 def _missed(rows: list[Row]) -> list[str]:
@@ -85,4 +85,9 @@ def _missed(rows: list[Row]) -> list[str]:
     if not missed:
         return []
     return ["", "Bars missed:", "", *(f"- {row.what}: {_bar(row).partition(':')[0]}, measured {number(row.ours)} "
-                                      f"{row.unit}, ratio {number(row.ratio)}." for row in missed)]
+                                      f"{row.unit}, ratio {number(row.ratio)} of {row.peer_name}: {_why(row)}."
+                                      for row in missed)]
+
+
+def _why(row: Row) -> str:
+    return row.why or "the reason is not known yet"

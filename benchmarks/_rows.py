@@ -18,7 +18,7 @@ class Row:
     """One measured number beside a peer's from the same run; both are medians of `repeats`.
 
     `floor`: the peer is the least that could be done, so to be above it is no fault. `bar` is what `ours` may be at
-    most, `ratio_bar` what `ratio` may be at most. `why` says what makes us worse than the peer where we are.
+    most, `ratio_bar` what `ratio` may be at most. `why` says why we are worse than the peer or miss a bar, where we do.
     """
 
     what: str
