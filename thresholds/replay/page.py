@@ -52,7 +52,7 @@ figure{margin:10px 0 18px;padding:8px 4px 10px;background:var(--panel);border-ra
 figcaption{padding:2px 10px;font-weight:600}figcaption small{font-weight:400}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px}
 th{text-align:left;font-weight:600;color:var(--soft)}th,td{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);
-vertical-align:top}td.why{min-width:15em}td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}td.t{white-space:nowrap;
+vertical-align:top;overflow-wrap:break-word}td.why{min-width:15em}td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}td.t{white-space:nowrap;
 font-variant-numeric:tabular-nums}a{color:var(--curve)}
 .level{display:inline-block;white-space:nowrap;padding:0 8px;border-radius:9px;font-weight:600;color:var(--ink);
 background:var(--line)}.level.blue{background:var(--blue);color:#fff}.level.yellow{background:var(--yellow);color:#111}

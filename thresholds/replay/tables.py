@@ -9,7 +9,7 @@ from rich.text import Text
 
 from thresholds.replay.episodes import Episode
 from thresholds.replay.tally import Tally
-from thresholds.replay.words import amount, duration, level_words, moment, number, window, zone_name
+from thresholds.replay.words import amount, bare, duration, level_words, moment, window, zone_name
 from tocsin.levels import Level
 from tocsin.readings import Quality
 
@@ -45,7 +45,7 @@ def why(one: Episode) -> str:
     """The evidence of the highest level: value, threshold, window."""
     top, over = one.evidence, window(one.over_s)[0]
     sign = "≥" if top.value >= top.threshold else "≤"
-    return f"{number(top.value)} {sign} {amount(top.threshold, one.unit)}" + (f" over {over}" if over else "")
+    return f"{bare(top.value, one.unit)} {sign} {amount(top.threshold, one.unit)}" + (f" over {over}" if over else "")
 
 
 def quality_table(of_stations: Sequence[tuple[str, Sequence[Tally]]]) -> Table:

@@ -32,14 +32,23 @@ FEATURE_WORDS = {
 }
 
 
-def number(value: float) -> str:
-    """At most three decimals, without zeros behind."""
-    text = f"{value:.3f}".rstrip("0").rstrip(".")
+MINUTES = "min"
+
+
+def number(value: float, decimals: int = 3) -> str:
+    """At most so many decimals, without zeros behind."""
+    text = f"{value:.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if decimals else text
     return "0" if text == "-0" else text
 
 
+def bare(value: float, unit: str) -> str:
+    """The number alone, as finely as its unit deserves."""
+    return number(value, 1 if unit == MINUTES else 3)
+
+
 def amount(value: float, unit: str) -> str:
-    return f"{number(value)} {unit}".strip()
+    return f"{bare(value, unit)} {unit}".strip()
 
 
 def moment(t_ms: int, zone: tzinfo = UTC) -> str:
