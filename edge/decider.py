@@ -5,12 +5,13 @@ the same decisions to the last bit. No clock and no files: everything comes with
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
-from edge.rows import block_of
+from edge.rows import Recent, block_of
 from edge.ruling import candidate_of, plan_of
 from edge.sounding import Sounding, Wait
 from thresholds.kernel import (
@@ -140,10 +141,10 @@ class Decider:
         """Whether somebody works on it."""
         return t_ms < self.service.get(device, 0)
 
-    def take(self, record: Input, history: Sequence[Readings] = ()) -> Decided:
+    def take(self, record: Input, history: Recent | None = None) -> Decided:
         """Everything that follows from a record, which must come after all those taken before.
 
-        `history` is for a Config: the readings before it (edge.own_log.Recent). The `memory` of a Config is not looked
+        `history` is for a Config: the readings before it. The `memory` of a Config is not looked
         at: that makes a new decider. Raises one of REFUSED for a record that cannot be taken; nothing has changed then.
         """
         match record:
@@ -168,7 +169,7 @@ class Decider:
             return Decided([int(Quality.MISSING)] * len(record.series))
         keys = [record.series[i] for i in known]
         columns = [self.columns[key] for key in keys]
-        block = block_of([record], self.columns)
+        block = block_of(record, self.columns)
         outcome = step(self.live, block)
         found = outcome.quality[0, columns].tolist()
         quality = [int(Quality.MISSING)] * len(record.series)
@@ -189,14 +190,14 @@ class Decider:
         after = [_silence(state) for state in self.states]
         return Decided(changes=outcomes[0].changes, freshness=outcomes[0].freshness, noted=before != after)
 
-    def _config(self, record: Config, history: Sequence[Readings]) -> Decided:
+    def _config(self, record: Config, history: Recent | None) -> Decided:
         plan, candidate = plan_of(record), candidate_of(record)
         columns = {one.key: number for number, one in enumerate(plan.series)}
-        block = block_of(history, columns) if history else None
+        rows = partial((history or Recent()).blocks, columns, record.t)
         before = self.live
-        self.live = reload(before, plan, block)
+        self.live = reload(before, plan, rows())
         self._count_on(before)
-        self.shadow = _candidate(self.shadow, candidate, record.station, block)
+        self.shadow = _candidate(self.shadow, candidate, record.station, rows())
         self.config = msgspec.structs.replace(record, memory=b"")
         self._index()
         self.stuck &= self.columns.keys()
@@ -267,15 +268,15 @@ def _silence(state: State) -> tuple[bytes, bytes]:
     return state.memory.stale.tobytes(), state.memory.first_tick.tobytes()
 
 
-def _candidate(state: State | None, plan: Plan | None, station: str, history: Block | None) -> State | None:
+def _candidate(state: State | None, plan: Plan | None, station: str, history: Iterable[Block]) -> State | None:
     """The candidate's state under its rules: going on, or begun with the history."""
     if plan is None:
         return None
     if state is not None:
         return reload(state, plan, history)
     state = start(plan, station)
-    if history is not None:
-        step(state, history)
+    for block in history:
+        step(state, block)
     return state
 
 

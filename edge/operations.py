@@ -9,9 +9,9 @@ from itertools import chain
 from edge.card import card_of
 from edge.config import Station
 from edge.decider import LONGEST_SERVICE_MS, track_of
-from edge.own_log import Recent
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
+from edge.rows import Recent
 from edge.ruling import config_of
 from thresholds.parts import named
 from thresholds.reload import bind_over
@@ -151,7 +151,7 @@ class Operations:
         config = config_of(plan, station.candidate, station.file.station.id, now_ms)
         if config.hash == decider.config.hash:
             return "the rules are as before"
-        self._pipeline.decide(config, recent.before(now_ms))
+        self._pipeline.decide(config, recent)
         stays = plan.rules.rules[len(station.plan.rules.rules):]
         words = [f"rules {station.plan.rules.hash[:8]} are in force",
                  *(f'"{rule.name}" stays until it is clear' for rule in stays), *let_go]

@@ -10,7 +10,6 @@ day, and one at each start that had to go on from something else than its log. F
 as it was made. What was read before is skipped, and counted.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +19,11 @@ import msgspec
 from edge.decider import REFUSED, Decided, Decider
 from edge.findings import detection
 from edge.recorder import KINDS
+from edge.rows import Recent
 from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Tick
 from tocsin.log import Entry, read_log
 from tocsin.messages import Detection, Readings, record_of
 
-# The longest window is a day; an hour more lets held readings and counters find their base.
-HISTORY_MS = 25 * 3_600_000
 _INPUTS = {KINDS[kind] for kind in (Readings, Tick, Config, ClockStep, Acknowledge, OperatorClear, Shelve, Service)}
 Read = Callable[[], Iterable[Entry]]
 
@@ -97,35 +95,7 @@ class Replay:
             self.exact = self.exact and not self.skipped
             return Decided(noted=True)
         before = (entry for entry in self._read() if entry.seq < record.seq)
-        return self.decider.take(record, Recent(before).before(record.t))
-
-
-class Recent:
-    """The readings of the last 25 h, of entries in their order; none from before a new epoch of the clock."""
-
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._kept: deque[Readings] = deque()
-        for entry in entries:
-            self.add(entry)
-
-    def add(self, entry: Entry) -> None:
-        """What cannot be read is left out."""
-        if entry.kind not in {KINDS[Readings], KINDS[ClockStep]}:
-            return
-        try:
-            record = record_of(entry.payload)
-        except msgspec.DecodeError:
-            return
-        if isinstance(record, ClockStep) and record.epoch:
-            self._kept.clear()
-        elif isinstance(record, Readings) and record.t:
-            self._kept.append(record)
-            while self._kept[0].t[0] <= record.t[0] - HISTORY_MS:
-                self._kept.popleft()
-
-    def before(self, t_ms: int) -> list[Readings]:
-        """In the order of the log."""
-        return [record for record in self._kept if record.t[0] > t_ms - HISTORY_MS]
+        return self.decider.take(record, Recent(before))
 
 
 def replayed(folder: Path) -> OwnLog:

@@ -16,6 +16,7 @@ from edge.decider import Decided, Decider, Input
 from edge.findings import detection, freshness, implausible, reason_of, shadow
 from edge.health import Health
 from edge.recorder import Recorder
+from edge.rows import Recent
 from edge.siren import Siren
 from edge.timekeeper import Timekeeper
 from thresholds.kernel import last_t, levels
@@ -77,7 +78,7 @@ class Pipeline:
         self._follow(decided)
         self._sound_in_time()
 
-    def decide(self, record: Input, history: Sequence[Readings] = ()) -> Decided:
+    def decide(self, record: Input, history: Recent | None = None) -> Decided:
         """Takes an input that is no reading and no tick, logs it, and follows. Raises one of decider.REFUSED."""
         decided = self.decider.take(record, history)
         self._sound_for(decided, time.monotonic())

@@ -1,25 +1,113 @@
 """Readings of the log as rows for the kernel."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from edge.recorder import KINDS
 from thresholds.kernel import Block, quantize
-from tocsin.messages import Readings
+from thresholds.tables import I64
+from tocsin.inputs import ClockStep
+from tocsin.log import Entry
+from tocsin.messages import Readings, record_of
 from tocsin.readings import Quality
 
 GIVEN = Quality.SERVICE | Quality.CLOCK   # what a reading brings along; all other bits are found
+# The longest window is a day; an hour more lets held readings and counters find their base.
+HISTORY_MS = 25 * 3_600_000
+_ROWS = 4096             # of a block: a day at one reading a second must not become one array
+_SPARE_ROWS = 100_000
 
 
-def block_of(records: Sequence[Readings], columns: dict[str, int]) -> Block:
-    """Records as rows; series that have no column are left out. Raises ValueError for a time that cannot be."""
-    block = Block.blank(len(records), len(columns))
-    cells = [(row, columns[key], record.t[0], value, bits & GIVEN) for row, record in enumerate(records)
-             for key, value, bits in zip(record.series, record.value, record.quality, strict=True) if key in columns]
-    if cells:
-        rows, places, times, values, bits = zip(*cells, strict=True)
-        at = np.array(rows), np.array(places)
-        raw, good = quantize(np.array(values, np.float64))
-        block.t_ms[at], block.raw[at] = times, raw
-        block.quality[at] = np.where(good, np.array(bits, np.int64), int(Quality.MISSING))
+def block_of(record: Readings, columns: Mapping[str, int]) -> Block:
+    """A record as one row; series that have no column are left out."""
+    known = [i for i, key in enumerate(record.series) if key in columns]
+    block = Block.blank(1, len(columns))
+    if known:
+        column = np.array([columns[record.series[i]] for i in known], np.int64)
+        bits = np.array([record.quality[i] & GIVEN for i in known], np.int64)
+        _fill(block, np.zeros_like(column), column, np.array([record.value[i] for i in known], np.float64), bits)
+        block.t_ms[0, column] = record.t[0]
     return block
+
+
+def _fill(block: Block, row: I64, column: I64, value: npt.NDArray[np.float64], bits: I64) -> None:
+    """A value that is no number stays missing."""
+    raw, good = quantize(value)
+    block.raw[row, column] = raw
+    block.quality[row, column] = np.where(good, bits, int(Quality.MISSING))
+
+
+class Recent:
+    """The readings of the last 25 h, of entries in their order; none from before a new epoch of the clock.
+
+    They are kept as numbers, 14 bytes a reading: a day of a station that reads each second fits a small machine.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._names: dict[str, int] = {}
+        self._clear()
+        for entry in entries:
+            self.add(entry)
+
+    def _clear(self) -> None:
+        self._first = 0
+        self._t, self._end = array("q"), array("q")
+        self._series, self._value, self._bits = array("i"), array("d"), array("h")
+
+    def add(self, entry: Entry) -> None:
+        """What cannot be read is left out."""
+        if entry.kind not in {KINDS[Readings], KINDS[ClockStep]}:
+            return
+        try:
+            record = record_of(entry.payload)
+        except msgspec.DecodeError:
+            return
+        if isinstance(record, ClockStep) and record.epoch:
+            self._clear()
+        elif isinstance(record, Readings) and record.t:
+            self.take(record)
+
+    def take(self, record: Readings) -> None:
+        """One row more; what is too old for it goes."""
+        self._t.append(record.t[0])
+        self._series.extend(self._names.setdefault(name, len(self._names)) for name in record.series)
+        self._value.extend(record.value)
+        self._bits.extend(bits & GIVEN for bits in record.quality)
+        self._end.append(len(self._series))
+        while self._t[self._first] <= record.t[0] - HISTORY_MS:
+            self._first += 1
+        if self._first > _SPARE_ROWS:
+            self._forget()
+
+    def _forget(self) -> None:
+        cells = self._end[self._first - 1]
+        del self._t[:self._first], self._end[:self._first]
+        del self._series[:cells], self._value[:cells], self._bits[:cells]
+        self._end = array("q", (end - cells for end in self._end))
+        self._first = 0
+
+    def blocks(self, columns: Mapping[str, int], t_ms: int) -> Iterator[Block]:
+        """The rows of the 25 h before `t_ms`, in the order of the log."""
+        times, ends = np.array(self._t, np.int64), np.array(self._end, np.int64)
+        begins = np.append(0, ends)[:-1]
+        series, value, given = (np.array(column) for column in (self._series, self._value, self._bits))
+        column_of = np.array([columns.get(name, -1) for name in self._names], np.int64)
+        rows = np.flatnonzero(times > t_ms - HISTORY_MS)
+        rows = rows[rows >= self._first]
+        for at in range(0, rows.size, _ROWS):
+            part = rows[at:at + _ROWS]
+            counts = ends[part] - begins[part]
+            row = np.repeat(np.arange(part.size), counts)
+            cell = np.arange(row.size) + np.repeat(begins[part] - np.cumsum(counts) + counts, counts)
+            column = column_of[series[cell]]
+            known = column >= 0
+            row, cell, column = row[known], cell[known], column[known]
+            block = Block.blank(part.size, len(columns))
+            bits = given[cell].astype(np.int64)
+            _fill(block, row, column, value[cell], bits)
+            block.t_ms[row, column] = times[part][row]
+            yield block

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.threshold_worlds import BEGIN, Control, World, cut, world_of
 from thresholds import batch, kernel, tick
-from thresholds.batch import cusums, track
+from thresholds.batch import cusums, stream, track
 from thresholds.batch.counts import Counts, pushed
 from thresholds.batch.lookup import lookup
 from thresholds.batch.stream import make
@@ -90,6 +90,7 @@ def test_many_rows_at_once_are_the_same_as_one_by_one(seed: int, most: int, cuts
 @given(st.integers(0, 2**32), st.integers(0, 2**32))
 def test_where_a_track_is_looked_at_in_pieces_the_pieces_do_not_matter(seed: int, cuts: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "STRETCH", 8)
         patch.setattr(track, "STRETCH", 8)
         same(world_of(seed, 120), 1000, cuts)
 
@@ -178,8 +179,8 @@ def test_counts_are_those_of_the_young_ones_of_the_last_readings(
     state.memory.good_t[0] = times[at - 1] if at else state.memory.good_t[0]
     nothing = np.zeros(0, dtype=np.int64)
     rest = times.size - at
-    stream = make(state, 0, np.arange(rest), times[at:], np.zeros(rest, dtype=np.int64), nothing)
+    taken = make(state, 0, np.arange(rest), times[at:], np.zeros(rest, dtype=np.int64), nothing)
     want = [sum(bool(flags[back]) for back in range(max(0, now - m + 1), now + 1)
                 if times[now] - times[back] <= 2 * m * MINUTE) for now in range(at, times.size)]
     before = pushed(np.zeros(1, dtype=np.int64), flags[None, :at])
-    assert Counts(stream).of(before, flags[None, at:], m)[0].tolist() == want
+    assert Counts(taken).of(before, flags[None, at:], m)[0].tolist() == want

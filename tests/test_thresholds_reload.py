@@ -72,7 +72,7 @@ def test_the_parts_are_all_of_the_memory_and_none_is_in_two(seed: int) -> None:
 def test_the_same_rules_again_change_nothing(seed: int, at: int, history: bool) -> None:
     world = world_of(seed, ROWS, controls=False)
     state = run(world.plan, world.block, at)
-    again = reload(state, world.plan, cut(world.block, 0, at) if history else None)
+    again = reload(state, world.plan, [cut(world.block, 0, at)] if history else [])
     assert save(again) == save(state)
 
 
@@ -83,7 +83,7 @@ def test_a_rule_that_stays_decides_what_it_would_have_decided(seed: int, at: int
     other = part_of(world.plan, random.Random(seed))
     old, new = (world.plan, other) if fewer else (other, world.plan)
     before, rest = run(old, world.block, at), cut(world.block, at, ROWS)
-    after = reload(before, new, cut(world.block, 0, at))
+    after = reload(before, new, [cut(world.block, 0, at // 2), cut(world.block, at // 2, at)])
     both = set(map(named, old.tracks)) & set(map(named, new.tracks))
     assert told(step(after, rest).changes, both) == told(step(before, rest).changes, both)
 
@@ -93,7 +93,7 @@ def test_a_rule_that_stays_decides_what_it_would_have_decided(seed: int, at: int
 def test_with_all_readings_what_is_new_is_as_if_it_had_always_been_there(seed: int, at: int) -> None:
     world = world_of(seed, ROWS, controls=False)
     old = part_of(world.plan, random.Random(seed))
-    after = reload(run(old, world.block, at), world.plan, cut(world.block, 0, at))
+    after = reload(run(old, world.block, at), world.plan, [cut(world.block, 0, at)])
     always = run(world.plan, world.block, at)
     readings = len(world.plan.tracks) - len(world.plan.groups)  # a coincidence sees levels, and they may differ
     for row in range(at, ROWS):
@@ -113,7 +113,7 @@ def test_a_reload_clears_nothing_and_raises_nothing(seed: int, at: int, history:
     rules = rules_for(dice, list(world.plan.series), period_of(world.plan))
     plan, let_go = bind_over(before, Rules(rules.rules, rules.checks), world.plan.series)
     begin = {"none": at, "all": 0, "some": at // 2}[history]
-    after = reload(before, plan, cut(world.block, begin, at) if history != "none" else None)
+    after = reload(before, plan, [cut(world.block, begin, at)])
     was = dict(zip(map(named, before.plan.tracks), levels(before).tolist(), strict=True))
     now = dict(zip(map(named, plan.tracks), levels(after).tolist(), strict=True))
     assert not let_go
@@ -133,7 +133,7 @@ def test_the_worlds_have_reloads_that_matter() -> None:
         before = run(world.plan, world.block, ROWS)
         rules = rules_for(random.Random(seed), list(world.plan.series), period_of(world.plan))
         plan, _ = bind_over(before, rules, world.plan.series)
-        after = reload(before, plan, world.block)
+        after = reload(before, plan, [world.block])
         seen |= {"moved"} if moved(before, after, 1) else set()
         seen |= {"retired"} if len(plan.rules.rules) > len(rules.rules) else set()
         kept, new = parts(before).keys() & parts(after).keys(), parts(after).keys() - parts(before).keys()
@@ -226,12 +226,14 @@ def test_a_longer_window_without_readings_counts_from_the_reload_and_invents_not
         assert [one // MINUTE_MS for one in valid] == [min(passed, over) for over in (40, 50, 120)]
 
 
-def test_a_shorter_window_finds_what_the_longer_one_has_kept() -> None:
+@pytest.mark.parametrize("at", [70, 125, 130, 200, 250])
+def test_a_shorter_window_finds_what_the_longer_one_has_kept(at: int) -> None:
+    """Wherever the ring of 123 places has just been written."""
     state = start(bind(rain_rules(60), [BUCKET]))
-    for minute in range(200):
+    for minute in range(at):
         take(state, minute, 0.1 * minute)
     state = reload(state, bind(rain_rules(40, 60), [BUCKET]))
-    for minute in range(200, 300):
+    for minute in range(at, at + 100):
         take(state, minute, 0.1 * minute)
         assert features(state).value.tolist() == [4000, 6000]
         assert features(state).valid.tolist() == [40 * MINUTE_MS, 60 * MINUTE_MS]
@@ -248,7 +250,7 @@ def test_a_history_of_a_day_is_enough_for_the_longest_window() -> None:
     for one in (state, always):
         step(one, cut(block, 0, at))
     begin = int(np.searchsorted(block.t_ms[:, 0], block.t_ms[at, 0] - HISTORY_MS, side="right"))
-    after = reload(state, bind(rain_rules(60, 1440), [BUCKET]), cut(block, begin, at))
+    after = reload(state, bind(rain_rules(60, 1440), [BUCKET]), [cut(block, begin, at)])
     for row in range(at, len(totals)):
         step(after, cut(block, row, row + 1))
         step(always, cut(block, row, row + 1))

@@ -4,7 +4,7 @@ A part of the memory whose identity is the same under the new rules keeps what i
 comes from a fresh state that has taken the readings given.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from thresholds.binding import bind
@@ -22,7 +22,7 @@ from tocsin.levels import WARNING_LEVELS, Level
 _TOTALS = {"slot_total": "total", "slot_covered": "covered", "minute_total": "total", "minute_covered": "covered"}
 
 
-def reload(state: State, plan: Plan, history: Block | None = None) -> State:
+def reload(state: State, plan: Plan, history: Iterable[Block] = ()) -> State:
     """A new state of `plan` that goes on from `state`, which stays as it is.
 
     `history` are the readings of at least the last 24 h in the order they were taken, with the columns of `plan`, up to
@@ -31,8 +31,8 @@ def reload(state: State, plan: Plan, history: Block | None = None) -> State:
     `moved` tells it. Raises ValueError for a history that does not fit the plan.
     """
     new, blank = start(plan, state.station), start(plan, state.station)
-    if history is not None:
-        step(new, history)
+    for block in history:
+        step(new, block)
     before, after = parts(state), parts(new)
     whose = {identity: part.series for identity, part in before.items() if identity[0] == "series"}
     kept = {part.series: whose[identity] for identity, part in after.items() if identity in whose}

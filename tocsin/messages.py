@@ -79,10 +79,7 @@ class StationCard(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag="start", tag_field="kind"):
-    """The agent started, or other rules came into force: with which software, configuration and rules.
-
-    `checkpoint` is the last record that the saved state knew from which it went on; 0: it had none.
-    """
+    """The agent started, or other rules came into force. `checkpoint`: the record its saved state knew; 0: none."""
 
     boot: str
     seq: int
@@ -126,9 +123,8 @@ class Detection(msgspec.Struct, frozen=True, tag="detection", tag_field="kind"):
     `since` is the event time of the first qualifying reading (ms UTC), `t` the event time of the change.
     `value` is the feature that decided and `threshold` what it was compared with, both in the feature's unit: minutes
     to go for `time_to`, the quantity's unit an hour for `rate` and `slope`, weight for `coincidence`, else the
-    quantity's unit. `target` is what `time_to` would reach, or the weight of all members of a coincidence.
-    `hold_s`: with authority `after`, how long a person at the hub may object. `shelved`: a person at the station does
-    not want to be told.
+    quantity's unit. `target` is what `time_to` would reach, or the weight of all members of a coincidence. `hold_s`:
+    with authority `after`, how long a person at the hub may object. `shelved`: a person at the station wants silence.
     """
 
     boot: str

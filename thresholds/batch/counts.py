@@ -66,8 +66,9 @@ class Counts:
 
 
 def pushed(bits: I64, found: Bools) -> I64:
-    """int64[L]: the bits after some readings, newest in bit 0; `found` is bool[L, n]."""
-    newest = found[:, -MOST:]
-    count = newest.shape[1]
-    packed: I64 = (newest << np.arange(count - 1, -1, -1)).sum(axis=1)
-    return (bits << count | packed) & (1 << MOST) - 1
+    """int64[...]: the bits after some readings, newest in bit 0; `found` is bool[..., n]."""
+    newest = found[..., -MOST:]
+    count = newest.shape[-1]
+    packed: I64 = (newest << np.arange(count - 1, -1, -1)).sum(axis=-1)
+    after: I64 = (bits << count | packed) & (1 << MOST) - 1
+    return after

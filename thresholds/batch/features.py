@@ -22,6 +22,15 @@ class Plain:
     sure: Bools | None = None
     trend: trends.Trend | None = None
 
+    def values(self, begin: int, end: int) -> I64:
+        """The values at the readings of these numbers."""
+        return self.value[begin:end]
+
+    def reaches(self, least: int, edges: I64) -> Bools:
+        """bool[stretches]: where a value may be at least so high."""
+        found: Bools = np.maximum.reduceat(self.value, edges[:-1]) >= least
+        return found
+
     def known(self, _: I64, begin: int, end: int) -> Bools | None:
         """bool[L or 1, readings of these numbers]: whether a value below `off` can be told to be there; None: all.
 
@@ -29,30 +38,31 @@ class Plain:
         """
         return None if self.sure is None else self.sure[None, begin:end]
 
-    def last(self) -> tuple[int, int]:
-        """What is remembered as valid and span, of the last reading."""
-        return int(self.sure is None or self.sure[-1]), 1
-
 
 @dataclass(slots=True)
 class Total:
     """A sum over a window, as Plain."""
 
-    value: I64
     window: int
     sum: sums.Sum
     _coverage: tuple[int, int, I64, I64] = (0, 0, NONE, NONE)
 
+    def values(self, begin: int, end: int) -> I64:
+        return self.sum.values(begin, end)
+
+    def reaches(self, least: int, edges: I64) -> Bools:
+        return sums.reaches(self.sum, least, edges)
+
     def known(self, min_valid: I64, begin: int, end: int) -> Bools | None:
-        if self._coverage[:2] != (begin, end):
-            self._coverage = (begin, end, *self.sum.coverage(begin, end))
-        _, _, covered, span = self._coverage
+        covered, span = self.coverage(begin, end)
         found: Bools = covered * SCALE >= min_valid[:, None] * span
         return found
 
-    def last(self) -> tuple[int, int]:
-        covered, span = self.sum.coverage(self.value.size - 1, self.value.size)
-        return int(covered[0]), int(span[0])
+    def coverage(self, begin: int, end: int) -> tuple[I64, I64]:
+        """As of the sum; the last one asked for is kept."""
+        if self._coverage[:2] != (begin, end):
+            self._coverage = (begin, end, *self.sum.coverage(begin, end))
+        return self._coverage[2:]
 
 
 def features(state: State, stream: Stream, found: dict[int, rain.Gauge]) -> dict[int, Plain | Total]:
@@ -68,10 +78,14 @@ def features(state: State, stream: Stream, found: dict[int, rain.Gauge]) -> dict
 
 def _keep(state: State, stream: Stream, index: int, feature: Plain | Total, found: dict[int, rain.Gauge]) -> None:
     memory = state.memory
-    memory.value[index] = feature.value[-1]
-    memory.valid[index], span = feature.last()
-    if isinstance(feature, Total):
-        memory.span[index] = span
+    end = stream.t.size
+    memory.value[index] = feature.values(end - 1, end)[0]
+    if isinstance(feature, Plain):
+        known = feature.known(NONE, end - 1, end)
+        memory.valid[index] = known is None or known[0, 0]
+    else:
+        covered, span = feature.coverage(end - 1, end)
+        memory.valid[index], memory.span[index] = covered[0], span[0]
         memory.lone[index] = rain.lone(found, stream, feature.window, np.array([stream.t.size - 1]))[0]
 
 
@@ -93,13 +107,13 @@ def _sums(state: State, stream: Stream) -> Iterator[tuple[int, Total]]:
         slots = sums.slots(state, run, ring)
         for number in short:
             made = sums.short(state, slots, number)
-            yield table.first + number, Total(made.value, int(table.window[number]), made)
+            yield table.first + number, Total(int(table.window[number]), made)
         sums.store_slots(state, slots, ring)
     if long:
         minutes = sums.minutes(state, run, int(table.ring[long[0]]))
         for number in long:
             far = sums.long(state, minutes, number)
-            yield table.first + number, Total(far.value, int(table.window[number]), far)
+            yield table.first + number, Total(int(table.window[number]), far)
         sums.store_minutes(state, minutes)
 
 

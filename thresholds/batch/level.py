@@ -1,7 +1,6 @@
 """One level of a track through a block: when it is set and reset, and its run at any reading. docs/detection.md, 5."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -33,61 +32,64 @@ class Toggle(NamedTuple):
     latched: int
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Of some levels of a track (their `places`), bool[L, n] each: which readings qualify; where N of the last M do and
-    where N are below; where the condition to fall holds; and where a run is over.
-    """
+class Numbers(NamedTuple):
+    """What a level needs of its rule, and what is remembered of it."""
 
-    places: I64
-    qualifies: Bools
-    reaches: Bools
-    holds: Bools
-    over: Bools
+    n: int
+    m: int
+    on_delay: int
+    off_delay: int
+    latch: int
+    early: int
+    on_bits: int
+    run_since: int
+    run_for: int
+    latched: int
+    acked: int
+    off_since: int
 
 
-def seen(state: State, counts: Counts, at: tuple[int, I64], marks: tuple[Bools, Bools, Bools | None]) -> Seen:
-    """`at`: the track and its levels. `marks`: which readings qualify, are below, and (None: none) less than `off`
-    and not known, bool[L, n].
+def levels(state: State, stream: Stream, counts: Counts, at: tuple[I64, I64],
+           marks: tuple[Bools, Bools, Bools]) -> list["Level"]:
+    """Some levels (tracks and places) of a stream's tracks.
+
+    `marks`: which readings qualify, are below, and less than `off` but not known; bool[L, n].
     """
     memory, tracks = state.memory, state.tables.tracks
     qualifies, below, unknown = marks
-    which, n = tracks.which_m[at], tracks.n[at][:, None]
+    n, m = tracks.n[at], tracks.m[tracks.which_m[at]]
     ons, offs = np.empty(qualifies.shape, dtype=np.uint8), np.empty(qualifies.shape, dtype=np.uint8)
-    on_bits, off_bits = memory.on_bits[at].astype(np.int64), memory.off_bits[at].astype(np.int64)
-    for one in set(which.tolist()):
-        some = which == one
-        m = int(tracks.m[one])
-        ons[some] = counts.of(on_bits[some], qualifies[some], m)
-        offs[some] = counts.of(off_bits[some], below[some], m)
-    low = offs >= n
-    return Seen(at[1], qualifies, ons >= n, low if unknown is None else low & ~unknown, (ons == 0) | (low & ~qualifies))
+    for one in set(m.tolist()):
+        some = m == one
+        ons[some] = counts.of(memory.on_bits[at][some].astype(np.int64), qualifies[some], one)
+        offs[some] = counts.of(memory.off_bits[at][some].astype(np.int64), below[some], one)
+    low = offs >= n[:, None]
+    reaches, holds, over = ons >= n[:, None], low & ~unknown, (ons == 0) | (low & ~qualifies)
+    numbers = zip(n.tolist(), m.tolist(), *(one[at].tolist() for one in (
+        tracks.on_delay, tracks.off_delay, tracks.latch, tracks.early, memory.on_bits, memory.run_since, memory.run_for,
+        memory.latched, memory.acked, memory.off_since)), strict=True)
+    return [Level(state, stream, counts, (int(at[0][row]), int(at[1][row])), Numbers(*own),
+                  (qualifies[row], reaches[row], holds[row], over[row]))
+            for row, own in enumerate(numbers)]
 
 
 class Level:
-    """One of these levels. The memory stays that before the block until `store`."""
+    """One level of a track. The memory stays that before the readings until `store`."""
 
-    def __init__(self, state: State, stream: Stream, counts: Counts, track: int, of: Seen, number: int) -> None:
-        memory, tracks, at = state.memory, state.tables.tracks, (track, int(of.places[number]))
-        self._memory, self._at, self._stream, self._counts, self._marks = (
-            memory, at, stream, counts, of.qualifies[number])
-        self._n, self._m = int(tracks.n[at]), int(tracks.m[tracks.which_m[at]])
-        self._on_delay, self._off_delay = int(tracks.on_delay[at]), int(tracks.off_delay[at])
-        self._latch, self._early = bool(tracks.latch[at]), bool(tracks.early[at])
-        self._on_bits, self._run_since, self._run_for = (
-            int(one[at]) for one in (memory.on_bits, memory.run_since, memory.run_for))
-        self._qualifies, self._over = self._marks.tobytes(), of.over[number].tobytes()
-        self._holds = of.holds[number].tobytes()
-        reach: Bools = of.reaches[number]
-        self._raised = (self._delayed(reach) if self._on_delay and reach.any() else reach).tobytes()
-        self._latched, self._acked, self._off_since = (
-            int(one[at]) for one in (memory.latched, memory.acked, memory.off_since))
+    def __init__(self, state: State, stream: Stream, counts: Counts, at: tuple[int, int], own: Numbers,
+                 found: tuple[Bools, Bools, Bools, Bools]) -> None:
+        """`found`: where readings qualify, N of M do, the condition to fall holds, and a run is over."""
+        self._memory, self._at, self._stream, self._counts, self._own = state.memory, at, stream, counts, own
+        self._marks, reaches, holds, over = found
+        self._qualifies, self._holds, self._over = self._marks.tobytes(), holds.tobytes(), over.tobytes()
+        self._raised = (self._delayed(reaches) if own.on_delay and reaches.any() else reaches).tobytes()
+        self._latched, self._acked, self._off_since = own.latched, own.acked, own.off_since
         self._set_at = 0
 
     def toggles(self, early: list[Early]) -> list[Toggle]:
         """When the level is set and reset, in order; `early` are the held readings that reach the highest level."""
         found: list[Toggle] = []
-        waiting = [one for one in early if self._early]
+        waiting = [one for one in early if self._own.early]
         at, n = 0, self._stream.t.size
         while True:
             if self._latched:
@@ -108,10 +110,10 @@ class Level:
     def run(self, number: int) -> tuple[int, int]:
         """Since when the run lasts that there is behind a reading (-1: before the block) and for how long; NEVER, 0."""
         if number < 0:
-            return self._run_since, self._run_for
+            return self._own.run_since, self._own.run_for
         ended = _last(self._over, number)
-        if ended < 0 and self._run_since != NEVER:
-            return self._run_since, self._run_for + int(self._stream.lapsed()[number]) - self._stream.good_t
+        if ended < 0 and self._own.run_since != NEVER:
+            return self._own.run_since, self._own.run_for + int(self._stream.lapsed()[number]) - self._stream.good_t
         begun = _first(self._qualifies, ended + 1)
         if begun > number:
             return NEVER, 0
@@ -143,8 +145,8 @@ class Level:
         since, lasted = self.run(one.at - 1)
         passed = one.t - before
         lasted = 0 if since == NEVER else lasted + (passed if passed <= 2 * stream.period else 0)
-        ons = 1 + self._counts.before(self._on_bits, self._marks, one.at, one.t, self._m)
-        return ons >= self._n and lasted >= self._on_delay
+        ons = 1 + self._counts.before(self._own.on_bits, self._marks, one.at, one.t, self._own.m)
+        return ons >= self._own.n and lasted >= self._own.on_delay
 
     def _delayed(self, reach: Bools) -> Bools:
         """Raised: N of M, in a run that has lasted for the delay."""
@@ -152,13 +154,13 @@ class Level:
         lapsed, n = self._stream.lapsed(), raised.size
         at = 0
         while at < n:
-            alive = at == 0 and self._run_since != NEVER
+            alive = at == 0 and self._own.run_since != NEVER
             begun = at if alive else _first(self._qualifies, at)
             if begun == n:
                 break
             end = _first(self._over, begun)
-            before = self._stream.good_t - self._run_for if alive else int(lapsed[begun])
-            reached = begun + int(np.searchsorted(lapsed[begun:end], before + self._on_delay))
+            before = self._stream.good_t - self._own.run_for if alive else int(lapsed[begun])
+            reached = begun + int(np.searchsorted(lapsed[begun:end], before + self._own.on_delay))
             raised[reached:end] = reach[reached:end]
             at = end + 1 if end < n else n
         return raised
@@ -169,14 +171,14 @@ class Level:
         Goes from one stretch without a break to the next, in which the condition to fall holds.
         """
         t, n = self._stream.t, self._stream.t.size
-        if self._latch and not self._acked:
+        if self._own.latch and not self._acked:
             return n
         while at < n:
             begin = _first(self._holds, at)
             if begin == n:
                 return n
             end = self._break(begin)
-            reached = int(np.searchsorted(t[begin:end], self._begun(begin) + self._off_delay)) + begin
+            reached = int(np.searchsorted(t[begin:end], self._begun(begin) + self._own.off_delay)) + begin
             while reached < end and self._raised[reached]:
                 reached += 1
             if reached < end:

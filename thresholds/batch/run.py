@@ -3,13 +3,14 @@
 The outcome, and what is remembered, are to the last bit those of the live path fed with the rows one by one.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from thresholds import tell
 from thresholds.batch import fresh, groups, rain
-from thresholds.batch.features import features
+from thresholds.batch.features import Plain, Total, features
 from thresholds.batch.store import changed, store
 from thresholds.batch.stream import Stream, read
 from thresholds.batch.track import Move, judge
@@ -24,19 +25,32 @@ if TYPE_CHECKING:
 STUCK = int(Quality.STUCK)
 
 
-def run(state: State, block: "Block", outcome: tell.Outcome) -> None:
-    """Takes a block into the state. `outcome` comes with the block's own quality, and gets the bits found here."""
+Watch = Callable[[Stream, dict[int, Plain | Total], dict[int, rain.Gauge]], None]
+
+
+def run(state: State, block: "Block", outcome: tell.Outcome, watch: Watch | None = None) -> None:
+    """Takes a block into the state. `outcome` comes with the block's own quality, and gets the bits found here.
+
+    `watch` is shown each series' taken readings, its features by their index, and the gauges of rain.
+    """
     levels = state.memory.level.copy()
     streams = _streams(state, block, outcome)
     gauges = rain.gauges(state, streams)
     moves: dict[int, list[Move]] = {}
+
+    def take(stream: Stream) -> None:
+        made = features(state, stream, gauges)
+        if watch is not None:
+            watch(stream, made, gauges)
+        moves.update(judge(state, stream, gauges, made))
+
     for stream in streams:
         if stream is not None:
-            moves |= _judge(state, stream, gauges)
+            take(stream)
     for number in range(len(state.plan.groups)):
         stream = groups.gather(state, number, streams, moves, levels)
         if stream is not None:
-            moves |= _judge(state, stream, gauges)
+            take(stream)
             streams.append(stream)
     told = fresh.fresh(state, block.now_ms, streams, fresh.Stands(state, levels, moves))
     outcome.freshness.extend(one.what for one in told)
@@ -49,13 +63,6 @@ def run(state: State, block: "Block", outcome: tell.Outcome) -> None:
 
 def _streams(state: State, block: "Block", outcome: tell.Outcome) -> list[Stream | None]:
     return [read(state, block, outcome, series) for series in range(len(state.plan.series))]
-
-
-def _judge(state: State, stream: Stream, gauges: dict[int, rain.Gauge]) -> dict[int, list[Move]]:
-    tracks = state.tables.tracks
-    made = features(state, stream, gauges)
-    return {track: judge(state, stream, gauges, track, made[int(tracks.feature[track])])
-            for track in np.flatnonzero(tracks.series == stream.series).tolist() if int(tracks.feature[track]) in made}
 
 
 def _suspect(state: State, streams: list[Stream | None], gauges: dict[int, rain.Gauge], outcome: tell.Outcome) -> None:

@@ -20,6 +20,9 @@ LATE = int(Quality.LATE)
 SERVICE = int(Quality.SERVICE)
 EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
 
+# Tracks are looked at in stretches of so many readings: most of them are at rest throughout.
+STRETCH = 1024
+
 
 @dataclass(slots=True)
 class Stream:
@@ -70,6 +73,12 @@ class Stream:
             self._lapsed = self.t - np.cumsum(gaps)
         return self._lapsed
 
+    def apart(self, passed: int) -> I64:
+        """Numbers of the readings more than so much time after the one before."""
+        if passed < 2 * self.period:
+            return np.flatnonzero(self.since > passed)
+        return self.broken[self.since[self.broken] > passed]
+
     def covers(self) -> I64:
         """int64[n]: the time that each reading stands for."""
         covers = self.since.copy()
@@ -89,6 +98,12 @@ class Stream:
         t, x = self.t[begin:end], self.x[begin:end]
         return Stream(self.series, self.period, self.row[begin:end], t, x, self.since[begin:end],
                       self.broken[first:last] - begin, self.anew[:0], past)
+
+    def edges(self) -> I64:
+        """Where stretches of readings begin, and the end of the last. Both readings of a row are in one stretch."""
+        edges = np.arange(0, self.t.size, STRETCH)
+        edges[1:] += self.row[edges[1:]] == self.row[edges[1:] - 1]
+        return np.append(edges[edges < self.t.size], self.t.size)
 
     def last_of_rows(self) -> I64 | slice:
         """The last reading of each row: the row's own."""

@@ -1,4 +1,4 @@
-"""One track through a block: which levels its feature reaches, and how the track's own level moves."""
+"""The tracks of a series through a block: which levels their features reach, and how each track's own level moves."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import numpy as np
 from thresholds.batch import rain
 from thresholds.batch.counts import Counts, pushed
 from thresholds.batch.features import Plain, Total
-from thresholds.batch.level import Early, Level, seen
-from thresholds.batch.stream import Stream
+from thresholds.batch.level import Early, Level, levels
+from thresholds.batch.stream import STRETCH, Stream
 from thresholds.latches import MOST
 from thresholds.state import State
 from thresholds.tables import BEYOND, I64, NEVER, Bools
@@ -33,80 +33,55 @@ class Move:
 
 
 REST: I64 = np.full(len(WARNING_LEVELS), NEVER, dtype=np.int64)
-# Tracks are looked at in stretches of so many readings: most of them are at rest throughout.
-STRETCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series with its tracks (int64[T]), what each compares, and the held readings that count at once for each."""
+
+    stream: Stream
+    gauges: dict[int, rain.Gauge]
+    tracks: I64
+    features: list[Plain | Total]
+    early: list[list[Early]]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some readings of a track, from number `begin` to `end` of the whole stream; `stream` has these alone."""
+    """Readings of a series from number `begin` to `end`; `stream` has these alone, `values` are int64[T, readings]."""
 
-    track: int
-    feature: Plain | Total
     stream: Stream
     begin: int
     end: int
-    early: list[Early]
-
-    @property
-    def value(self) -> I64:
-        return self.feature.value[self.begin:self.end]
+    values: I64
+    early: list[list[Early]]
 
 
-def judge(state: State, stream: Stream, gauges: dict[int, rain.Gauge], track: int,
-          feature: Plain | Total) -> list[Move]:
-    """Takes a block into a track; its level is changed, its episode is not."""
-    early = _early(state, stream, track)
-    moves: list[Move] = []
+def judge(state: State, stream: Stream, gauges: dict[int, rain.Gauge],
+          made: dict[int, Plain | Total]) -> dict[int, list[Move]]:
+    """Takes a block into the tracks of a series; their levels are changed, their episodes are not."""
+    every = state.tables.tracks
+    tracks = [track for track in np.flatnonzero(every.series == stream.series).tolist()
+              if int(every.feature[track]) in made]
+    if not tracks:
+        return {}
+    series = Series(stream, gauges, np.array(tracks, dtype=np.int64),
+                    [made[int(every.feature[track])] for track in tracks],
+                    [_early(state, stream, track) for track in tracks])
+    moves: dict[int, list[Move]] = {track: [] for track in tracks}
     noted = 0
-    for begin, end in _awake(state, stream, track, feature, early):
-        last = end == stream.t.size
-        own = [one._replace(at=one.at - begin) for one in early if begin <= one.at < end + last]
-        piece = Piece(track, feature, stream.piece(begin, end), begin, end, own)
-        _note_below(state, track, feature, noted, begin)
-        levels = _levels(state, gauges, stream, piece)
-        moves += _moves(state, piece, levels)
-        for level in levels.values():
-            level.store()
-        _note_below(state, track, feature, begin, end)
-        noted = end
-    _note_below(state, track, feature, noted, stream.t.size)
+    for begin, end in _awake(state, series):
+        _note_below(state, series, noted, begin)
+        piece = _piece(series, begin, end)
+        found = _levels(state, series, piece)
+        for number, own in found.items():
+            moves[tracks[number]] += _moves(state, series, piece, number, own)
+        for own in found.values():
+            for level in own.values():
+                level.store()
+        noted = begin
+    _note_below(state, series, noted, stream.t.size)
     return moves
-
-
-def _awake(state: State, stream: Stream, track: int, feature: Plain | Total,
-           early: list[Early]) -> Iterator[tuple[int, int]]:
-    """The readings during which a track is not at rest, piece by piece; looks at the memory behind each piece."""
-    memory, n = state.memory, stream.t.size
-    if not n:
-        if early:
-            yield 0, 0
-        return
-    edges = np.arange(0, n, STRETCH)
-    split = np.append(False, stream.row[edges[1:]] == stream.row[edges[1:] - 1])
-    edges = np.append(edges + split, n)    # both readings of a row are in one piece
-    reaches = _peaks(feature.value) >= state.tables.tracks.lowest[track]
-    reaches[:-1] |= reaches[1:] & split[1:]
-    for one in early:
-        reaches[min(one.at, n - 1) // STRETCH] = True
-    flags, at, more = reaches.tobytes(), 0, 1
-    while at < len(flags):
-        busy = bool(memory.on_bits[track].any()) or bool(memory.level[track] > 0)
-        if not busy:
-            at, more = flags.find(1, at), 1
-            if at < 0:
-                return
-        end = flags.find(0, at + more) if at + more < len(flags) else len(flags)
-        end = end if end >= 0 else len(flags)
-        yield int(edges[at]), int(edges[end])
-        at, more = end, 2 * more
-
-
-def _peaks(value: I64) -> I64:
-    """The highest value of each stretch."""
-    whole = value.size // STRETCH * STRETCH
-    peaks = value[:whole].reshape(-1, STRETCH).max(axis=1)
-    return peaks if whole == value.size else np.append(peaks, value[whole:].max())
 
 
 def _early(state: State, stream: Stream, track: int) -> list[Early]:
@@ -118,64 +93,114 @@ def _early(state: State, stream: Stream, track: int) -> list[Early]:
     return [Early(one.row, one.t, one.x * sign, one.at) for one in stream.held if one.x * sign >= top]
 
 
-def _levels(state: State, gauges: dict[int, rain.Gauge], stream: Stream, piece: Piece) -> dict[int, Level]:
-    """The levels that are not at rest throughout a piece; keeps which of the last readings qualified."""
-    memory, tracks, track = state.memory, state.tables.tracks, piece.track
-    reached = _reached(state, gauges, stream, piece)
-    awake = reached.any(axis=1) | (memory.on_bits[track] != 0) | (memory.latched[track] != 0)
-    awake |= (memory.run_since[track] != NEVER) | bool(piece.early)
-    places = np.flatnonzero(awake & (tracks.on[track] < BEYOND))
-    qualifies = reached[places]
-    below = piece.value < tracks.off[track, places, None]
-    known, unknown = piece.feature.known(tracks.min_valid[track, places], piece.begin, piece.end), None
-    if known is not None:
-        unknown = below & ~known
-        below &= known
+def _awake(state: State, series: Series) -> Iterator[tuple[int, int]]:
+    """The readings during which a track is not at rest, piece by piece; looks at the memory behind each piece."""
+    memory, tracks, stream = state.memory, series.tracks, series.stream
+    edges = stream.edges()
+    if not stream.t.size:
+        if any(series.early):
+            yield 0, 0
+        return
+    flags, at, more = _reaches(state, series, edges).tobytes(), 0, 1
+    while at < len(flags):
+        busy = bool(memory.on_bits[tracks].any()) or bool(memory.level[tracks].any())
+        if not busy:
+            at, more = flags.find(1, at), 1
+            if at < 0:
+                return
+        end = flags.find(0, at + more) if at + more < len(flags) else len(flags)
+        end = end if end >= 0 else len(flags)
+        yield int(edges[at]), int(edges[end])
+        at, more = end, 2 * more
+
+
+def _reaches(state: State, series: Series, edges: I64) -> Bools:
+    """In which stretches a track may come to its lowest level."""
+    reaches = np.zeros(edges.size - 1, dtype=np.bool_)
+    lowest = state.tables.tracks.lowest
+    for track, feature, early in zip(series.tracks.tolist(), series.features, series.early, strict=True):
+        reaches |= feature.reaches(int(lowest[track]), edges)
+        reaches[[min(one.at // STRETCH, reaches.size - 1) for one in early]] = True
+    return reaches
+
+
+def _piece(series: Series, begin: int, end: int) -> Piece:
+    last = end == series.stream.t.size
+    early = [[one._replace(at=one.at - begin) for one in own if begin <= one.at < end + last] if own else own
+             for own in series.early]
+    values = np.stack([feature.values(begin, end) for feature in series.features])
+    return Piece(series.stream.piece(begin, end), begin, end, values, early)
+
+
+def _levels(state: State, series: Series, piece: Piece) -> dict[int, dict[int, Level]]:
+    """The levels that are not at rest throughout a piece, by number of the track and place; keeps which of the last
+    readings qualified.
+    """
+    memory, tracks, own = state.memory, state.tables.tracks, series.tracks
+    reached = _reached(state, series, piece)
+    awake = reached.any(axis=2) | (memory.on_bits[own] != 0) | (memory.latched[own] != 0)
+    awake |= memory.run_since[own] != NEVER
+    awake |= np.array([bool(early) for early in piece.early])[:, None]
+    number, place = np.nonzero(awake & (tracks.on[own] < BEYOND))
+    at = own[number], place
+    below = piece.values[number] < tracks.off[at][:, None]
+    unknown = np.zeros_like(below)
+    for one in np.unique(number).tolist():
+        rows = number == one
+        known = series.features[one].known(tracks.min_valid[at][rows], piece.begin, piece.end)
+        if known is not None:
+            unknown[rows] = below[rows] & ~known
     counts = Counts(piece.stream)
-    found = seen(state, counts, (track, places), (qualifies, below, unknown))
-    levels = {place: Level(state, piece.stream, counts, track, found, number)
-              for number, place in enumerate(places.tolist())}
-    memory.on_bits[track] = pushed(memory.on_bits[track].astype(np.int64), reached)
-    return levels
+    found: dict[int, dict[int, Level]] = defaultdict(dict)
+    made = levels(state, piece.stream, counts, at, (reached[number, place], below & ~unknown, unknown))
+    for which, where, level in zip(number.tolist(), place.tolist(), made, strict=True):
+        found[which][where] = level
+    memory.on_bits[own] = pushed(memory.on_bits[own].astype(np.int64), reached)
+    return found
 
 
-def _reached(state: State, gauges: dict[int, rain.Gauge], stream: Stream, piece: Piece) -> Bools:
-    """bool[4, readings of the piece]: which qualify for each level."""
-    tracks, track, feature = state.tables.tracks, piece.track, piece.feature
-    reached: Bools = piece.value >= tracks.on[track, :, None]
-    if isinstance(feature, Total):
-        for place in np.flatnonzero(tracks.twice[track]).tolist():
-            some = np.flatnonzero(reached[place])
-            if some.size:
-                alone = rain.lone(gauges, stream, feature.window, some + piece.begin)
-                reached[place, some[alone]] = False
-    elif tracks.robust[track] and feature.trend is not None:
-        some = np.flatnonzero(piece.value >= tracks.lowest[track])
-        reached[:, some] &= feature.trend.confirmed(state, track, some + piece.begin).T
+def _reached(state: State, series: Series, piece: Piece) -> Bools:
+    """bool[T, 4, readings of the piece]: which qualify for each level."""
+    tracks = state.tables.tracks
+    reached: Bools = piece.values[:, None, :] >= tracks.on[series.tracks, :, None]
+    for number, (track, feature) in enumerate(zip(series.tracks.tolist(), series.features, strict=True)):
+        own = reached[number]
+        if isinstance(feature, Total):
+            for place in np.flatnonzero(tracks.twice[track]).tolist():
+                some = np.flatnonzero(own[place])
+                if some.size:
+                    alone = rain.lone(series.gauges, series.stream, feature.window, some + piece.begin)
+                    own[place, some[alone]] = False
+        elif tracks.robust[track] and feature.trend is not None:
+            some = np.flatnonzero(piece.values[number] >= tracks.lowest[track])
+            own[:, some] &= feature.trend.confirmed(state, track, some + piece.begin).T
     return reached
 
 
-def _note_below(state: State, track: int, feature: Plain | Total, begin: int, end: int) -> None:
+def _note_below(state: State, series: Series, begin: int, end: int) -> None:
     """Which of the readings of these numbers were below each level: of the last of them, as many as are counted."""
-    memory, tracks = state.memory, state.tables.tracks
+    memory, tracks, own = state.memory, state.tables.tracks, series.tracks
     begin = max(begin, end - MOST)
-    if begin < end:
-        below: Bools = feature.value[begin:end] < tracks.off[track, :, None]
-        known = feature.known(tracks.min_valid[track], begin, end)
+    if begin >= end:
+        return
+    values = np.stack([feature.values(begin, end) for feature in series.features])
+    below: Bools = values[:, None, :] < tracks.off[own, :, None]
+    for number, feature in enumerate(series.features):
+        known = feature.known(tracks.min_valid[own[number]], begin, end)
         if known is not None:
-            below &= known
-        memory.off_bits[track] = pushed(memory.off_bits[track].astype(np.int64), below)
+            below[number] &= known
+    memory.off_bits[own] = pushed(memory.off_bits[own].astype(np.int64), below)
 
 
-def _moves(state: State, piece: Piece, levels: dict[int, Level]) -> list[Move]:
-    """How the level of the track moves from row to row."""
-    memory, track, stream = state.memory, piece.track, piece.stream
+def _moves(state: State, series: Series, piece: Piece, which: int, own: dict[int, Level]) -> list[Move]:
+    """How the level of a track moves from row to row."""
+    memory, track, stream, values = state.memory, int(series.tracks[which]), piece.stream, piece.values[which]
     latched: list[int] = memory.latched[track].tolist()
     rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for place, level in levels.items():
-        for toggle in level.toggles(piece.early):
+    for place, level in own.items():
+        for toggle in level.toggles(piece.early[which]):
             rows[toggle.row].append((place, toggle.latched))
-    held = {one.row: one for one in piece.early}
+    held = {one.row: one for one in piece.early[which]}
     moves: list[Move] = []
     before = int(memory.level[track])
     for row in sorted(rows):
@@ -186,13 +211,13 @@ def _moves(state: State, piece: Piece, levels: dict[int, Level]) -> list[Move]:
             continue
         number = int(np.searchsorted(stream.row, row, "right")) - 1
         early = held.get(row)
-        t, value = (early.t, early.value) if early else (int(stream.t[number]), int(piece.value[number]))
-        moves.append(Move(row, track, t, before, now_at, _runs(levels, number) if not before else REST, value))
+        t, value = (early.t, early.value) if early else (int(stream.t[number]), int(values[number]))
+        moves.append(Move(row, track, t, before, now_at, _runs(own, number) if not before else REST, value))
         before = now_at
     memory.level[track] = before
     return moves
 
 
-def _runs(levels: dict[int, Level], number: int) -> I64:
+def _runs(own: dict[int, Level], number: int) -> I64:
     """int64[4]: since when each level has a run behind a reading."""
-    return np.array([levels[place].run(number)[0] if place in levels else NEVER for place in range(REST.size)])
+    return np.array([own[place].run(number)[0] if place in own else NEVER for place in range(REST.size)])

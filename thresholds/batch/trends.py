@@ -45,7 +45,7 @@ def ring(state: State, stream: Stream, number: int) -> Ring:
         own = [sums[made.kept + 1:] for sums in ends]
     else:
         u = stream.t // unit
-        own = [sums[made.own] + terms
+        own = [sums[made.owns(0, stream.t.size)] + terms
                for sums, terms in zip(ends, (u, stream.x, u * u, u * stream.x), strict=True)]
     return Ring(stream, made, number, unit, x, ends, own)
 
@@ -73,7 +73,7 @@ class Window:
     def fit(self) -> tuple[I64, I64, I64]:
         """Numerator and denominator of the least-squares slope (thousandths per unit), and the number of readings."""
         if self._fit is None:
-            n = self.ring.made.own - self.head
+            n = self.ring.made.owns(0, self.head.size) - self.head
             n += 1
             st, sx, stt, stx = (own - ends.take(self.head)
                                 for own, ends in zip(self.ring.own, self.ring.ends, strict=True))
@@ -88,7 +88,7 @@ class Window:
 def window(state: State, made: Ring, number: int) -> Window:
     """Window `number` of the table over the block; its head and its last hole are remembered."""
     memory, stream, length = state.memory, made.stream, int(state.tables.trends.window[number])
-    head = made.made.heads(stream.t - length, length)
+    head = made.made.heads(stream.t, length)
     first = made.made.first
     hole = int(memory.trend_hole[number]) - first
     found = np.flatnonzero(stream.since > length // 2)
@@ -96,7 +96,7 @@ def window(state: State, made: Ring, number: int) -> Window:
         np.maximum(head, hole, out=head)
     if found.size:
         holes = np.zeros_like(head)
-        holes[found] = made.made.own[found]
+        holes[found] = made.made.owns(0, head.size)[found]
         np.maximum(head, np.maximum.accumulate(holes), out=head)
         hole = int(holes[found[-1]])
     memory.trend_hole[number], memory.trend_head[number] = first + hole, first + head[-1]
@@ -117,7 +117,7 @@ class Trend:
         made, head = self.window.ring, self.window.head
         found = np.zeros((numbers.size, state.tables.tracks.off.shape[1]), dtype=np.bool_)
         for place, number in enumerate(numbers.tolist()):
-            begin, own = int(head[number]), int(made.made.own[number])
+            begin, own = int(head[number]), int(made.made.owns(number, number + 1)[0])
             t = np.append(made.made.t[begin:own], made.stream.t[number])
             x = np.append(made.x[begin:own], made.stream.x[number])
             found[place] = confirms(state, track, t, x)

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from thresholds.batch import groups, rain
-from thresholds.batch.features import Plain, Total, features
-from thresholds.batch.stream import Stream, read
-from thresholds.batch.track import Move, judge
+from thresholds.batch.features import Plain, Total
+from thresholds.batch.run import run
+from thresholds.batch.stream import Stream
 from thresholds.kernel import Block, start, step
 from thresholds.plan import Plan
 from thresholds.replay.episodes import Episode, Peak
-from thresholds.replay.history import MISSING, ROWS, History, longest_silence_ms, pieces
+from thresholds.replay.history import ROWS, History, longest_silence_ms, pieces
 from thresholds.state import State
-from thresholds.tables import I64, Bools
+from thresholds.tables import I64
 from thresholds.tell import Outcome
 
 U8 = npt.NDArray[np.uint8]
@@ -97,37 +96,20 @@ def _peak(plan: Plan, track: int, found: tuple[int, int] | None) -> Peak | None:
 
 
 def _recorded(state: State, block: Block) -> dict[int, Seen]:
-    """By track, what it compares in the block: as thresholds.batch.run, without what is told. Uses up the state."""
-    outcome, levels = Outcome(block.quality.copy()), state.memory.level.copy()
-    there = ((block.quality & MISSING) == 0).any(axis=0).tolist()
-    streams = [read(state, block, outcome, series) if some else None for series, some in enumerate(there)]
-    gauges = rain.gauges(state, streams)
-    moves: dict[int, list[Move]] = {}
+    """By track, what it compares in the block. Uses up the state."""
+    feature = state.tables.tracks.feature.tolist()
     found: dict[int, Seen] = {}
-    for stream in [one for one in streams if one is not None]:
-        found.update(_of_stream(state, stream, gauges, moves))
-    for number in range(len(state.plan.groups)):
-        of_group = groups.gather(state, number, streams, moves, levels)
-        if of_group is not None:
-            found.update(_of_stream(state, of_group, gauges, moves))
+
+    def watch(stream: Stream, made: dict[int, Plain | Total], _: object) -> None:
+        for track in np.flatnonzero(state.tables.tracks.series == stream.series).tolist():
+            if feature[track] in made:
+                found[track] = _seen(stream, made[feature[track]])
+
+    run(state, block, Outcome(block.quality.copy()), watch)
     return found
 
 
-def _of_stream(
-    state: State, stream: Stream, gauges: dict[int, rain.Gauge], moves: dict[int, list[Move]]
-) -> Iterator[tuple[int, Seen]]:
-    table = state.tables.tracks
-    members = {index for group in state.plan.groups for index, _ in group.members}
-    made = features(state, stream, gauges)
-    for track in np.flatnonzero(table.series == stream.series).tolist():
-        feature = made.get(int(table.feature[track]))
-        if feature is not None:
-            if track in members:    # a coincidence is about their levels
-                moves[track] = judge(state, stream, gauges, track, feature)
-            known = _known(feature)
-            yield track, Seen(stream.t, feature.value) if known is None else Seen(stream.t[known], feature.value[known])
-
-
-def _known(feature: Plain | Total) -> Bools | None:
-    """None: everywhere, as of a sum."""
-    return feature.sure if isinstance(feature, Plain) else None
+def _seen(stream: Stream, made: Plain | Total) -> Seen:
+    value = made.values(0, stream.t.size)
+    known = made.sure if isinstance(made, Plain) else None    # a sum is known everywhere
+    return Seen(stream.t, value) if known is None else Seen(stream.t[known], value[known])
