@@ -1,0 +1,153 @@
+"""Many settings of one level on one feature: exactly the episodes that the kernel would tell, from candidates only.
+
+A candidate is a reading that is not below the lowest `off`. Settings are taken in order of `off`, so that each looks
+only at what is left of the candidates of the one before. docs/detection.md 5 says what is worked out here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thresholds.tables import I64, NEVER
+from thresholds.tune.falls import Falls, falls
+from thresholds.tune.raises import early, raises
+from thresholds.tune.sheet import Episodes, Setting, Sheet
+
+Key = tuple[int, ...]
+
+
+def evaluate(sheet: Sheet, settings: Sequence[Setting]) -> list[Episodes]:
+    """The episodes of each setting, as a rule with this one level has them, in the order of the settings."""
+    found: list[Episodes | None] = [None] * len(settings)
+    order = sorted(range(len(settings)), key=lambda one: _place(settings[one]))
+    good = _Good(sheet, sorted({one.on for one in settings}))
+    high = _High(sheet)
+    for number in order:
+        setting = settings[number]
+        high.rise(setting.min_valid, setting.off)
+        found[number] = _episodes(sheet, setting, high, good)
+    return [one for one in found if one is not None]
+
+
+def _place(one: Setting) -> Key:
+    return one.min_valid, one.off, one.m, one.n, one.off_delay_ms, one.on
+
+
+@dataclass(slots=True)
+class _Good:
+    """Readings that qualify, for each `on`; what was found from them alone is kept."""
+
+    sheet: Sheet
+    ons: list[int]
+    raised: dict[Key, I64] = field(default_factory=dict)
+    qualify: dict[int, I64] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sheet = self.sheet
+        found = np.flatnonzero(sheet.value >= self.ons[0]) if self.ons else np.empty(0, dtype=np.int64)
+        if sheet.barred is not None:
+            found = found[~sheet.barred[found]]
+        value = sheet.value[found]
+        for on in self.ons:
+            above = value >= on
+            found, value = found[above], value[above]
+            self.qualify[on] = found
+
+    def of(self, setting: Setting) -> I64:
+        found = self.qualify[setting.on]
+        return found if self.sheet.agrees is None else found[self.sheet.agrees[found] >= setting.off]
+
+    def raises(self, setting: Setting, high: I64) -> I64:
+        """Where the level is raised. Without an on delay and a confirming slope `off` is no part of it."""
+        key: Key = setting.on, setting.n, setting.m
+        if setting.on_delay_ms or self.sheet.agrees is not None:
+            return raises(self.sheet.timeline, self.of(setting), high, setting)
+        if key not in self.raised:
+            self.raised[key] = raises(self.sheet.timeline, self.of(setting), high, setting)
+        return self.raised[key]
+
+
+@dataclass(slots=True)
+class _High:
+    """Readings that are not below `off`; what was found for it is kept until it changes."""
+
+    sheet: Sheet
+    key: Key = ()
+    reading: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    value: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    unknown: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    kept: dict[Key, Falls] = field(default_factory=dict)
+
+    def rise(self, min_valid: int, off: int) -> None:
+        """`off` may only rise while `min_valid` stays."""
+        if self.key == (min_valid, off):
+            return
+        unsure = self.sheet.unsure(min_valid)
+        if self.key[:1] != (min_valid,):
+            above = self.sheet.value >= off
+            above[unsure] = True
+            self.reading = np.flatnonzero(above)
+            self.value = self.sheet.value[self.reading]
+            self.value[np.searchsorted(self.reading, unsure)] = -NEVER
+        else:
+            above = self.value >= off
+            self.reading, self.value = self.reading[above], self.value[above]
+        self.unknown = unsure[self.sheet.value[unsure] < off]
+        self.key = min_valid, off
+        self.kept.clear()
+
+    def falls(self, setting: Setting) -> Falls:
+        key: Key = setting.n, setting.m, setting.off_delay_ms
+        if key not in self.kept:
+            self.kept[key] = falls(self.sheet.timeline, self.reading, self.unknown, *key)
+        return self.kept[key]
+
+
+def _episodes(sheet: Sheet, setting: Setting, high: _High, good: _Good) -> Episodes:
+    line, down = sheet.timeline, high.falls(setting)
+    up = good.raises(setting, high.reading)
+    ahead = early(line, sheet.early, good.of(setting), high.reading, setting)
+    place, told, strand = 2 * up + 1, line.told[up], line.strand[up]
+    fall = down.after(up, len(line))
+    if len(ahead.held):
+        place = np.concatenate((place, 2 * ahead.after + 2))
+        order = np.argsort(place, kind="stable")
+        place = place[order]
+        fall = np.concatenate((fall, _after_held(sheet, down, ahead.after, setting.off_delay_ms)))[order]
+        told = np.concatenate((told, line.held_told[ahead.held]))[order]
+        strand = np.concatenate((strand, line.held_strand[ahead.held]))[order]
+    if not len(place):
+        return Episodes(place, place, place)
+    first = np.append(True, (fall[1:] != fall[:-1]) | (strand[1:] != strand[:-1]))
+    raised, fall, strand = told[first], fall[first], strand[first]
+    cleared = np.where(fall < line.begins[strand + 1], line.told[np.minimum(fall, len(line) - 1)], NEVER)
+    return _told(Episodes(raised, cleared, strand))
+
+
+def _after_held(sheet: Sheet, down: Falls, after: I64, off_delay_ms: int) -> I64:
+    """The first fall behind held readings: they may stand within a stretch over which the condition to fall holds."""
+    line = sheet.timeline
+    count = len(line)
+    fall = down.after(after, count)
+    following = after + 1
+    number = np.searchsorted(down.begin, following, side="right") - 1
+    inside = (number >= 0) & (following < count)
+    inside[inside] = following[inside] <= down.end[number[inside]]
+    number, begin = number[inside], following[inside]
+    since = np.maximum(down.begin[number], line.unsteady[np.searchsorted(line.unsteady, begin, side="right") - 1])
+    soon = np.maximum(line.over(since, off_delay_ms), begin)
+    able = np.append(down.able, len(down.fall))[np.searchsorted(down.able, number, "right")]
+    later = np.append(down.fall, count)[able]
+    fall[inside] = np.where(soon <= down.end[number], soon, later)
+    return fall
+
+
+def _told(found: Episodes) -> Episodes:
+    """What lies between two readings of one row is not told: neither a rise that fell, nor a fall that rose again."""
+    there = found.raised != found.cleared
+    raised, cleared, strand = found.raised[there], found.cleared[there], found.strand[there]
+    if not len(raised):
+        return Episodes(raised, cleared, strand)
+    apart = (raised[1:] != cleared[:-1]) | (strand[1:] != strand[:-1])
+    return Episodes(raised[np.append(True, apart)], cleared[np.append(apart, True)], strand[np.append(True, apart)])
