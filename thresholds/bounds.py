@@ -14,6 +14,7 @@ HOUR_MS = 60 * MINUTE_MS
 SLOT_MS = 500    # a window is kept in slots of at least this many ms, and of half the series' period
 FINE_MS, COARSE_MS = 100, 1000    # units of time in which slopes are summed, up to FINE_WINDOW_MS and beyond
 FINE_WINDOW_MS = 10 * MINUTE_MS
+LEAST_MINUTES = 60    # of the last 24 h must be known before a low quantile of them is a reference
 
 
 def slot_ms(series: Series) -> int:
@@ -94,6 +95,9 @@ def _of_value(rule: Rule, series: Series) -> Iterator[str]:
 def _of_cusum(rule: Rule, series: Series) -> Iterator[str]:
     low, high = _range(series)
     if rule.reference is None:
+        if series.period_ms * LEAST_MINUTES > 24 * HOUR_MS:
+            yield (f"reference: is missing; {series.key} is read every {series.period_ms / MINUTE_MS:g} min, and a "
+                   f"reference of its own takes {LEAST_MINUTES} readings a day: give a number")
         if rule.allowance >= high - low:
             yield (f"allowance: {rule.allowance / SCALE:g} is never passed: {_plausible(series)}")
         return

@@ -6,6 +6,7 @@ fall in the time that it took to rise, however long the event was.
 
 import numpy as np
 
+from thresholds.bounds import LEAST_MINUTES
 from thresholds.row import Row
 from thresholds.rule import MINUTE_MS
 from thresholds.state import State
@@ -13,7 +14,6 @@ from thresholds.tables import BEYOND, HOUR_MS, I64, MINIMA, NEVER, pick
 
 GAP_PERIODS = 10
 TENTH = 10
-LEAST_MINUTES = 60
 HOUR_MINUTES = HOUR_MS // MINUTE_MS
 
 

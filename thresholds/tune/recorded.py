@@ -1,27 +1,20 @@
-"""The kernel's features at every taken reading of a history: the batch path without its levels.
-
-Only members of groups are judged: a coincidence is about their levels.
-"""
+"""The kernel's features at every taken reading of a history, from its path for many rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from thresholds.batch import groups, rain
-from thresholds.batch.features import Feature, Total, features
-from thresholds.batch.store import store
-from thresholds.batch.stream import Stream, read
-from thresholds.batch.track import Move, judge
+from thresholds.batch import rain
+from thresholds.batch.features import Feature, Total
+from thresholds.batch.run import run
+from thresholds.batch.stream import Stream
 from thresholds.kernel import Block
 from thresholds.plan import Plan
-from thresholds.state import State, start
+from thresholds.state import start
 from thresholds.tables import I64, Bools
 from thresholds.tell import Outcome
 from thresholds.tune.timeline import Strand
-from tocsin.readings import Quality
-
-MISSING = int(Quality.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,69 +91,26 @@ class _Columns:
 def record(plan: Plan, blocks: Iterable[Block], *, severe: bool = False) -> list[Recorded]:
     """What each track of a plan compares, at every reading that it takes. `severe`: with `lone` of sums."""
     state = start(plan)
-    members = {index for group in plan.groups for index, _ in group.members}
+    table = state.tables.tracks
     parts = [_Parts() for _ in plan.all_series]
     columns = [_Columns() for _ in plan.tracks]
+
+    def watch(stream: Stream, made: dict[int, Feature], gauges: dict[int, rain.Gauge]) -> None:
+        parts[stream.series].take(stream)
+        for track in np.flatnonzero(table.series == stream.series).tolist():
+            feature = made.get(int(table.feature[track]))
+            if feature is not None:
+                alone = _lone(stream, feature, gauges) if severe and isinstance(feature, Total) else None
+                columns[track].take(feature, stream.t.size, alone)
+
     for block in blocks:
-        recorder = _Block(state, members, columns, severe)
-        streams = recorder.run(block)
-        for own, stream in zip(parts, streams, strict=True):
-            if stream is not None:
-                own.take(stream)
+        run(state, block, Outcome(block.quality.copy()), watch)
     strands = [own.strand(series.period_ms) for own, series in zip(parts, plan.all_series, strict=True)]
     return [own.recorded(strands[track.series_index]) for own, track in zip(columns, plan.tracks, strict=True)]
 
 
-@dataclass(slots=True)
-class _Block:
-    """One block through the state."""
-
-    state: State
-    members: set[int]
-    columns: list[_Columns]
-    severe: bool
-    moves: dict[int, list[Move]] = field(default_factory=dict)
-
-    def run(self, block: Block) -> list[Stream | None]:
-        """The streams of all series, those of groups behind the others."""
-        state, outcome = self.state, Outcome(block.quality.copy())
-        levels = state.memory.level.copy()
-        there = ((block.quality & MISSING) == 0).any(axis=0).tolist()
-        streams = [read(state, block, outcome, series) if some else None for series, some in enumerate(there)]
-        gauges = rain.gauges(state, streams)
-        for stream in streams:
-            if stream is not None:
-                self._take(stream, gauges)
-        of_groups: list[Stream | None] = []
-        for number in range(len(state.plan.groups)):
-            stream = groups.gather(state, number, streams, self.moves, levels)
-            if stream is not None:
-                self._take(stream, gauges)
-            of_groups.append(stream)
-        streams += of_groups
-        if gauges:
-            rain.dry(state, gauges, streams)    # it remembers when rain was last brought
-        for stream in streams:
-            if stream is not None:
-                store(state, stream)
-        return streams
-
-    def _take(self, stream: Stream, gauges: dict[int, rain.Gauge]) -> None:
-        state = self.state
-        tracks = state.tables.tracks
-        made = features(state, stream, gauges)
-        watched = {int(tracks.feature[track]) for track in self.members}
-        of_members = {index: feature for index, feature in made.items() if index in watched}
-        if of_members:
-            self.moves |= judge(state, stream, gauges, of_members)
-        for track in np.flatnonzero(tracks.series == stream.series).tolist():
-            feature = made.get(int(tracks.feature[track]))
-            if feature is None:
-                continue
-            alone = None
-            if self.severe and isinstance(feature, Total):
-                alone = rain.lone(gauges, stream, feature.window, np.arange(stream.t.size))
-            self.columns[track].take(feature, stream.t.size, alone)
+def _lone(stream: Stream, feature: Total, gauges: dict[int, rain.Gauge]) -> Bools:
+    return rain.lone(gauges, stream, feature.window, np.arange(stream.t.size))
 
 
 def _joined(parts: list[I64]) -> I64:
