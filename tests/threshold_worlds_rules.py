@@ -109,14 +109,21 @@ def _oxygen(dice: random.Random, period: int) -> list[Rule]:
                    low=True)]
     if dice.random() < 0.5:
         found.append(_rule("oxygen creeps", "o2_pct_vol", Feature.CUSUM, _cusum_levels(dice, period), low=True,
-                           allowance=dice.choice((0, 200)), reference=dice.choice((None, 20500))))
+                           allowance=dice.choice((0, 200)),
+                           reference=_reference(dice.choice((None, 20500)), period, 20500)))
     return found
 
 
 def _methane(dice: random.Random, period: int) -> list[Rule]:
     return [_rule(f"methane {number}", "ch4_pct_lel", Feature.CUSUM, _cusum_levels(dice, period),
-                  allowance=dice.choice((0, 300, 1000)), reference=dice.choice((None, None, 1500)))
+                  allowance=dice.choice((0, 300, 1000)),
+                  reference=_reference(dice.choice((None, None, 1500)), period, 1500))
             for number in range(dice.randint(1, 2))]
+
+
+def _reference(chosen: int | None, period: int, number: int) -> int | None:
+    """A series that is read less often than every 24 min finds no reference of its own, and the loader refuses that."""
+    return number if period > 1_440_000 else chosen
 
 
 def _cusum_levels(dice: random.Random, period: int) -> tuple[LevelRule, ...]:

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 MISSING = int(Quality.MISSING)
+SCAN_ROWS = 2     # rows a series from which on scans over time are faster than row after row: measured, not exact
 LAST_T = 2**47    # the year 6429: room for every difference and product of times
 
 
@@ -77,20 +78,17 @@ def step(state: State, block: Block) -> Outcome:
     """Takes a block into the state. Raises ValueError for a block that does not fit the plan; then nothing changed."""
     _check(state, block)
     outcome = Outcome(block.quality.copy())
-    if len(block.now_ms) > 1:
+    rows, series = block.quality.shape
+    if rows > SCAN_ROWS * max(series, 1):
         from thresholds import batch  # a station that only ever ticks need not load it
 
         batch.run(state, block, outcome)
-    elif len(block.now_ms) == 1:
-        _row(state, block, outcome)
+        return outcome
+    for row, now_ms in enumerate(block.now_ms.tolist()):
+        if now_ms:
+            tick.tick(state, now_ms, outcome)
+        tick.take(state, block.t_ms[row], block.raw[row], outcome.quality[row], outcome)
     return outcome
-
-
-def _row(state: State, block: Block, outcome: Outcome) -> None:
-    now_ms = int(block.now_ms[0])
-    if now_ms:
-        tick.tick(state, now_ms, outcome)
-    tick.take(state, block.t_ms[0], block.raw[0], outcome.quality[0], outcome)
 
 
 def levels(state: State) -> I64:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from thresholds.batch.stream import Stream
-from thresholds.detectors.cusum import GAP_PERIODS, HOUR_MINUTES, LEAST_MINUTES, TENTH
+from thresholds.bounds import LEAST_MINUTES
+from thresholds.detectors.cusum import GAP_PERIODS, HOUR_MINUTES, TENTH
 from thresholds.rule import MINUTE_MS
 from thresholds.state import State
 from thresholds.tables import BEYOND, I64, MINIMA, NEVER, Bools

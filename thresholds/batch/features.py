@@ -1,7 +1,6 @@
 """The features of one series over a block: what its tracks compare. docs/detection.md, 4."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -12,23 +11,27 @@ from thresholds.state import State
 from thresholds.tables import I64, Bools
 
 NONE = np.zeros(0, dtype=np.int64)
+FEW = 32    # so many readings are worked out anew: what is kept is for long pieces
 
 
-@dataclass(slots=True)
 class Plain:
-    """Anything but a sum. `value` is int64[n], more is worse; `sure` whether it is known (None: everywhere)."""
+    """Anything but a sum: `value` is int64[n], more is worse; `sure` is whether it is known (None: always)."""
 
-    value: I64
-    sure: Bools | None = None
-    trend: trends.Trend | None = None
+    def __init__(self, value: I64, sure: Bools | None = None) -> None:
+        self._value, self._sure = value, sure
+
+    @property
+    def sure(self) -> Bools | None:
+        """bool[n]: where it is known; None: everywhere."""
+        return self._sure
 
     def values(self, begin: int, end: int) -> I64:
         """The values at the readings of these numbers."""
-        return self.value[begin:end]
+        return self._value[begin:end]
 
-    def reaches(self, least: int, edges: I64) -> Bools:
+    def may_reach(self, least: int, edges: I64) -> Bools:
         """bool[stretches]: where a value may be at least so high."""
-        found: Bools = np.maximum.reduceat(self.value, edges[:-1]) >= least
+        found: Bools = np.maximum.reduceat(self._value, edges[:-1]) >= least
         return found
 
     def known(self, _: I64, begin: int, end: int) -> Bools | None:
@@ -36,38 +39,80 @@ class Plain:
 
         Of a sum the covered part must be at least `min_valid` (int64[L], thousandths).
         """
-        return None if self.sure is None else self.sure[None, begin:end]
+        return None if self._sure is None else self._sure[None, begin:end]
 
 
-@dataclass(slots=True)
+class Kept:
+    """What was worked out for pieces of the readings, for those who ask again for a part of a piece."""
+
+    def __init__(self, work_out: Callable[[int, int], tuple[I64 | Bools, ...]]) -> None:
+        self._work_out = work_out
+        self._pieces: list[tuple[int, int, tuple[I64 | Bools, ...]]] = []
+
+    def at(self, begin: int, end: int) -> tuple[I64 | Bools, ...]:
+        for first, last, made in self._pieces:
+            if first <= begin and end <= last:
+                return tuple(one[begin - first:end - first] for one in made)
+        made = self._work_out(begin, end)
+        if end - begin > FEW:
+            self._pieces.append((begin, end, made))
+        return made
+
+
+class Moving(Plain):
+    """A trend: worked out where it is asked for."""
+
+    def __init__(self, trend: trends.Trend) -> None:
+        self.trend = trend
+        self._kept = Kept(trend.work_out)
+
+    @property
+    def sure(self) -> Bools | None:
+        known = self._kept.at(0, self.trend.size)[1].view(np.bool_)
+        return None if known.all() else known
+
+    def values(self, begin: int, end: int) -> I64:
+        return self._kept.at(begin, end)[0].view(np.int64)
+
+    def may_reach(self, least: int, edges: I64) -> Bools:
+        return self.trend.may_reach(least, edges)
+
+    def known(self, _: I64, begin: int, end: int) -> Bools | None:
+        return self._kept.at(begin, end)[1].view(np.bool_)[None]
+
+
 class Total:
     """A sum over a window, as Plain."""
 
-    window: int
-    sum: sums.Sum
-    _coverage: tuple[int, int, I64, I64] = (0, 0, NONE, NONE)
+    def __init__(self, window: int, found: sums.Sum) -> None:
+        self.window = window
+        self._sum = found
+        self._values = Kept(lambda begin, end: (found.values(begin, end),))
+        self._coverage = Kept(found.coverage)
 
     def values(self, begin: int, end: int) -> I64:
-        return self.sum.values(begin, end)
+        return self._values.at(begin, end)[0].view(np.int64)
 
-    def reaches(self, least: int, edges: I64) -> Bools:
-        return sums.reaches(self.sum, least, edges)
+    def may_reach(self, least: int, edges: I64) -> Bools:
+        found: Bools = self._sum.bounds(edges) >= least
+        return found
 
     def known(self, min_valid: I64, begin: int, end: int) -> Bools | None:
-        covered, span = self.coverage(begin, end)
+        covered, span = self._coverage.at(begin, end)
         found: Bools = covered * SCALE >= min_valid[:, None] * span
         return found
 
     def coverage(self, begin: int, end: int) -> tuple[I64, I64]:
-        """As of the sum; the last one asked for is kept."""
-        if self._coverage[:2] != (begin, end):
-            self._coverage = (begin, end, *self.sum.coverage(begin, end))
-        return self._coverage[2:]
+        """As of the sum."""
+        return self._sum.coverage(begin, end)
 
 
-def features(state: State, stream: Stream, found: dict[int, rain.Gauge]) -> dict[int, Plain | Total]:
+Feature = Plain | Total
+
+
+def features(state: State, stream: Stream, found: dict[int, rain.Gauge]) -> dict[int, Feature]:
     """All features of a series, by index; windows and sums are remembered, and what each was at the last reading."""
-    made: dict[int, Plain | Total] = dict(_values(state, stream))
+    made: dict[int, Feature] = dict(_values(state, stream))
     if stream.t.size:
         for more in (_sums(state, stream), _trends(state, stream), _cusums(state, stream)):
             made.update(more)
@@ -76,11 +121,11 @@ def features(state: State, stream: Stream, found: dict[int, rain.Gauge]) -> dict
     return made
 
 
-def _keep(state: State, stream: Stream, index: int, feature: Plain | Total, found: dict[int, rain.Gauge]) -> None:
+def _keep(state: State, stream: Stream, index: int, feature: Feature, found: dict[int, rain.Gauge]) -> None:
     memory = state.memory
     end = stream.t.size
     memory.value[index] = feature.values(end - 1, end)[0]
-    if isinstance(feature, Plain):
+    if not isinstance(feature, Total):
         known = feature.known(NONE, end - 1, end)
         memory.valid[index] = known is None or known[0, 0]
     else:
@@ -117,7 +162,7 @@ def _sums(state: State, stream: Stream) -> Iterator[tuple[int, Total]]:
         sums.store_minutes(state, minutes)
 
 
-def _trends(state: State, stream: Stream) -> Iterator[tuple[int, Plain]]:
+def _trends(state: State, stream: Stream) -> Iterator[tuple[int, Moving]]:
     table = state.tables.trends
     rings: dict[int, trends.Ring] = {}
     windows: dict[int, trends.Window] = {}
@@ -127,8 +172,7 @@ def _trends(state: State, stream: Stream) -> Iterator[tuple[int, Plain]]:
             rings[ring] = trends.ring(state, stream, ring)
         windows[window] = trends.window(state, rings[ring], window)
     for number in np.flatnonzero(np.isin(table.of, list(windows))).tolist():
-        made = trends.trend(state, windows[int(table.of[number])], number)
-        yield table.first + number, Plain(made.value, made.known, made)
+        yield table.first + number, Moving(trends.Trend(number, table, windows[int(table.of[number])]))
     for made_ring in rings.values():
         trends.store(state, made_ring)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from thresholds import tell
 from thresholds.batch import fresh, groups, rain
-from thresholds.batch.features import Plain, Total, features
+from thresholds.batch.features import Feature, features
 from thresholds.batch.store import changed, store
 from thresholds.batch.stream import Stream, read
 from thresholds.batch.track import Move, judge
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STUCK = int(Quality.STUCK)
 
 
-Watch = Callable[[Stream, dict[int, Plain | Total], dict[int, rain.Gauge]], None]
+Watch = Callable[[Stream, dict[int, Feature], dict[int, rain.Gauge]], None]
 
 
 def run(state: State, block: "Block", outcome: tell.Outcome, watch: Watch | None = None) -> None:

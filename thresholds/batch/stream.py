@@ -21,7 +21,7 @@ SERVICE = int(Quality.SERVICE)
 EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
 
 # Tracks are looked at in stretches of so many readings: most of them are at rest throughout.
-STRETCH = 1024
+STRETCH = 512
 
 
 @dataclass(slots=True)

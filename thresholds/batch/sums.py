@@ -14,7 +14,7 @@ from thresholds.batch.lookup import lookup
 from thresholds.batch.stream import Stream
 from thresholds.rule import MINUTE_MS
 from thresholds.state import State
-from thresholds.tables import I64, NEVER, TOTAL, Bools
+from thresholds.tables import I64, NEVER, TOTAL
 
 MOD_32 = 2**32 - 1
 
@@ -248,14 +248,6 @@ def store_minutes(state: State, shared: Minutes) -> None:
         place = shared.at + end % shared.size
         memory.minute_total[place] = shared.run.total[count]
         memory.minute_covered[place] = (shared.covered_at(count, end) & MOD_32).astype(np.uint32)
-
-
-def reaches(one: Sum, least: int, edges: I64) -> Bools:
-    """bool[stretches]: where a sum is at least so high."""
-    found: Bools = one.bounds(edges) >= least
-    for place in np.flatnonzero(found).tolist():
-        found[place] = int(one.values(int(edges[place]), int(edges[place + 1])).max()) >= least
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from thresholds.batch import rain
 from thresholds.batch.counts import Counts, pushed
-from thresholds.batch.features import Plain, Total
+from thresholds.batch.features import Feature, Moving, Total
 from thresholds.batch.level import Early, Level, levels
 from thresholds.batch.stream import STRETCH, Stream
 from thresholds.latches import MOST
@@ -32,6 +32,7 @@ class Move:
     value: int
 
 
+LEVELS = [int(level) for level in WARNING_LEVELS]
 REST: I64 = np.full(len(WARNING_LEVELS), NEVER, dtype=np.int64)
 
 
@@ -42,7 +43,7 @@ class Series:
     stream: Stream
     gauges: dict[int, rain.Gauge]
     tracks: I64
-    features: list[Plain | Total]
+    features: list[Feature]
     early: list[list[Early]]
 
 
@@ -58,7 +59,7 @@ class Piece:
 
 
 def judge(state: State, stream: Stream, gauges: dict[int, rain.Gauge],
-          made: dict[int, Plain | Total]) -> dict[int, list[Move]]:
+          made: dict[int, Feature]) -> dict[int, list[Move]]:
     """Takes a block into the tracks of a series; their levels are changed, their episodes are not."""
     every = state.tables.tracks
     tracks = [track for track in np.flatnonzero(every.series == stream.series).tolist()
@@ -115,11 +116,17 @@ def _awake(state: State, series: Series) -> Iterator[tuple[int, int]]:
 
 
 def _reaches(state: State, series: Series, edges: I64) -> Bools:
-    """In which stretches a track may come to its lowest level."""
-    reaches = np.zeros(edges.size - 1, dtype=np.bool_)
-    lowest = state.tables.tracks.lowest
-    for track, feature, early in zip(series.tracks.tolist(), series.features, series.early, strict=True):
-        reaches |= feature.reaches(int(lowest[track]), edges)
+    """In which stretches a track comes to its lowest level: worked out only where a bound does not exclude it."""
+    lowest = state.tables.tracks.lowest[series.tracks].tolist()
+    may = np.zeros(edges.size - 1, dtype=np.bool_)
+    for least, feature in zip(lowest, series.features, strict=True):
+        may |= feature.may_reach(least, edges)
+    reaches = np.zeros_like(may)
+    for first, last in np.flatnonzero(np.diff(may, prepend=False, append=False)).reshape(-1, 2).tolist():
+        begin, end = int(edges[first]), int(edges[last])
+        for least, feature in zip(lowest, series.features, strict=True):
+            reaches[first:last] |= np.maximum.reduceat(feature.values(begin, end), edges[first:last] - begin) >= least
+    for early in series.early:
         reaches[[min(one.at // STRETCH, reaches.size - 1) for one in early]] = True
     return reaches
 
@@ -171,7 +178,7 @@ def _reached(state: State, series: Series, piece: Piece) -> Bools:
                 if some.size:
                     alone = rain.lone(series.gauges, series.stream, feature.window, some + piece.begin)
                     own[place, some[alone]] = False
-        elif tracks.robust[track] and feature.trend is not None:
+        elif tracks.robust[track] and isinstance(feature, Moving):
             some = np.flatnonzero(piece.values[number] >= tracks.lowest[track])
             own[:, some] &= feature.trend.confirmed(state, track, some + piece.begin).T
     return reached
@@ -203,19 +210,28 @@ def _moves(state: State, series: Series, piece: Piece, which: int, own: dict[int
     held = {one.row: one for one in piece.early[which]}
     moves: list[Move] = []
     before = int(memory.level[track])
-    for row in sorted(rows):
+    ordered = sorted(rows)
+    numbers = np.searchsorted(stream.row, ordered, "right") - 1
+    times = stream.t[numbers].tolist() if stream.t.size else numbers.tolist()
+    for row, number, t in zip(ordered, numbers.tolist(), times, strict=True):
         for place, now in rows[row]:
             latched[place] = now
-        now_at = max((int(one) for one, is_set in zip(WARNING_LEVELS, latched, strict=True) if is_set), default=0)
+        now_at = _highest(latched)
         if now_at == before:
             continue
-        number = int(np.searchsorted(stream.row, row, "right")) - 1
-        early = held.get(row)
-        t, value = (early.t, early.value) if early else (int(stream.t[number]), int(values[number]))
-        moves.append(Move(row, track, t, before, now_at, _runs(own, number) if not before else REST, value))
+        since = REST if before else _runs(own, number)
+        if row in held:
+            moves.append(Move(row, track, held[row].t, before, now_at, since, held[row].value))
+        else:
+            moves.append(Move(row, track, t, before, now_at, since, int(values[number])))
         before = now_at
     memory.level[track] = before
     return moves
+
+
+def _highest(latched: list[int]) -> int:
+    """The highest level that is set."""
+    return next((LEVELS[place] for place in range(len(LEVELS) - 1, -1, -1) if latched[place]), 0)
 
 
 def _runs(own: dict[int, Level], number: int) -> I64:
