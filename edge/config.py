@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
-from edge.series import SeriesPlan, SeriesTable, plan_series
+from edge.series import SeriesPlan, SeriesTable, plan_series, scaled
 from thresholds.binding import bind
 from thresholds.plan import Plan
 from thresholds.rule import Rules
@@ -25,6 +25,8 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", descri
 Seconds = Annotated[float, msgspec.Meta(ge=0.02, le=86400.0)]
 FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
+# settings of drivers that say where a number stands and how far it may go, not what it means
+_NOT_OF_SCALE = {"address", "span_m"}
 
 
 class StationTable(Table, frozen=True):
@@ -225,7 +227,10 @@ def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Devic
         if table.series:
             raise ConfigError([f'{place}: series: is not allowed; "{table.driver}" is told and measures nothing'])
         return Device(table, driver, {})
-    return Device(table, driver, plan_series(table.name, table.every_s, driver.quantities, table.series, place))
+    plans = plan_series(table.name, table.every_s, driver.quantities, table.series, place)
+    meant = {key: value for key, value in msgspec.to_builtins(settings).items() if key not in _NOT_OF_SCALE}
+    instrument = f"{table.driver} {msgspec.json.encode(meant, order='sorted').decode()}"
+    return Device(table, driver, {name: scaled(plan, instrument) for name, plan in plans.items()})
 
 
 def _siren_problems(file: StationFile, devices: list[Device], place: str) -> list[str]:

@@ -193,8 +193,10 @@ class Decider:
     def _config(self, record: Config, history: Recent | None) -> Decided:
         plan, candidate = plan_of(record), candidate_of(record)
         columns = {one.key: number for number, one in enumerate(plan.series)}
-        rows = partial((history or Recent()).blocks, columns, record.t)
-        before = self.live
+        before, recent = self.live, history or Recent()
+        recent.scaled(before.plan.series)
+        recent.scaled(plan.series)
+        rows = partial(recent.blocks, columns, record.t)
         self.live = reload(before, plan, rows())
         self._count_on(before)
         self.shadow = _candidate(self.shadow, candidate, record.station, rows())

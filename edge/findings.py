@@ -71,7 +71,8 @@ def reason_of(change: Change) -> str:
     """Why the siren is told."""
     rule = change.track.rule
     over = f" in {rule.over_s // 60} min" if rule.feature is Feature.SUM else ""
-    down = rule.low or rule.feature is Feature.TIME_TO
+    # what a CUSUM adds up is above zero whichever side is bad
+    down = rule.feature is Feature.TIME_TO or (rule.low and rule.feature is not Feature.CUSUM)
     if change.level > change.previous:
         word = "at or below" if down else "at or above"
     else:

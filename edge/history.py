@@ -1,6 +1,7 @@
 """An agent's log as a history for `tocsin replay`: the readings of its data folder, and what it decided itself."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from edge.recorder import KINDS
 from thresholds.replay.choice import Choice
 from thresholds.replay.gather import Gatherer, judged
 from thresholds.replay.history import History, HistoryError
-from thresholds.rule import Rules
+from thresholds.rule import Rule, Rules
 from thresholds.series import Series
 from tocsin.inputs import Config
 from tocsin.log import Entry, read_log
@@ -23,12 +24,17 @@ _CARDS = {KINDS[Start], KINDS[Config]}
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What a station decided, found again from the inputs in its log. `same`: it had told exactly that."""
+    """What a station decided, found again from the inputs in its log. `same`: it had told exactly that.
+
+    `whole`: no record of the log is damaged or missing. `quantities` are those that rules judge, by the rule's name.
+    """
 
     station: str
     decided: list[Detection]
     same: bool
+    whole: bool
     notes: list[str]
+    quantities: dict[str, str]
 
 
 def histories(path: Path, rules: Rules, choice: Choice) -> Iterator[History]:
@@ -54,7 +60,19 @@ def own(path: Path) -> Own:
     notes = [*found.parted, *found.damage]
     if found.skipped:
         notes.append(f"{found.skipped} records of readings are older than the first known rules; they are left out")
-    return Own(station, found.decided, found.decided == found.told, notes)
+    same, whole = found.decided == found.told, not (found.parted or found.damage)
+    return Own(station, found.decided, same, whole, notes, _quantities(path))
+
+
+def _quantities(path: Path) -> dict[str, str]:
+    """What each rule that was ever in force judges, by its name."""
+    found: dict[str, str] = {}
+    for record in _records(path, {KINDS[Config]}):
+        for raw in record.rules.rules if isinstance(record, Config) else []:
+            with suppress(msgspec.DecodeError):    # of another version
+                rule = msgspec.json.decode(raw, type=Rule)
+                found[rule.name] = rule.quantity
+    return found
 
 
 def _described(path: Path) -> tuple[str, list[Series]]:

@@ -7,6 +7,7 @@ operate the station; it belongs to the user that runs the agent.
 import argparse
 import asyncio
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ SOCKET = "operate"
 _WITHIN_S = 30.0
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
+# as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +44,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.do in {"ack", "clear", "shelve", "service"} and not self.who.strip():
             raise ValueError("say who you are: --who NAME")
         for text in (self.who, self.rule, self.series, self.device):
-            if len(text) > 200 or not text.isprintable():
+            if len(text) > 200 or _UNPRINTABLE.search(text):
                 raise ValueError("a name has at most 200 printable characters")
 
 

@@ -116,7 +116,12 @@ class Operations:
                 self._pipeline.now_ms()
                 self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {'; '.join(err.problems)}")
                 raise ValueError(str(err)) from err
-            return await self._bring_in(station)
+            try:
+                return await self._bring_in(station)
+            except OSError as err:
+                why = f"the log cannot be read: {err}"
+                self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {why}")
+                raise ValueError(why) from err
 
     async def settle(self) -> None:
         """Lets go of rules that stayed in force only because a level of theirs was active."""
@@ -124,15 +129,19 @@ class Operations:
             self._pipeline.retired_may_go = False
             plan, _ = bind_over(self._pipeline.decider.live, self._station.plan.rules, self._station.series)
             if plan.hash != self._pipeline.decider.live.plan.hash:
-                await self._bring_in(self._station)
+                try:
+                    await self._bring_in(self._station)
+                except OSError:
+                    self._pipeline.retired_may_go = True    # at the next tick once more
 
     async def _bring_in(self, station: Station) -> str:
-        """Reads what the rules need of the log beside the running station, and applies them in one go."""
+        """Reads what the rules need of the log beside the running station, and applies them in one go.
+
+        Raises OSError where the log cannot be read; all stays as it was then.
+        """
         upto = self._recorder.keep()
         try:
             recent = await asyncio.to_thread(lambda: Recent(entry for entry in self._log.read() if entry.seq <= upto))
-        except OSError as err:
-            raise ValueError(f"the log cannot be read: {err}") from err
         finally:
             now_ms = self._pipeline.now_ms()    # before what was kept is taken: a step of the clock belongs to it
             kept = self._recorder.kept()

@@ -102,7 +102,11 @@ def replayed(folder: Path) -> OwnLog:
     """The log in `folder` (a station's data folder), read while its agent may be writing it. Raises OSError."""
     found = OwnLog()
     replay = Replay(lambda: read_log(folder / "log"))
+    last = 0
     for entry in read_log(folder / "log"):
+        lost, last = entry.seq - last - 1, entry.seq
+        if lost and replay.decider is not None:
+            replay.damage.append(f"{lost} record{'s are' if lost > 1 else ' is'} missing before record {entry.seq}")
         decided = replay.take(entry)
         if decided is not None:
             found.decided += map(detection, decided.changes)

@@ -90,7 +90,10 @@ class Pipeline:
     def remember(self, *, after_ms: int = 0) -> None:
         """Writes all that is remembered into the log, so that a reader can begin there; at most every `after_ms`."""
         if self._now_ms - self.decider.begun_ms >= after_ms:
-            self._recorder.add(self.decider.remembered(self._now_ms))
+            try:
+                self._recorder.add(self.decider.remembered(self._now_ms))
+            except ValueError as err:  # long windows over many fast series: the checkpoint has it all the same
+                self.told(EventKind.FAULT, f"what is remembered is not in the log: {err}")
 
     def told(self, what: EventKind, detail: str, *, device: str = "", series: str = "") -> None:
         """Something technical happened now."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tocsin.inputs import LOCAL, Acknowledge, ClockStep, Config, OperatorClear, Service, Shadow, Shelve, Tick
-from tocsin.log import Entry, Log
+from tocsin.log import Entry, Log, check_size
 from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, encode
 
 CALM_SYNC_S = 10.0
@@ -65,11 +65,15 @@ class Recorder:
         return Status(self._written, len(self._pending), self._error)
 
     def add(self, record: Record) -> int:
-        """Gives the record its place; `boot` and `seq` of what is passed are replaced. Returns the seq."""
+        """Gives the record its place; `boot` and `seq` of what is passed are replaced. Returns the seq.
+
+        Raises ValueError for a record that cannot be written down, now and for ever.
+        """
         seq = self._next_seq
         payload = encode(msgspec.structs.replace(record, boot=self._boot, seq=seq))
-        self._next_seq += 1  # only now: a record that cannot be encoded must leave no hole
         entry = Entry(seq, KINDS[type(record)], payload)
+        check_size(entry)
+        self._next_seq += 1  # only now: a record that cannot be written must leave no hole
         self._pending.append(entry)
         if self._kept is not None:
             self._kept.append(entry)

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.recorder import KINDS
+from edge.ruling import series_of
 from thresholds.kernel import Block, quantize
+from thresholds.series import Series
 from thresholds.tables import I64
-from tocsin.inputs import ClockStep
+from tocsin.inputs import ClockStep, Config
 from tocsin.log import Entry
 from tocsin.messages import Readings, record_of
 from tocsin.readings import Quality
@@ -42,13 +44,16 @@ def _fill(block: Block, row: I64, column: I64, value: npt.NDArray[np.float64], b
 
 
 class Recent:
-    """The readings of the last 25 h, of entries in their order; none from before a new epoch of the clock.
+    """The readings of the last 25 h, of entries in their order; none from before a new epoch of the clock, and none of
+    a series from before its scale became another one.
 
     They are kept as numbers, 14 bytes a reading: a day of a station that reads each second fits a small machine.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._names: dict[str, int] = {}
+        self._numbers = 0
+        self._scales: dict[str, str] = {}
         self._clear()
         for entry in entries:
             self.add(entry)
@@ -60,10 +65,12 @@ class Recent:
 
     def add(self, entry: Entry) -> None:
         """What cannot be read is left out."""
-        if entry.kind not in {KINDS[Readings], KINDS[ClockStep]}:
+        if entry.kind not in {KINDS[Readings], KINDS[ClockStep], KINDS[Config]}:
             return
         try:
             record = record_of(entry.payload)
+            if isinstance(record, Config):
+                self.scaled(series_of(record))
         except msgspec.DecodeError:
             return
         if isinstance(record, ClockStep) and record.epoch:
@@ -71,10 +78,23 @@ class Recent:
         elif isinstance(record, Readings) and record.t:
             self.take(record)
 
+    def scaled(self, series: Iterable[Series]) -> None:
+        """From here on these series are read so: what was read of them in another scale goes."""
+        for one in series:
+            if self._scales.get(one.key, one.scale) != one.scale:
+                self._names.pop(one.key, None)
+            self._scales[one.key] = one.scale
+
+    def _number(self, name: str) -> int:
+        if name not in self._names:
+            self._names[name] = self._numbers
+            self._numbers += 1
+        return self._names[name]
+
     def take(self, record: Readings) -> None:
         """One row more; what is too old for it goes."""
         self._t.append(record.t[0])
-        self._series.extend(self._names.setdefault(name, len(self._names)) for name in record.series)
+        self._series.extend(map(self._number, record.series))
         self._value.extend(record.value)
         self._bits.extend(bits & GIVEN for bits in record.quality)
         self._end.append(len(self._series))
@@ -95,7 +115,9 @@ class Recent:
         times, ends = np.array(self._t, np.int64), np.array(self._end, np.int64)
         begins = np.append(0, ends)[:-1]
         series, value, given = (np.array(column) for column in (self._series, self._value, self._bits))
-        column_of = np.array([columns.get(name, -1) for name in self._names], np.int64)
+        column_of = np.full(self._numbers, -1, np.int64)
+        for name, number in self._names.items():
+            column_of[number] = columns.get(name, -1)
         rows = np.flatnonzero(times > t_ms - HISTORY_MS)
         rows = rows[rows >= self._first]
         for at in range(0, rows.size, _ROWS):

@@ -20,19 +20,20 @@ def config_of(plan: Plan, candidate: Plan | None, station: str, t_ms: int) -> Co
 
 def plan_of(config: Config) -> Plan:
     """Raises ConfigError where the record's rules do not fit its series, and msgspec.ValidationError."""
-    return bind(_rules_of(config.rules), _series_of(config))
+    return bind(_rules_of(config.rules), series_of(config))
 
 
 def candidate_of(config: Config) -> Plan | None:
     """The same of the candidate."""
-    return bind(_rules_of(config.shadow), _series_of(config)) if config.shadow else None
+    return bind(_rules_of(config.shadow), series_of(config)) if config.shadow else None
 
 
 def _hash(plan: Plan, candidate: Plan | None) -> str:
     return plan.hash + (candidate.hash if candidate else "")
 
 
-def _series_of(config: Config) -> tuple[Series, ...]:
+def series_of(config: Config) -> tuple[Series, ...]:
+    """Raises msgspec.ValidationError."""
     return tuple(msgspec.json.decode(one, type=Series) for one in config.series)
 
 

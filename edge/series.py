@@ -8,7 +8,7 @@
 the gauge's zero above the datum (zero where stages are read from the gauge itself).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -74,6 +74,12 @@ def plan_series(
     if problems:
         raise ConfigError(problems)
     return plans
+
+
+def scaled(plan: SeriesPlan, instrument: str) -> SeriesPlan:
+    """With its scale: height and offset, and how the instrument's driver is set."""
+    scale = f"{instrument} * {plan.sign:g} + {plan.constant!r}"
+    return replace(plan, series=replace(plan.series, scale=scale))
 
 
 def _possible(measured: tuple[str, ...]) -> set[str]:

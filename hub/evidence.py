@@ -7,7 +7,7 @@ from hub.model import Episode
 from tocsin.levels import Hazard
 from tocsin.quantities import QUANTITIES
 
-_YEAR_MIN = 365 * 24 * 60
+_WEEK_MIN = 7 * 24 * 60    # a station tells no more, also where the mark will never be reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _time_to(episode: Episode, name: str, unit: str, speech: Speech) -> Finding:
     target = speech.both("its mark", "目标值") if episode.target is None else speech.amount(episode.target, unit)
     what = speech.both(f"{name} would reach {target} in", f"{name}预计到达{target}还需")
     minutes, most = abs(episode.value), abs(episode.threshold)
-    value = speech.both("over a year", "一年以上") if minutes > _YEAR_MIN else speech.minutes(minutes)
+    value = speech.both("a week or more", "一周以上") if minutes >= _WEEK_MIN else speech.minutes(minutes)
     return Finding(what, value, speech.minutes(most))
 
 

@@ -68,8 +68,6 @@ class Latch:
             self.active = False
         if not self.active:
             self.off_since = None
-        if not self.active:
-            self.off_since = None
 
     def _counted(self, source: Source, t: int) -> tuple[int, int]:
         """How many of the counted readings qualify, and how many are below."""

@@ -16,7 +16,7 @@ from tocsin import topics
 from tocsin.levels import Authority, Hazard, Level
 from tocsin.messages import VERSION, Detection, RuleCard, Upload, encode
 
-NEVER_MIN = 2**62 / 60_000
+NEVER_MIN = 10_080.0    # what a station tells where the mark will never be reached
 
 
 def found(
@@ -44,8 +44,10 @@ def found(
         (found("time_to", 2.46, 30.0, target=0.0), "Water stage would reach 0 m in 2.5 min",
          "水位预计到达0米还需2.5分钟",
          "water stage would reach 0.00 m in 2.5 min"),
-        (found("time_to", NEVER_MIN, 30.0, target=3.0), "Water stage would reach 3 m in over a year, threshold 30 min",
-         "水位预计到达3米还需一年以上，阈值30分钟", "water stage would reach 3.00 m in over a year, threshold 30 min"),
+        (found("time_to", NEVER_MIN, 30.0, target=3.0),
+         "Water stage would reach 3 m in a week or more, threshold 30 min",
+         "水位预计到达3米还需一周以上，阈值30分钟",
+         "water stage would reach 3.00 m in a week or more, threshold 30 min"),
         (found("time_to", 25.0, 30.0), "Water stage would reach its mark in 25 min", "水位预计到达目标值还需25分钟",
          "water stage would reach its mark in 25 min"),
         (found("cusum", 12.5, 10.0, quantity="fence/ch4_pct_lel", hazard=Hazard.GAS),

@@ -92,7 +92,7 @@ def test_several_records_are_several_stations(folder: Path, capsys: pytest.Captu
     told = capsys.readouterr()
     assert re.search(r"bridge +stage +record/stage_m", told.out)
     assert re.search(r"mill +stage +weir/stage_m .* lasts 未解除", told.out)
-    assert "mill: not judged: " in told.err
+    assert "mill: left out: " in told.err
     assert 'rule "rain 1 h": quantity: no device here gives "rain_mm"' in told.err
 
 

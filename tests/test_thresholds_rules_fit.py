@@ -38,8 +38,8 @@ from tocsin.config import ConfigError
     ([GAS], [{**LEAK, "allowance": 100, "blue": 3}],
      "allowance: 100 is never passed: nose/ch4_pct_lel is plausible from 0 to 100"),
     ([replace(GAS, period_ms=1_500_000)], [{**LEAK, "blue": 3}],
-     "reference: is missing; nose/ch4_pct_lel is read every 25 min, and a reference of its own takes 60 readings a day: "
-     "give a number"),
+     "reference: is missing; nose/ch4_pct_lel is read every 25 min, and a reference of its own takes 60 readings a "
+     "day: give a number"),
     ([GAS], [{**LEAK, "reference": 101, "blue": 3}],
      "reference: 101 can never be read: nose/ch4_pct_lel is plausible from 0 to 100"),
     ([GAS], [{**LEAK, "reference": 98, "blue": 3}],

@@ -140,6 +140,12 @@ def test_a_record_has_values_gaps_and_labels(tmp_path: Path) -> None:
     assert record.window(record.t_ms[1], record.t_ms[1] + 1).columns == {"stage_m": [None]}
 
 
+def test_a_mark_in_front_of_utf8_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_bytes("time,stage_m\n2024-08-08T07:20:00Z,1.5\n".encode("utf-8-sig"))
+    assert records.read(path).columns == {"stage_m": [1.5]}
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)), max_size=20))
 def test_a_record_written_is_read_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, values: list[float | None]
@@ -153,6 +159,7 @@ def test_a_record_written_is_read_back_bit_for_bit(
 @pytest.mark.parametrize(("text", "problem"), [
     ("stage_m\n1\n", ':1: the first column is "stage_m"; it must be "time"'),
     ("time,a\n2024-08-08T07:20:00Z\n", ":2: 1 cells; the header has 2"),
+    ("time,a,a\n2024-08-08T07:20:00Z,1,2\n", ':1: column "a" is there twice; give each its own name'),
     ("time,a\nyesterday,1\n", ':2: time "yesterday"; write ISO 8601 in UTC'),
 ])
 def test_a_broken_record_names_line_and_value(tmp_path: Path, text: str, problem: str) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from thresholds.row import Row, row_of
+from thresholds.selecting import few
 from thresholds.state import State
 from thresholds.tables import Bools
 
@@ -11,8 +12,7 @@ def gather(state: State, taken: Bools) -> Row | None:
     """The readings of the groups that have a member in `taken` (bool[S]); None where there is none."""
     memory, tracks = state.memory, state.tables.tracks
     first = len(state.plan.series)
-    t, raw = np.zeros_like(memory.good_t), np.zeros_like(memory.good_t)
-    good = np.zeros_like(taken)
+    heard_of: list[tuple[int, int, int]] = []    # series, time and value
     begin = 0
     for number, group in enumerate(state.plan.groups):
         members = np.array([index for index, _ in group.members], dtype=np.int64)
@@ -28,5 +28,8 @@ def gather(state: State, taken: Bools) -> Row | None:
         memory.group_t[number] = now
         weights = np.array([weight for _, weight in group.members], dtype=np.int64)
         within = memory.member_t[place] > now - group.rule.over_ms
-        t[first + number], raw[first + number], good[first + number] = now, weights[within].sum(), True
-    return row_of(state, t, raw, good) if good.any() else None
+        heard_of.append((first + number, now, int(weights[within].sum())))
+    if not heard_of:
+        return None
+    series, t, raw = np.array(heard_of, dtype=np.int64).T.copy()
+    return row_of(state, few(state.tables, series), t, raw, None)

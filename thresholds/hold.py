@@ -4,66 +4,93 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thresholds.row import MIDDLE_OF, both, put, some
+from thresholds.selection import Selection
 from thresholds.state import State
-from thresholds.tables import AMOUNT, BEYOND, DAY_MS, I64, NEVER, TOTAL, Bools
+from thresholds.tables import DAY_MS, I64, NEVER, Bools
 
 RATE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """Of length S: what is taken of this row, what is held now; what was held and is confirmed, with time and value."""
+    """Of a selection: what is taken of this row (None: all), what is held now, and what was held and is confirmed, with
+    time and value (None: nothing).
+    """
 
-    taken: Bools
-    held: Bools
-    confirmed: Bools
+    taken: Bools | None
+    held: Bools | None
+    confirmed: Bools | None
     t: I64
     raw: I64
 
 
-def sift(state: State, t: I64, raw: I64, candidate: Bools) -> Sifted:
-    """Remembers what is held; `candidate` are the readings that are not excluded."""
-    memory, table = state.memory, state.tables.series
-    none = np.zeros_like(candidate)
-    if not bool((candidate & (table.floor < BEYOND)).any()):
-        return Sifted(candidate, none, none, t, raw)
-    s = np.flatnonzero(candidate & (table.floor < BEYOND))
-    confirms, holds, drops = _judge(state, s, t[s], raw[s])
-    confirmed, held = none, none.copy()
-    confirmed[s] = confirms
-    held[s] = holds
-    before_t, before_raw = memory.held_t.copy(), memory.held_raw.copy()
-    memory.held_t[s] = np.where(holds, t[s], NEVER)
-    memory.held_raw[s] = np.where(holds, raw[s], 0)
-    memory.dropped[s] = drops
-    return Sifted(candidate & ~held, held, confirmed, before_t, before_raw)
+def sift(state: State, of: Selection, t: I64, raw: I64, candidate: Bools | None) -> Sifted:
+    """Remembers what is held; `candidate` are the readings that are not excluded (None: all)."""
+    memory, own = state.memory, of.own
+    if not own.has_checks:
+        return Sifted(candidate, None, None, t, raw)
+    checked = candidate if own.all_checked else both(candidate, own.checked)
+    base, based = _base(state, of)
+    step = raw - base
+    far = np.abs(step) > _limit(of, t - memory.good_t[of.series])
+    if own.has_totals:
+        far |= own.total & (step < 0)
+    waiting = memory.held_t[of.series] != NEVER
+    if checked is not None:
+        waiting &= checked
+    if some(waiting):
+        return _waited(state, of, t, raw, candidate, checked, (base, based, far, waiting))
+    held = far if based is None else far | ~based
+    if checked is not None:
+        held &= checked
+    if not some(held):
+        return Sifted(candidate, None, None, t, raw)
+    put(memory.held_t, of.series, t, held)
+    put(memory.held_raw, of.series, raw, held)
+    return Sifted(both(candidate, ~held), held, None, t, raw)
 
 
-def _judge(state: State, s: I64, t: I64, x: I64) -> tuple[Bools, Bools, Bools]:
-    """Whether each reading confirms a held one, whether it is held itself, and whether one was dropped for it."""
-    memory, table = state.memory, state.tables.series
-    kind, total = table.kind[s], table.kind[s] == TOTAL
-    a, b, c = memory.past_raw[s].T
-    seen = memory.seen[s]
-    middle = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
-    base = np.where(kind == AMOUNT, 0, np.where(total | (seen < 3), a, middle))
-    based = (kind == AMOUNT) | (seen > 0)
-    step = x - base
-    far = (np.abs(step) > _limit(state, s, t - memory.good_t[s])) | (total & (step < 0))
-    waiting = memory.held_t[s] != NEVER
-    if not waiting.any():
-        return waiting, far | ~based, waiting
-    h = memory.held_raw[s]
-    same_side = ((step > 0) & (h > base)) | ((step < 0) & (h < base))
+def _waited(state: State, of: Selection, t: I64, x: I64, candidate: Bools | None, checked: Bools | None,
+            seen: tuple[I64, Bools | None, Bools, Bools]) -> Sifted:
+    """The same where readings wait. `seen`: bases and which there are, which readings are far, where one waits."""
+    memory, total = state.memory, of.own.total
+    base, given, far, waiting = seen
+    based = np.ones_like(waiting) if given is None else given
+    held_t, h = memory.held_t[of.series].copy(), memory.held_raw[of.series].copy()
+    same_side = ((x > base) & (h > base)) | ((x < base) & (h < base))
     agrees = same_side & (far | (2 * np.abs(x - h) <= np.abs(h - base)))
-    near = (np.abs(x - h) <= _limit(state, s, t - memory.held_t[s])) & ~(total & (x < h))
+    near = (np.abs(x - h) <= _limit(of, t - held_t)) & ~(total & (x < h))
     confirms: Bools = waiting & np.where(based, agrees, near)
-    drops = waiting & ~based & ~confirms & (memory.dropped[s] == 0)
+    drops = waiting & ~based & ~confirms & (memory.dropped[of.series] == 0)
     holds = ~confirms & np.where(based, far, ~waiting | drops)
-    return confirms, holds, drops
+    if checked is not None:
+        holds &= checked
+    put(memory.held_t, of.series, np.where(holds, t, NEVER), checked)
+    put(memory.held_raw, of.series, np.where(holds, x, 0), checked)
+    put(memory.dropped, of.series, drops, checked)
+    return Sifted(both(candidate, ~holds), holds if some(holds) else None, confirms if some(confirms) else None,
+                  held_t, h)
 
 
-def _limit(state: State, s: I64, passed: I64) -> I64:
-    table = state.tables.series
-    limit: I64 = np.maximum(table.floor[s], table.rate[s] * np.minimum(passed, DAY_MS) // RATE_MS)
+def _base(state: State, of: Selection) -> tuple[I64, Bools | None]:
+    """What readings are compared with, and where there is such a base (None: everywhere)."""
+    memory, own = state.memory, of.own
+    past, seen = memory.past_raw[of.series], memory.seen[of.series]
+    a, b, c = past[:, 0], past[:, 1], past[:, 2]
+    base = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+    short = seen < MIDDLE_OF
+    if own.has_totals:
+        np.copyto(base, a, where=own.total)
+    based: Bools | None = None
+    if some(short):
+        np.copyto(base, a, where=short)
+        based = own.amount | (seen > 0)
+    if own.has_amounts:
+        np.copyto(base, 0, where=own.amount)
+    return base, based
+
+
+def _limit(of: Selection, passed: I64) -> I64:
+    limit: I64 = np.maximum(of.own.floor, of.own.rate * np.minimum(passed, DAY_MS) // RATE_MS)
     return limit

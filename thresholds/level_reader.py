@@ -147,6 +147,12 @@ class LevelReader:
         fraction = self.feature in SPEEDS or not self.falls
         return ("off", beside, "off_fraction") if fraction else ("off", beside)
 
+    def _side(self) -> str:
+        """What decides on which side `off` lies."""
+        if self.feature in {Feature.TIME_TO, Feature.CUSUM}:
+            return f'feature "{self.feature}"'
+        return f'direction "{"low" if self.falls else "high"}"'
+
     def _off(self, level: Level, table: LevelTable, on: int) -> int | None:
         ways, allowed = _ways(table) or _ways(self.written), self._ways()
         default = self.defaults.off_fraction
@@ -159,9 +165,7 @@ class LevelReader:
         (key, value), = ways.items()
         place = f"{level.word}: {key}"
         if key not in allowed:
-            why = f'feature "{self.feature}"' if self.feature is Feature.TIME_TO else (
-                f'direction "{"low" if self.falls else "high"}"')
-            self.refuse(place, f"{value:g} is not allowed with {why}; use {allowed[1]}")
+            self.refuse(place, f"{value:g} is not allowed with {self._side()}; use {allowed[1]}")
             return None
         if key == "off_fraction":
             return self._checked_off(place, times(on, value), on)
@@ -189,10 +193,8 @@ class LevelReader:
             a, b = getattr(lower, key), getattr(higher, key)
             step = a - b if self.falls else b - a
             if step < 0 or (strict and step == 0):
-                kind = f'feature "{self.feature}"' if self.feature is Feature.TIME_TO else (
-                    f'direction "{"low" if self.falls else "high"}"')
                 self.refuse(higher.level.word, f"{key} {b / self.scale:g} is not {'below' if self.falls else 'above'} "
-                                               f"{lower.level.word}'s {a / self.scale:g}; with {kind} levels "
+                                               f"{lower.level.word}'s {a / self.scale:g}; with {self._side()} levels "
                                                f"{'fall' if self.falls else 'rise'} from blue to red")
 
 

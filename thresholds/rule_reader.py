@@ -143,10 +143,9 @@ class RuleReader:
             given = getattr(self.written, key)
             given = None if given == {} else given
             if given is not None and feature not in features:
-                shown = f"{given:g} is" if isinstance(given, float) else "is"
                 owners = ", ".join(one for one in _features_of(name) if one in features)
                 cure = f"leave it out, or use feature {owners}" if owners else "leave it out"
-                self.refuse(key, f'{shown} not allowed with feature "{feature}"; {cure}')
+                self.refuse(key, f'{_shown(given)}is not allowed with feature "{feature}"; {cure}')
             elif given is None and feature in features and key in REQUIRED:
                 self.refuse(key, f"is missing; {self._missing(key, name, feature)}")
         if feature is Feature.COINCIDENCE:
@@ -238,6 +237,19 @@ class RuleReader:
             except ValueError as err:
                 self.refuse(f"weights: {device}", str(err))
         return tuple(found)
+
+
+def _shown(given: object) -> str:
+    """A value as the file has it, and a space; of a table nothing."""
+    match given:
+        case bool():
+            return "true " if given else "false "
+        case int() | float():
+            return f"{given:g} "
+        case str():
+            return f'"{given}" '
+        case _:
+            return ""
 
 
 def _features_of(name: str) -> list[Feature]:

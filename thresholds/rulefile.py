@@ -25,7 +25,11 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Window = Annotated[float, Meta(gt=0, le=LONGEST_MIN)]
 Readings = Annotated[int, Meta(ge=3, le=1000)]
 Weight = Annotated[float, Meta(gt=0, le=1000)]
-Name = Annotated[str, Meta(min_length=1)]
+# stands in every message; with "coincidence/" before it, it is the name of a series
+Name = Annotated[str, Meta(
+    pattern=r"^(?! )[^\x00-\x1f\x7f\\]{0,99}[^\x00-\x1f\x7f\\ /]\Z",
+    description='up to 100 characters, no backslash, no line breaks, no blank at either end and no "/" at its end',
+)]
 At = Literal["blue", "yellow", "orange", "red"]
 
 

@@ -11,6 +11,7 @@ class Series:
 
     `key` is `device/quantity`. `period_ms` is the nominal time from reading to reading. `plausible` is the lowest and
     highest value that the site allows, in the quantity's unit. `datum` names the zero of a level, "" where it has none.
+    `scale` is how values come from what the instrument says: with another one the same numbers mean something else.
     """
 
     key: str
@@ -18,6 +19,7 @@ class Series:
     period_ms: int
     plausible: tuple[float, float]
     datum: str = ""
+    scale: str = ""
 
     @property
     def device(self) -> str:

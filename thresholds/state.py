@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thresholds.plan import Plan
-from thresholds.tables import I64, MINIMA, NEVER, Tables, tables_of
+from thresholds.tables import I64, MINIMA, NEVER, Tables
+from thresholds.tabling import tables_of
 from tocsin.levels import WARNING_LEVELS
 
 VERSION = 2

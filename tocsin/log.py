@@ -190,9 +190,14 @@ def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
             os.close(folder)
 
 
-def _pack(entry: Entry) -> bytes:
+def check_size(entry: Entry) -> None:
+    """Raises ValueError for a record that no log takes."""
     if len(entry.payload) > _MAX_PAYLOAD:
         raise ValueError(f"record {entry.seq}: {len(entry.payload)} bytes; at most {_MAX_PAYLOAD}")
+
+
+def _pack(entry: Entry) -> bytes:
+    check_size(entry)
     tail = struct.pack("<QB", entry.seq, entry.kind) + entry.payload
     return struct.pack("<II", len(entry.payload), zlib.crc32(tail)) + tail
 

@@ -58,14 +58,17 @@ def write(file: TextIO, columns: list[str], rows: Iterable[tuple[int, list[float
 
 def _open(path: Path) -> TextIO:
     if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")    # spreadsheets put a mark in front of UTF-8
 
 
 def _parse(path: Path, rows: Iterator[list[str]]) -> Record:
     head = next(rows, [])
     if head[:1] != ["time"]:
         raise RecordError(f'{path}:1: the first column is "{head[0] if head else ""}"; it must be "time"')
+    if len(set(head)) < len(head):
+        twice = next(name for name in head if head.count(name) > 1)
+        raise RecordError(f'{path}:1: column "{twice}" is there twice; give each its own name')
     t_ms: list[int] = []
     cells: list[list[str]] = [[] for _ in head[1:]]
     for line, row in enumerate(rows, 2):

@@ -7,45 +7,51 @@ fall in the time that it took to rise, however long the event was.
 import numpy as np
 
 from thresholds.bounds import LEAST_MINUTES
-from thresholds.row import Row
+from thresholds.row import Row, put, some
 from thresholds.rule import MINUTE_MS
+from thresholds.selection import CusumPart
 from thresholds.state import State
-from thresholds.tables import BEYOND, HOUR_MS, I64, MINIMA, NEVER, pick
+from thresholds.tables import BEYOND, GAP_PERIODS, HOUR_MS, I64, MINIMA, NEVER, Bools
 
-GAP_PERIODS = 10
+__all__ = ["GAP_PERIODS", "HOUR_MINUTES", "TENTH", "take", "turn"]
+
 TENTH = 10
 HOUR_MINUTES = HOUR_MS // MINUTE_MS
 
 
 def take(state: State, row: Row) -> None:
     """Times taken are still those before this row."""
-    memory, cusums = state.memory, state.tables.cusums
-    if cusums.minima_series.size:
-        _minima(state, row)
-    f = pick(row.good[cusums.series])
-    series = cusums.series[f]
-    reference = cusums.fixed[f]
-    if memory.reference.size:
-        reference = np.where(cusums.minima[f] < 0, reference, memory.reference[cusums.minima[f]])
-    known = reference != NEVER
-    before = memory.cusum[f]
-    before = np.where(row.since[series] > GAP_PERIODS * state.tables.series.period[series], before >> 1, before)
-    more = before + row.raw[series] * cusums.sign[f] - reference - cusums.allowance[f]
-    memory.cusum[f] = np.where(known, np.minimum(np.maximum(more, 0), cusums.cap[f]), before)
-    place = slice(cusums.first, cusums.first + cusums.series.size)
-    memory.value[place][f] = np.where(known, memory.cusum[f], NEVER)
-    memory.valid[place][f] = known
+    memory, cusums = state.memory, row.of.cusums
+    if cusums is None:
+        return
+    reference: I64 = cusums.fixed
+    known: Bools | None = None
+    if cusums.minima.size:
+        _minima(state, row, cusums)
+        reference = np.where(cusums.minima_of < 0, reference, memory.reference[cusums.minima_of])
+        known = reference != NEVER
+    at, good = cusums.at, row.at(cusums.at)
+    before = memory.cusum[cusums.numbers]
+    halved = row.since[at] > row.of.own.silent[at]
+    if some(halved):
+        before = np.where(halved, before >> 1, before)
+    total = np.minimum(np.maximum(before + (row.raw[at] * cusums.sign - reference - cusums.allowance), 0), cusums.cap)
+    if known is not None:
+        total = np.where(known, total, before)
+    put(memory.cusum, cusums.numbers, total, good)
+    put(memory.value, cusums.out, total if known is None else np.where(known, total, NEVER), good)
+    put(memory.valid, cusums.out, 1 if known is None else known, good)
 
 
-def _minima(state: State, row: Row) -> None:
+def _minima(state: State, row: Row, cusums: CusumPart) -> None:
     """The lowest value of each minute; at the first reading of an hour the reference from those of the day before."""
-    memory, cusums = state.memory, state.tables.cusums
-    series = cusums.minima_series
-    r = np.flatnonzero(row.good[series])
-    series = series[r]
-    minute, before = (row.t[series] - 1) // MINUTE_MS, (memory.good_t[series] - 1) // MINUTE_MS
-    y = row.raw[series] * cusums.minima_sign[r]
-    for number in np.flatnonzero(minute != before).tolist():
+    memory, r, at = state.memory, cusums.minima, cusums.minima_at
+    if row.good is not None:
+        taken = row.good[at]
+        r, at = r[taken], at[taken]
+    minute, before = (row.t[at] - 1) // MINUTE_MS, (row.before[at] - 1) // MINUTE_MS
+    y = row.raw[at] * state.tables.cusums.minima_sign[r]
+    for number in (minute != before).nonzero()[0].tolist():
         ring = memory.minima[MINIMA * r[number]:MINIMA * (r[number] + 1)]
         turn(ring, memory.reference[r[number]:r[number] + 1], int(before[number]), int(minute[number]))
     place = MINIMA * r + minute % MINIMA

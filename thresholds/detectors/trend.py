@@ -10,9 +10,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from thresholds.row import Row
+from thresholds.rings import advance
+from thresholds.row import Row, both, put, some
+from thresholds.selection import DerivedPart, WindowPart
 from thresholds.state import State
-from thresholds.tables import BEYOND, HOUR_MS, I64, NEVER, Bools, pick
+from thresholds.tables import BEYOND, HOUR_MS, I64, NEVER, Bools
 
 BINS = 10
 LEAST_BINS = 3
@@ -21,106 +23,126 @@ SUMS = ("trend_st", "trend_sx", "trend_stt", "trend_stx")
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """Of each ring: the number of the entry that was written, and the sums up to it."""
+
+    last: I64
+    sums: tuple[I64, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Windows:
-    """One entry a window: the readings in it, by number, oldest and newest; whether they span half of it."""
+    """Of each window: first reading in it as number and as place, and its last; whether they span half of it."""
 
     head: I64
+    place: I64
     last: I64
+    passed: I64
     long_enough: Bools
 
 
-def take(state: State, row: Row) -> None:
-    """Times taken are still those before this row."""
-    _write(state, row)
-    windows = _windows(state, row)
-    trends = state.tables.trends
-    d = pick(row.good[trends.series[trends.of]])
-    _rates(state, row, windows, d)
-    _slopes(state, row, windows, d)
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Of each window: numerator and denominator of the slope (thousandths per unit of time), how many readings."""
+
+    num: I64
+    den: I64
+    n: I64
+    long_enough: Bools
 
 
-def _write(state: State, row: Row) -> None:
-    memory, trends = state.memory, state.tables.trends
-    rings = trends.rings
-    r = pick(row.good[rings.series])
-    series, slot = rings.series[r], rings.slot[r]
-    t, x = row.t[series], row.raw[series]
-    again = (t - 1) // slot == (memory.good_t[series] - 1) // slot
-    memory.trend_count[r] += ~again
-    count, at, size = memory.trend_count[r], rings.at[r], rings.size[r]
-    place, before = at + (count - 1) % size, at + (count - 2) % size    # before the first stand zeros
-    u = t // trends.unit[r]
-    memory.trend_t[place], memory.trend_x[place] = t, x
-    for name, term in zip(SUMS, (u, x, u * u, u * x), strict=True):
-        sums = getattr(memory, name)
-        sums[place] = sums[before] + term
-
-
-def _windows(state: State, row: Row) -> Windows:
-    """Moves the windows of this row's series on. The entries of the others are of no use."""
-    memory, trends = state.memory, state.tables.trends
-    rings = trends.rings
-    w = pick(row.good[trends.series])
-    series, ring = trends.series[w], trends.ring[w]
-    at, size, last = rings.at[ring], rings.size[ring], memory.trend_count[ring] - 1
-    hole = np.where(row.since[series] > trends.window[w] // 2, last, memory.trend_hole[w])
-    begin = row.t[series] - trends.window[w]
-    head = np.maximum(memory.trend_head[w], hole)
-    moving = np.flatnonzero(memory.trend_t[at + head % size] <= begin)
-    while moving.size:
-        head[moving] += 1
-        moving = moving[memory.trend_t[at[moving] + head[moving] % size[moving]] <= begin[moving]]
-    memory.trend_hole[w], memory.trend_head[w] = hole, head
-    long_enough = np.zeros(trends.window.size, dtype=np.bool_)
-    long_enough[w] = row.t[series] - memory.trend_t[at + head % size] >= trends.window[w] // 2
-    return Windows(memory.trend_head, memory.trend_count[trends.ring] - 1, long_enough)
-
-
-def _rates(state: State, row: Row, windows: Windows, d: "slice | I64") -> None:
-    memory, trends = state.memory, state.tables.trends
-    d = np.arange(trends.rates) if isinstance(d, slice) else d[d < trends.rates]
-    if d.size:
-        w = trends.of[d]
-        series, ring = trends.series[w], trends.ring[w]
-        first = trends.rings.at[ring] + windows.head[w] % trends.rings.size[ring]
-        passed = np.maximum(row.t[series] - memory.trend_t[first], 1)
-        rate = trends.sign[d] * (row.raw[series] - memory.trend_x[first]) * HOUR_MS // passed
-        _put(state, d, rate, windows.long_enough[w])
-
-
-def _slopes(state: State, row: Row, windows: Windows, d: "slice | I64") -> None:
-    trends = state.tables.trends
-    d = np.arange(trends.rates, trends.of.size) if isinstance(d, slice) else d[d >= trends.rates]
-    if not d.size:
+def take(state: State, row: Row, again: Bools | None) -> None:
+    """Times taken are still those before this row. `again`: readings in the slot of the one before (None: none)."""
+    of = row.of
+    if of.windows is None:
         return
-    w = trends.of[d]
-    series, ring = trends.series[w], trends.ring[w]
-    num, den, n = _least_squares(state, windows, w)
-    known = windows.long_enough[w] & (n >= trends.n_min[d]) & (den > 0)
-    num, den = np.where(known, num, 0) * trends.sign[d], np.where(known, den, 1)
-    slope = d < trends.rates + trends.slopes
-    per_hour = HOUR_MS // trends.unit[ring]
-    _put(state, d[slope], (num * per_hour)[slope] // den[slope], known[slope])
-    to = ~slope
-    d, num, den, known = d[to], num[to], den[to], known[to]
-    x = row.raw[series[to]] * trends.sign[d]
-    left = trends.target[d] - x
-    reached, never = left <= 0, (x < trends.floor[d]) | (num <= 0)
-    safe = reached | never
-    units, unit = _up(np.where(safe, 0, left) * den, np.where(safe, 1, num)), trends.unit[ring[to]]
-    value = np.where(reached, 0, np.where(never | (units > BEYOND // unit), NEVER, -units * unit))
-    _put(state, d, value, known | reached)
+    newest = _write(state, row, of.windows, again)
+    windows = _windows(state, row, of.windows, newest)
+    if of.rates is not None:
+        _rates(state, row, of.rates, windows)
+    if of.slopes is not None or of.times is not None:
+        line = _least_squares(state, of.windows, windows, newest)
+        if of.slopes is not None:
+            _slopes(state, row, of.slopes, line)
+        if of.times is not None:
+            _times(state, row, of.times, line)
 
 
-def _least_squares(state: State, windows: Windows, w: I64) -> tuple[I64, I64, I64]:
-    """Numerator and denominator of the slope (thousandths per unit of time), and the number of readings."""
-    memory, trends = state.memory, state.tables.trends
-    ring = trends.ring[w]
-    at, size = trends.rings.at[ring], trends.rings.size[ring]
-    newest, before = at + windows.last[w] % size, at + (windows.head[w] - 1) % size
-    n = windows.last[w] - windows.head[w] + 1
-    st, sx, stt, stx = (getattr(memory, name)[newest] - getattr(memory, name)[before] for name in SUMS)
-    return n * stx - st * sx, n * stt - st * st, n
+def _write(state: State, row: Row, part: WindowPart, again: Bools | None) -> Newest:
+    memory, rings = state.memory, part.rings
+    at, good = rings.at, row.at(rings.at)
+    t, x = row.t[at], row.raw[at]
+    last = memory.trend_count[rings.numbers]
+    count = last + (1 if again is None else ~again[at])
+    put(memory.trend_count, rings.numbers, count, good)
+    last = count - 1
+    place, before = rings.begin + last % rings.size, rings.begin + (last - 1) % rings.size    # before the first: zeros
+    u = t // part.unit
+    terms = (u, x, u * u, u * x)
+    sums = tuple(getattr(memory, name)[before] + term for name, term in zip(SUMS, terms, strict=True))
+    if good is not None:
+        taken = good.nonzero()[0]
+        place, t, x = place[taken], t[taken], x[taken]
+    memory.trend_t[place], memory.trend_x[place] = t, x
+    for name, values in zip(SUMS, sums, strict=True):
+        getattr(memory, name)[place] = values if good is None else values[taken]
+    return Newest(last, sums)
+
+
+def _windows(state: State, row: Row, part: WindowPart, newest: Newest) -> Windows:
+    """Moves the windows on."""
+    memory, at = state.memory, part.at
+    good, t, last = row.at(at), row.t[at], newest.last[part.ring]
+    head = memory.trend_head[part.numbers]
+    hole = memory.trend_hole[part.numbers]
+    gap = both(row.since[at] > part.half, good)
+    if gap is not None and some(gap):
+        hole = np.where(gap, last, hole)
+        put(memory.trend_hole, part.numbers, hole, good)
+    head, place = advance(np.maximum(head, hole), t - part.window, memory.trend_t, (part.begin, part.size), good)
+    put(memory.trend_head, part.numbers, head, good)
+    passed = t - memory.trend_t[place]
+    return Windows(head, place, last, passed, passed >= part.half)
+
+
+def _rates(state: State, row: Row, part: DerivedPart, windows: Windows) -> None:
+    of = part.of
+    rise = row.raw[part.at] - state.memory.trend_x[windows.place[of]]
+    rate = part.sign * rise * HOUR_MS // np.maximum(windows.passed[of], 1)
+    _put(state, row, part, rate, windows.long_enough[of])
+
+
+def _least_squares(state: State, part: WindowPart, windows: Windows, newest: Newest) -> Line:
+    memory, ring = state.memory, part.ring
+    before = part.begin + (windows.head - 1) % part.size
+    n = windows.last - windows.head + 1
+    st, sx, stt, stx = (sums[ring] - getattr(memory, name)[before]
+                        for name, sums in zip(SUMS, newest.sums, strict=True))
+    return Line(n * stx - st * sx, n * stt - st * st, n, windows.long_enough)
+
+
+def _slopes(state: State, row: Row, part: DerivedPart, line: Line) -> None:
+    of = part.of
+    den = line.den[of]
+    known = line.long_enough[of] & (line.n[of] >= part.n_min) & (den > 0)
+    _put(state, row, part, line.num[of] * part.sign * part.per_hour // np.maximum(den, 1), known)
+
+
+def _times(state: State, row: Row, part: DerivedPart, line: Line) -> None:
+    of = part.of
+    den = line.den[of]
+    known = line.long_enough[of] & (line.n[of] >= part.n_min) & (den > 0)
+    num = line.num[of] * part.sign
+    x = row.raw[part.at] * part.sign
+    left = part.target - x
+    reached, never = left <= 0, (x < part.floor) | (num <= 0)
+    known |= reached
+    goes = (known & ~(reached | never)).nonzero()[0]    # a division for each: few rise at a time
+    value = np.where(reached, 0, NEVER)
+    if goes.size:
+        units, unit = _up(left[goes] * den[goes], num[goes]), part.unit[goes]
+        value[goes] = np.where(units > BEYOND // unit, NEVER, -units * unit)
+    _put(state, row, part, value, known)
 
 
 def _up(a: Whole, b: Whole) -> Whole:
@@ -128,10 +150,10 @@ def _up(a: Whole, b: Whole) -> Whole:
     return -(-a // b)
 
 
-def _put(state: State, d: I64, value: I64, known: Bools) -> None:
-    place = state.tables.trends.first + d
-    state.memory.value[place] = np.where(known, value, NEVER)
-    state.memory.valid[place] = known
+def _put(state: State, row: Row, part: DerivedPart, value: I64, known: Bools) -> None:
+    good = row.at(part.at)
+    put(state.memory.value, part.out, np.where(known, value, NEVER), good)
+    put(state.memory.valid, part.out, known, good)
 
 
 def confirmed(state: State, track: int) -> Bools:

@@ -5,144 +5,170 @@ nothing drifts. Totals run modulo 2**64: the difference is exact all the same. W
 slots with their times, longer ones a ring of whole minutes that is looked up by the minute.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from thresholds.row import Row
+from thresholds.rings import advance
+from thresholds.row import Row, put, some
 from thresholds.rule import MINUTE_MS
+from thresholds.selection import LonePart, RingPart, SumPart
 from thresholds.state import State
-from thresholds.tables import I64, NEVER, TOTAL, Bools, pick
+from thresholds.tables import I64, LONE_PERIODS, NEVER, Bools
 
-LONE_PERIODS = 3
-
-
-def take(state: State, row: Row, rained_before: I64) -> None:
-    """Totals and covered times are already those of this row; times taken are still those before it."""
-    if state.tables.sums.slots.series.size:
-        _write_slots(state, row)
-        _short(state, row)
-    if state.tables.sums.minutes.series.size:
-        _write_minutes(state, row)
-        _long(state, row)
-    _lone(state, row, rained_before)
+__all__ = ["LONE_PERIODS", "Others", "others_of", "take"]
 
 
-def _write_slots(state: State, row: Row) -> None:
+@dataclass(frozen=True, slots=True)
+class Others:
+    """When the gauge of rain that last brought some did, which series that is, and when any other one last did."""
+
+    newest_t: int
+    newest: int
+    second_t: int
+
+
+def others_of(state: State) -> Others | None:
+    """As it is now; None where there is one gauge at most."""
+    rain = state.tables.rain
+    if rain.size < 2:
+        return None
+    times = state.memory.wet_t[rain, 0]
+    newest = int(times.argmax())
+    newest_t, times[newest] = int(times[newest]), NEVER
+    return Others(newest_t, int(rain[newest]), int(times.max()))
+
+
+def take(state: State, row: Row, again: Bools | None, others: Others | None) -> None:
+    """Totals and covered times are already those of this row; times taken are still those before it.
+
+    `again`: where a reading falls into the slot of the one before (None: nowhere).
+    """
+    of = row.of
+    total, covered = state.memory.total[of.series], state.memory.covered[of.series]
+    if of.slots is not None and of.short is not None:
+        _write_slots(state, row, of.slots, again, total, covered)
+        _short(state, row, of.short, total, covered)
+    if of.minutes is not None and of.long is not None:
+        _write_minutes(state, row, of.minutes, total, covered)
+        _long(state, row, of.long, total, covered)
+    if of.lone is not None:
+        _lone(state, row, of.lone, others)
+
+
+def _write_slots(state: State, row: Row, rings: RingPart, again: Bools | None, total: I64, covered: I64) -> None:
     """One entry a slot: a second reading of the same slot takes the place of the first."""
-    memory, rings = state.memory, state.tables.sums.slots
-    r = pick(row.good[rings.series])
-    series, slot = rings.series[r], rings.slot[r]
-    t = row.t[series]
-    again = (t - 1) // slot == (memory.good_t[series] - 1) // slot
-    memory.slot_count[r] += ~again
-    place = rings.at[r] + (memory.slot_count[r] - 1) % rings.size[r]
-    memory.slot_t[place] = t
-    memory.slot_total[place] = memory.total[series]
-    memory.slot_covered[place] = memory.covered[series]
+    memory, at = state.memory, rings.at
+    count = memory.slot_count[rings.numbers] + (1 if again is None else ~again[at])
+    good = row.at(at)
+    put(memory.slot_count, rings.numbers, count, good)
+    place = rings.begin + (count - 1) % rings.size
+    put(memory.slot_t, place, row.t[at], good)
+    put(memory.slot_total, place, total[at], good)
+    put(memory.slot_covered, place, covered[at], good)
 
 
-def _short(state: State, row: Row) -> None:
-    memory, sums = state.memory, state.tables.sums
-    f = pick(row.good[sums.series[:sums.short]])
-    series, ring = sums.series[:sums.short][f], sums.ring[:sums.short][f]
-    t = row.t[series]
-    begin = t - sums.window[:sums.short][f]
-    at, size = sums.slots.at[ring], sums.slots.size[ring]
-    head = _advance(memory.head[f], begin, memory.slot_t, at, size)
-    memory.head[f] = head
-    place = at + head % size
-    before = at + (head - 1) % size    # before the first entry of all stands one that was never written: zeros
-    cut = np.minimum(memory.slot_covered[place] - memory.slot_covered[before], memory.slot_t[place] - begin)
-    apart = _apart(state, row, slice(0, sums.short), f, sums.slots.slot[ring], begin)
-    out = slice(sums.first, sums.first + sums.short)
-    memory.value[out][f] = memory.total[series] - memory.slot_total[before] - apart
-    memory.valid[out][f] = memory.covered[series] - memory.slot_covered[place] + cut
-    memory.span[out][f] = t - begin
+def _short(state: State, row: Row, sums: SumPart, total: I64, covered: I64) -> None:
+    memory, at = state.memory, sums.at
+    good, t = row.at(at), row.t[at]
+    begin = t - sums.window
+    head, place = advance(memory.head[sums.numbers], begin, memory.slot_t, (sums.begin, sums.size), good)
+    put(memory.head, sums.numbers, head, good)
+    before = sums.begin + (head - 1) % sums.size    # before the first of all stands one never written: zeros
+    value, after = total[at] - memory.slot_total[before], memory.slot_covered[place]
+    cut = np.minimum(after - memory.slot_covered[before], memory.slot_t[place] - begin)
+    apart = _apart(state, row, sums, begin, good)
+    put(memory.value, sums.out, value if apart is None else value - apart, good)
+    put(memory.valid, sums.out, covered[at] - after + cut, good)
+    put(memory.span, sums.out, sums.window, good)
 
 
-def _advance(head: I64, begin: I64, ring_t: I64, at: I64, size: I64) -> I64:
-    """Moves each head to its first entry after `begin`. The newest entry is always after it, so the walk ends."""
-    head = head.copy()
-    moving = np.flatnonzero(ring_t[at + head % size] <= begin)
-    while moving.size:
-        head[moving] += 1
-        on = head[moving] % size[moving] + at[moving]
-        moving = moving[ring_t[on] <= begin[moving]]
-    return head
-
-
-def _write_minutes(state: State, row: Row) -> None:
+def _write_minutes(state: State, row: Row, rings: RingPart, total: I64, covered: I64) -> None:
     """What total and covered time were at the end of each minute that has passed since the reading before."""
-    memory, rings = state.memory, state.tables.sums.minutes
-    good, t, before = row.good[rings.series], row.t[rings.series], memory.good_t[rings.series]
-    before = np.where(before == NEVER, t - row.covers[rings.series], before)
+    at = rings.at
+    t, before = row.t[at], row.before[at]
+    if row.young:
+        before = np.where(before == NEVER, t - row.covers[at], before)
     newest = (t - 1) // MINUTE_MS
-    passed = np.where(good, newest - (before - 1) // MINUTE_MS, 0)
-    r = np.flatnonzero(passed == 1)
-    _note(state, row, r, newest[r] - 1)
-    for ring in np.flatnonzero(passed > 1).tolist():
-        minutes = newest[ring] - 1 - np.arange(min(int(passed[ring]), int(rings.size[ring])))
-        _note(state, row, np.full(minutes.size, ring), minutes)
+    passed = newest - (before - 1) // MINUTE_MS
+    good = row.at(at)
+    if good is not None:
+        passed *= good
+    r = passed.nonzero()[0]
+    if not r.size:
+        return
+    minute = newest[r] - 1
+    if some(passed > 1):
+        many = np.minimum(passed, rings.size)[r]
+        r = r.repeat(many)
+        minute = minute.repeat(many) - np.arange(r.size) + (many.cumsum() - many).repeat(many)
+    _note(state, row, rings, (r, minute), total, covered)
 
 
-def _note(state: State, row: Row, r: I64, minute: I64) -> None:
+def _note(state: State, row: Row, rings: RingPart, ends: tuple[I64, I64], total: I64, covered: I64) -> None:
     """Ring `r[i]` at the end of minute `minute[i]`, which lies between two readings."""
-    memory, rings = state.memory, state.tables.sums.minutes
-    series = rings.series[r]
-    place = rings.at[r] + minute % rings.size[r]
-    memory.minute_total[place] = memory.total[series] - row.rises[series]
-    reached = (minute + 1) * MINUTE_MS - (row.t[series] - row.covers[series])
-    covered = memory.covered[series] - row.covers[series] + np.maximum(reached, 0)
-    memory.minute_covered[place] = covered.astype(np.uint32)
+    memory, (r, minute) = state.memory, ends
+    s = np.arange(row.of.count)[rings.at][r]
+    covers = row.covers[s]
+    place = rings.begin[r] + minute % rings.size[r]
+    memory.minute_total[place] = total[s] - row.rises[s]
+    reached = (minute + 1) * MINUTE_MS - (row.t[s] - covers)
+    memory.minute_covered[place] = (covered[s] - covers + np.maximum(reached, 0)).astype(np.uint32)
 
 
-def _long(state: State, row: Row) -> None:
-    memory, sums = state.memory, state.tables.sums
-    long = slice(sums.short, None)
-    f = pick(row.good[sums.series[long]])
-    series, ring = sums.series[long][f], sums.ring[long][f]
-    t = row.t[series]
-    begin = t - sums.window[long][f]
-    begin -= begin % MINUTE_MS
-    place = sums.minutes.at[ring] + (begin // MINUTE_MS - 1) % sums.minutes.size[ring]
-    apart = _apart(state, row, long, f, sums.minutes.slot[ring], begin)
-    out = slice(sums.first + sums.short, sums.first + sums.series.size)
-    memory.value[out][f] = memory.total[series] - memory.minute_total[place] - apart
-    memory.valid[out][f] = (memory.covered[series].astype(np.uint32) - memory.minute_covered[place]).astype(np.int64)
-    memory.span[out][f] = t - begin
+def _long(state: State, row: Row, sums: SumPart, total: I64, covered: I64) -> None:
+    memory, at = state.memory, sums.at
+    good, t = row.at(at), row.t[at]
+    minute = (t - sums.window) // MINUTE_MS
+    begin = minute * MINUTE_MS
+    place = sums.begin + (minute - 1) % sums.size
+    value = total[at] - memory.minute_total[place]
+    apart = _apart(state, row, sums, begin, good)
+    put(memory.value, sums.out, value if apart is None else value - apart, good)
+    put(memory.valid, sums.out, covered.astype(np.uint32)[at] - memory.minute_covered[place], good)
+    put(memory.span, sums.out, t - begin, good)
 
 
-def _apart(state: State, row: Row, part: slice, f: "slice | I64", slot: I64, begin: I64) -> I64:
-    """Rises over a silence longer than the window, whose rain fell at an unknown time: what of them is in the window.
+def _apart(state: State, row: Row, sums: SumPart, begin: I64, good: Bools | None) -> I64 | None:
+    """Rises over a silence longer than the window, whose rain fell at an unknown time: what of them is in the window;
+    None: nothing.
 
     Two are remembered: between two such readings lies more than a window. A reading in the same slot moves the time
     along, as it does in the ring.
     """
-    memory, sums = state.memory, state.tables.sums
-    series = sums.series[part][f]
-    t = row.t[series]
-    new = (state.tables.series.kind[series] == TOTAL) & (row.since[series] > sums.window[part][f])
-    times, values = memory.apart_t[part][f], memory.apart[part][f]
-    again = ~new & ((t - 1) // slot == (times[:, 0] - 1) // slot)
-    if new.any() or again.any():
+    if not sums.has_totals:
+        return None
+    memory, at = state.memory, sums.at
+    t = row.t[at]
+    new = sums.total & (row.since[at] > sums.window)
+    late = memory.apart_t[sums.numbers, 0]
+    lately = late > t - sums.reach
+    if good is not None:
+        new &= good
+        lately &= good
+    if not some(new | lately):
+        return None
+    again = lately & ~new & ((t - 1) // sums.slot == (late - 1) // sums.slot)
+    times, values = memory.apart_t[sums.numbers], memory.apart[sums.numbers]
+    if some(new | again):
         times = np.stack([np.where(new | again, t, times[:, 0]), np.where(new, times[:, 0], times[:, 1])], axis=1)
-        rise = np.where(new, row.rises[series], values[:, 0])
-        values = np.stack([rise, np.where(new, values[:, 0], values[:, 1])], axis=1)
-        memory.apart_t[part][f], memory.apart[part][f] = times, values
+        rises = row.rises[at]
+        values = np.stack([np.where(new, rises, values[:, 0]), np.where(new, values[:, 0], values[:, 1])], axis=1)
+        memory.apart_t[sums.numbers], memory.apart[sums.numbers] = times, values
     if not values.any():
-        return np.zeros_like(t)
+        return None
     inside: I64 = np.where(times > begin[:, None], values, 0).sum(axis=1)
     return inside
 
 
-def _lone(state: State, row: Row, rained_before: I64) -> None:
+def _lone(state: State, row: Row, lone: LonePart, others: Others | None) -> None:
     """Whether a sum may come from one reading alone: no second reading, and no other gauge, brought rain lately."""
-    memory, sums, rain = state.memory, state.tables.sums, state.tables.rain
-    f = pick(row.good[sums.series])
-    series = sums.series[f]
-    after = row.t[series] - np.maximum(sums.window[f], LONE_PERIODS * state.tables.series.period[series])
-    lone: Bools = memory.wet_t[series, 1] <= after
-    if rain.size > 1 and lone.any():
-        newest = int(rained_before.argmax())
-        second = int(np.delete(rained_before, newest).max())
-        lone &= np.where(series == rain[newest], second, rained_before[newest]) <= after
-    memory.lone[sums.first:sums.first + sums.series.size][f] = lone
+    memory, of = state.memory, row.of
+    latest = memory.wet_t[of.series, 1]
+    if others is not None:
+        own = latest
+        latest = np.maximum(own, others.newest_t)
+        place = int(of.ids.searchsorted(others.newest))
+        if place < of.count and of.ids[place] == others.newest:
+            latest[place] = max(int(own[place]), others.second_t)
+    put(memory.lone, lone.out, latest[lone.at] <= row.t[lone.at] - lone.least, row.at(lone.at))

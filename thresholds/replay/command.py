@@ -24,9 +24,14 @@ from thresholds.replay.tally import Tally
 from thresholds.rule import Rules
 from thresholds.rules import load_rules
 from tocsin.config import ConfigError
+from tocsin.readings import Quality
 from tocsin.records import RecordError, read
 
 WIDTH = 160    # of a table that no terminal is there for
+
+# of the command line: what would change a decision, which what a station decided itself cannot take
+CHANGING = {"start": "--from", "end": "--to", "station": "--station", "no_latch": "--no-latch", "period": "--period",
+            "column": "--column", "plausible": "--plausible", "datum": "--datum"}
 
 REFUSED = (ConfigError, HistoryError, RecordError, OSError)
 
@@ -73,20 +78,56 @@ class _Session:
         self._episodes: list[Episode] = []
         self._tallies: list[tuple[str, Sequence[Tally]]] = []
         self._sections: list[str] = []
+        self._columns: set[str] = set()
         self._wrong = False
 
     def run(self) -> int:
+        files = sum(is_csv(path) for path in self._args.records)
+        if self._choice.station and files > 1:
+            raise HistoryError(f'--station "{self._choice.station}" names one record, and {files} CSV files are given; '
+                               "leave it out (each has its file's name), or replay them one by one")
         for path in self._args.records:
             with self._told():
-                for history in histories(path, self._rules, self._reading, self._choice):
+                for history in self._histories(path):
                     with self._told():
                         self._take(history, says_datum=not is_csv(path))
-        if self._args.html and self._sections:
-            about = About(str(self._args.rules), self._rules.hash, len(self._episodes), self._notes)
-            self._args.html.write_text(page(self._sections, about, self._zone), encoding="utf-8")
         if not self._args.json and self._tallies:
             _print(self._episodes, self._tallies, self._zone)
+        with self._told():
+            self._write()
+        for column, words in self._args.column:
+            if column not in self._columns:
+                self._refuse(f"--column {column}={words}: no record has that column")
         return 1 if self._wrong else 0
+
+    def _write(self) -> None:
+        """The page, where one is asked for."""
+        path: Path | None = self._args.html
+        if path is None or not self._sections:
+            return
+        about = About(str(self._args.rules), self._rules.hash, len(self._episodes), self._notes)
+        try:
+            path.write_text(page(self._sections, about, self._zone), encoding="utf-8")
+        except OSError as err:
+            raise HistoryError(f"{path}: cannot be written: {err.strerror}") from err
+
+    def _histories(self, path: Path) -> Iterator[History]:
+        """The histories of a record, one a station. Raises HistoryError, RecordError, ConfigError or OSError."""
+        if path.is_dir() or path.suffix == ".toml":
+            found = _reader("log" if path.is_dir() else "hub").histories(path, self._rules, self._choice)
+        elif is_csv(path):
+            record = read(path)
+            self._columns |= {*record.columns, *record.labels}
+            found = iter([history_of(record, self._rules, self._reading, self._choice.station)])
+        else:
+            what = "is no record" if path.exists() else "is not there"
+            raise HistoryError(f"{path}: {what}; name a CSV file (.csv, .csv.gz), a station's data folder or a "
+                               "hub.toml")
+        for history in found:
+            part = history.between(self._choice.start_ms, self._choice.end_ms)
+            if not len(part.t_ms):
+                raise HistoryError(f"{path}: {history.station}: holds nothing in the time that --from and --to leave")
+            yield part
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -94,15 +135,18 @@ class _Session:
         try:
             yield
         except REFUSED as err:
-            self._wrong = True
-            print(err, file=sys.stderr)
+            self._refuse(str(err))
+
+    def _refuse(self, why: str) -> None:
+        self._wrong = True
+        print(why, file=sys.stderr)
 
     def _take(self, history: History, *, says_datum: bool) -> None:
         if any(station == history.station for station, _ in self._tallies):
             raise HistoryError(f"{history.station}: another record has this name; rename one of the files")
         plan, left_out = plan_for(self._rules, history.series)
         for why in left_out:
-            self._note(f"{history.station}: not judged: {why}")
+            self._note(f"{history.station}: left out: {why}")
         assumed = set() if says_datum else {series.datum for series in plan.series} - {"", self._reading.datum}
         for datum in sorted(assumed):
             self._note(f'{history.station}: its stages are taken to count from "{datum}", as the rules do')
@@ -112,6 +156,8 @@ class _Session:
                        "because nobody acknowledges in a replay; with --no-latch it falls")
         with _progress(history) as progress:
             found = replay(history, plan, progress=progress)
+        for why in _disordered(found.tallies):
+            self._note(f"{history.station}: {why}")
         if self._args.html:
             self._sections.append(section(found, len(self._episodes), self._zone))
         self._episodes += found.episodes
@@ -124,20 +170,13 @@ class _Session:
         print(f"note: {words}", file=sys.stderr)
 
 
-def histories(path: Path, rules: Rules, reading: Reading, choice: Choice) -> Iterator[History]:
-    """The histories of a record, one a station. Raises HistoryError, RecordError, ConfigError or OSError."""
-    if path.is_dir() or path.suffix == ".toml":
-        found = _reader("log" if path.is_dir() else "hub").histories(path, rules, choice)
-    elif is_csv(path):
-        found = iter([history_of(read(path), rules, reading, choice.station)])
-    else:
-        what = "is no record" if path.exists() else "is not there"
-        raise HistoryError(f"{path}: {what}; name a CSV file (.csv, .csv.gz), a station's data folder or a hub.toml")
-    for history in found:
-        part = history.between(choice.start_ms, choice.end_ms)
-        if not len(part.t_ms):
-            raise HistoryError(f"{path}: {history.station}: holds nothing in the time that --from and --to leave")
-        yield part
+def _disordered(tallies: Sequence[Tally]) -> Iterator[str]:
+    """Why most of a series is not judged, where its rows do not stand in order of time."""
+    for one in tallies:
+        late = one.marked[Quality.LATE]
+        if 2 * late > one.readings:
+            yield (f"{one.series.key}: {late} of {one.readings} readings are not newer than one before them, and are "
+                   "not judged; sort the record by time")
 
 
 def unlatched(rules: Rules) -> Rules:
@@ -158,8 +197,12 @@ def _own(args: argparse.Namespace) -> int:
     """What a station decided itself, found again from the inputs in its log."""
     if args.records or args.html:
         raise HistoryError(f"{args.rules}: is a folder; to judge it by other rules, name the rules file first")
+    for name, option in CHANGING.items():
+        if getattr(args, name):
+            raise HistoryError(f"{option} is not for what a station decided itself; to judge its readings anew, name a "
+                               f"rules file and then {args.rules}")
     own = _reader("log").own(args.rules)
-    episodes = episodes_told(own.station, own.decided)
+    episodes = episodes_told(own.station, own.decided, own.quantities)
     if args.json:
         print(json_lines(episodes), end="")
     else:
@@ -167,13 +210,14 @@ def _own(args: argparse.Namespace) -> int:
     same = "exactly what the station told" if own.same else "NOT what the station told"
     for words in (f"{len(own.decided)} changes of level follow from the log's inputs: {same}", *own.notes):
         print(f"{own.station}: {words}", file=sys.stderr)
-    return 0 if own.same else 1
+    return 0 if own.same and own.whole else 1
 
 
 def _print(episodes: Sequence[Episode], tallies: Sequence[tuple[str, Sequence[Tally]]], zone: tzinfo) -> None:
-    console = Console()
+    # names are shown as they are, brackets and colons too
+    console = Console(markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=WIDTH)
+        console = Console(width=WIDTH, markup=False, emoji=False)
     console.print(episode_table(episodes, zone) if episodes else "No episode: nothing was raised. 没有预警过程。")
     if tallies:
         console.print(quality_table(tallies))
@@ -181,8 +225,8 @@ def _print(episodes: Sequence[Episode], tallies: Sequence[tuple[str, Sequence[Ta
 
 @contextmanager
 def _progress(history: History) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn(history.station), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(history.t_ms))
+        task = bar.add_task(history.station, total=len(history.t_ms))
         yield lambda rows: bar.update(task, completed=rows)

@@ -1,6 +1,6 @@
 """Episodes: what one rule said of one series, from the raise to the clear, however it became known."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from thresholds.plan import Track
@@ -99,13 +99,15 @@ def episodes_of(station: str, changes: Iterable[Change]) -> list[Episode]:
     return sorted(found.values(), key=lambda one: one.raised_ms)
 
 
-def episodes_told(station: str, detections: Iterable[Detection]) -> list[Episode]:
-    """The episodes that an agent's own log tells of, in order of their raise."""
+def episodes_told(
+    station: str, detections: Iterable[Detection], quantities: Mapping[str, str] | None = None
+) -> list[Episode]:
+    """The episodes that an agent's own log tells of, in order of their raise; `quantities`: of rules, by their name."""
     found: dict[str, Episode] = {}
     for one in detections:
         told = Told(one.t, Level(one.level), Level(one.previous), one.revision, one.value, one.threshold, one.stage,
-                    one.authority, one.hold_s)
-        quantity = one.series.rpartition("/")[2]
+                    one.authority, one.hold_s, one.shelved)
+        quantity = (quantities or {}).get(one.rule) or one.series.rpartition("/")[2]
         _add(found, one.episode, told, Episode(
             station, one.episode, one.rule, one.series, quantity, Feature(one.feature), one.over_s, one.since, ()))
     return sorted(found.values(), key=lambda one: one.raised_ms)

@@ -30,16 +30,19 @@ def readings_figure(seen: Overview, series: Series, tracks: Sequence[Track], zon
     """The readings of a series with the thresholds of the rules that judge the value itself."""
     limits = _limits([track for track in tracks if track.rule.feature is Feature.VALUE], seen.values)
     limits += _targets(tracks)
-    axis = Axis.around([0.0, *(one[2] for one in seen.amounts)]) if series.summed else _axis(seen.values, limits)
+    held = seen.held if not series.counter else []    # of a running total no amount is known yet
+    axis = _axis(seen.values, limits)
+    if series.summed:
+        axis = Axis.around([0.0, *(one[2] for one in seen.amounts), *(value for _, value in held)])
     plane = plot.over_time(seen.start_ms, seen.end_ms, axis, zone)
     drawn = _holes(plane, seen.gaps)
     if series.summed:
-        drawn += plot.inner(plane, plot.bars(plane, seen.amounts))
+        drawn += plot.inner(plane, plot.bars(plane, seen.amounts) + plot.dots(plane, held, "dots held"))
     else:
         few = sum(map(len, seen.pieces)) <= MANY_DOTS
         data = plot.curve(plane, seen.pieces)
         data += plot.dots(plane, (point for piece in seen.pieces for point in piece)) if few else ""
-        drawn += plot.inner(plane, data + plot.dots(plane, seen.held, "dots held"))
+        drawn += plot.inner(plane, data + plot.dots(plane, held, "dots held"))
     return plot.picture(plane, drawn + plot.limits(plane, limits), _title(series), _heard(seen, series, zone))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from thresholds.binding import bind
+from thresholds.binding import bind, fitting_checks
 from thresholds.kernel import LAST_T, Block, quantize
 from thresholds.plan import Plan
 from thresholds.replay.columns import ColumnError, series_of
@@ -24,6 +24,7 @@ from tocsin.times import iso
 MISSING = int(Quality.MISSING)
 ROWS = 65_536
 PERIOD_MS = 60_000            # where a series has too few readings to tell
+LONGEST_PERIOD_MS = 366 * 86_400_000    # as --period
 UNCONFIRMED_MS = 6 * 3_600_000
 STALE_PERIODS = 3
 STAGE = "stage_m"
@@ -92,7 +93,8 @@ def history_of(record: Record, rules: Rules, reading: Reading | None = None, sta
         raise HistoryError(f"{record.name}: {err}") from None
     words = [column for column in names if column in record.labels]
     if words:
-        raise HistoryError(f"{record.name}: column {words[0]} holds words, not numbers")
+        raise HistoryError(f"{record.name}: column {words[0]} holds words, not numbers: "
+                           f"{_first_word(record, words[0])}")
     if not names:
         raise HistoryError(
             f"{record.name}: no column holds what a rule of {rules.place} judges ({', '.join(sorted(wanted))}); the "
@@ -114,7 +116,11 @@ def history_of(record: Record, rules: Rules, reading: Reading | None = None, sta
 
 
 def plan_for(rules: Rules, series: tuple[Series, ...]) -> tuple[Plan, list[str]]:
-    """The plan of every rule that fits these series, and why the others do not. Raises HistoryError where none does."""
+    """The plan of every rule and check that fits these series, and why the others do not.
+
+    Raises HistoryError where no rule does.
+    """
+    rules, unfit = fitting_checks(rules, series)
     kept: list[Rule] = []
     left_out: list[str] = []
     for rule in sorted(rules.rules, key=lambda rule: rule.feature is Feature.COINCIDENCE):
@@ -127,7 +133,7 @@ def plan_for(rules: Rules, series: tuple[Series, ...]) -> tuple[Plan, list[str]]
     if not kept:
         raise HistoryError("no rule fits: " + "; ".join(left_out))
     order = {rule.name: number for number, rule in enumerate(rules.rules)}
-    return bind(replace(rules, rules=tuple(sorted(kept, key=lambda rule: order[rule.name]))), series), left_out
+    return bind(replace(rules, rules=tuple(sorted(kept, key=lambda rule: order[rule.name]))), series), unfit + left_out
 
 
 def pieces(history: History, rows: int = ROWS, silent_ms: int = UNCONFIRMED_MS) -> Iterator[Piece]:
@@ -165,10 +171,10 @@ def longest_silence_ms(plan: Plan) -> int:
 
 
 def median_step_ms(t_ms: I64) -> int:
-    """The median time from reading to reading in ms; a minute where there are fewer than two."""
+    """The median time from reading to reading in ms, at most a year; a minute where there are fewer than two."""
     steps = np.diff(t_ms)
     steps = steps[steps > 0]
-    return int(np.median(steps)) if len(steps) else PERIOD_MS
+    return min(int(np.median(steps)), LONGEST_PERIOD_MS) if len(steps) else PERIOD_MS
 
 
 def _piece(
@@ -189,6 +195,16 @@ def _piece(
     return Piece(block, first, own)
 
 
+def _first_word(record: Record, column: str) -> str:
+    """The first cell of the column that is no number, and its time."""
+    for t_ms, cell in zip(record.t_ms, record.labels[column], strict=True):
+        try:
+            float(cell or 0)
+        except ValueError:
+            return f'"{cell}" at {iso(t_ms)}'
+    return ""
+
+
 def check_times(name: str, t_ms: I64) -> None:
     if not len(t_ms):
         raise HistoryError(f"{name}: holds no row")
@@ -203,7 +219,8 @@ def datum_of(rules: Rules, name: str, said: str | None) -> str:
     Raises HistoryError where the rules on the quantity have several.
     """
     judged_as = QUANTITIES[name].increments or name
-    datums = {rule.datum for rule in rules.rules if rule.quantity == judged_as}
+    datums = {rule.datum for rule in rules.rules
+              if rule.quantity == judged_as and rule.feature is not Feature.COINCIDENCE}
     if said is not None:
         return said if name == STAGE or datums - {""} else ""
     if len(datums) > 1:

@@ -15,7 +15,7 @@ from thresholds.tables import I64, Bools
 from tocsin.readings import Quality
 
 F64 = npt.NDArray[np.float64]
-HELD = int(Quality.SPIKE_HELD)
+HELD, SERVICE = int(Quality.SPIKE_HELD), int(Quality.SERVICE)
 MOST_HELD = 400
 EMPTY = 2**62
 Piece = list[tuple[float, float]]
@@ -77,15 +77,17 @@ def overview(history: History, marks: U8, column: int, rows: Window, start_ms: i
     found, series = _Stretches(start_ms, end_ms, stretches), history.series[column]
     of_mark = {mark: np.zeros(stretches, np.bool_) for mark in MARK_WORDS}
     held: list[tuple[float, float]] = []
-    before: int | None = None
+    before: tuple[int, int] | None = None
+    serviced = 0
     for first in range(rows[0], rows[1], ROWS):
         part = slice(first, min(first + ROWS, rows[1]))
         t_ms, raw, bits = history.t_ms[part], history.raw[part, column], marks[part, column].astype(np.int64)
         present = (bits & MISSING) == 0
         good = (bits & EXCLUDED) == 0
-        rises = _rises(raw[good], before) if series.counter else raw[good]
-        found.take(t_ms[good], raw[good], rises)
-        before = int(raw[good][-1]) if good.any() else before
+        services = serviced + np.cumsum(present & ((bits & SERVICE) != 0))
+        serviced = int(services[-1])
+        found.take(t_ms[good], raw[good], _rises(raw[good], services[good], before) if series.counter else raw[good])
+        before = (int(raw[good][-1]), int(services[good][-1])) if good.any() else before
         for mark, seen in of_mark.items():
             seen[found.of(t_ms[present & ((bits & int(mark)) != 0)])] = True
         waits = present & ((bits & HELD) != 0)
@@ -100,12 +102,16 @@ def overview(history: History, marks: U8, column: int, rows: Window, start_ms: i
         gaps, {mark: _spans(seen, start_ms, width) for mark, seen in of_mark.items() if seen.any()})
 
 
-def _rises(raw: I64, before: int | None) -> I64:
-    """What a counter rose by; one that went back began anew."""
+def _rises(raw: I64, services: I64, before: tuple[int, int] | None) -> I64:
+    """What a counter rose by; one that went back began anew. What it rose by in service is no rain.
+
+    `services` counts the readings in service up to each; `before` has the value and the count of the reading before.
+    """
     if not len(raw):
         return raw
-    steps = np.diff(raw, prepend=raw[0] if before is None else before)
-    return np.where(steps < 0, raw, steps)
+    value, count = before or (raw[0], services[0])
+    steps = np.diff(raw, prepend=value)
+    return np.where(np.diff(services, prepend=count) > 0, 0, np.where(steps < 0, raw, steps))
 
 
 def _pieces(found: _Stretches, gap_ms: int) -> tuple[list[Piece], list[tuple[int, int]]]:
