@@ -19,7 +19,7 @@ def accept(state: State, row: Row, others: window_sum.Others | None) -> None:
     again = _again(row)
     if of.gauges.size:
         _rain(state, row)
-    if of.lone is not None:
+    if of.sums is not None:
         window_sum.take(state, row, again, others)
     if of.windows is not None:
         trend.take(state, row, again)
@@ -38,8 +38,8 @@ def _again(row: Row) -> Bools | None:
     own = row.of.own
     if not own.has_slots:
         return None
-    near = row.since < own.slot
-    if not some(near):
+    near = both(row.since < own.slot, row.good)
+    if near is None or not some(near):
         return None
     slot = np.maximum(own.slot, 1)
     again: Bools = near & ((row.t - 1) // slot == (row.before - 1) // slot)

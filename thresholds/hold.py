@@ -1,6 +1,6 @@
 """Which readings are held as spikes, and which of them the next reading confirms. docs/detection.md, 3."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from thresholds.tables import DAY_MS, I64, NEVER, Bools
 RATE_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class Sifted:
+class Sifted(NamedTuple):
     """Of a selection: what is taken of this row (None: all), what is held now, and what was held and is confirmed, with
     time and value (None: nothing).
     """
@@ -33,7 +32,10 @@ def sift(state: State, of: Selection, t: I64, raw: I64, candidate: Bools | None)
     checked = candidate if own.all_checked else both(candidate, own.checked)
     base, based = _base(state, of)
     step = raw - base
-    far = np.abs(step) > _limit(of, t - memory.good_t[of.series])
+    size = np.abs(step)
+    far = size > own.floor
+    if some(far):
+        far = size > _limit(of, t - memory.good_t[of.series])
     if own.has_totals:
         far |= own.total & (step < 0)
     waiting = memory.held_t[of.series] != NEVER

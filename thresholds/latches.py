@@ -4,7 +4,7 @@ Most tracks are at rest: nothing qualified in their last 16 readings, no level i
 `off`, or unknown, in each of them. One more such reading changes nothing; only the others are worked out.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,30 +13,25 @@ from thresholds.row import Row, both, some
 from thresholds.rule import SCALE
 from thresholds.selection import TrackPart
 from thresholds.state import U16, State
-from thresholds.tables import COLUMNS, I64, NEVER, Bools
+from thresholds.tables import I64, NEVER, Bools
 from tocsin.levels import WARNING_LEVELS
 
 MOST = 16
 ONES = np.unpackbits(np.arange(1 << MOST, dtype=np.uint16).view(np.uint8)).reshape(-1, MOST).sum(axis=1, dtype=np.int64)
 RANKS = np.array([int(level) for level in WARNING_LEVELS], dtype=np.int64)
 LEVELS = len(WARNING_LEVELS)
-BROAD = 200                # from so many tracks on it pays to write out what is the same for their levels
+BROAD = 12                 # from so many tracks on it pays to write out what is the same for their levels
 Moves = dict[int, int]     # tracks whose level was set in this row, and the level before
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Tracks `k`, and of their series: number, the reading's time, what a run has grown by, whether it was steady.
-
-    `columns` are thresholds as in COLUMNS: int64[k, 4] each.
-    """
+class Judged(NamedTuple):
+    """Tracks `k`, and of their series: number, the reading's time, what a run has grown by, whether it was steady."""
 
     k: I64
     series: I64
     t: I64
     grown: I64
     steady: Bools
-    columns: dict[str, I64]
 
 
 def judge(state: State, row: Row, moves: Moves) -> None:
@@ -57,7 +52,14 @@ def judge(state: State, row: Row, moves: Moves) -> None:
         awake &= good
     found = awake.nonzero()[0]
     if found.size:
-        _judge(state, _judged(state, row, part.numbers[found]), (value[found], valid[found], span[found]), moves)
+        of = _judged(state, row, part.numbers[found])
+        if part.even:
+            sure: Bools | None = known[found]
+        else:
+            sure = _broad(valid[found] * SCALE) >= state.tables.tracks.min_valid[of.k] * _broad(span[found])
+        if sure is not None and np.count_nonzero(sure) == sure.size:
+            sure = None
+        _judge(state, of, value[found], sure, moves)
 
 
 def _bits(bits: U16, part: TrackPart) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
@@ -70,8 +72,7 @@ def _judged(state: State, row: Row, k: I64) -> Judged:
     series = tracks.series[k]
     at = series if row.of.whole else row.of.ids.searchsorted(series)
     steady = row.steady[at]
-    return Judged(k, series, _broad(row.t[at]), _broad(row.since[at] * steady), steady[:, None],
-                  dict(zip(COLUMNS, tracks.columns.take(k, axis=1), strict=True)))
+    return Judged(k, series, _broad(row.t[at]), _broad(row.since[at] * steady), steady[:, None])
 
 
 def _broad(values: I64) -> I64:
@@ -79,28 +80,32 @@ def _broad(values: I64) -> I64:
     return values[:, None] if values.size < BROAD else values.repeat(LEVELS).reshape(-1, LEVELS)
 
 
-def _judge(state: State, of: Judged, features: tuple[I64, I64, I64], moves: Moves) -> None:
-    """Tracks that are not at rest. `features`: value, valid and span of each."""
-    memory, k, columns = state.memory, of.k, of.columns
-    value = _broad(features[0])
-    under = value < columns["off"]
-    known = _broad(features[1] * SCALE) >= columns["min_valid"] * _broad(features[2])
+def _judge(state: State, of: Judged, features: I64, sure: Bools | None, moves: Moves) -> None:
+    """Tracks that are not at rest. `sure`: where a value below `off` can be told to be there (None: everywhere)."""
+    memory, tracks, k = state.memory, state.tables.tracks, of.k
+    value = _broad(features)
+    under = value < tracks.off[k]
+    below = under
+    if sure is not None:
+        sure = sure[:, None] if sure.ndim == 1 else sure
+        below = under & sure
     on_bits, off_bits = memory.on_bits[k] << 1, memory.off_bits[k] << 1
-    off_bits |= under & known
-    qualifies = value >= columns["on"]
+    off_bits |= below
+    qualifies = value >= tracks.on[k]
     if some(qualifies):
         _confirm(state, of, qualifies)
         on_bits |= qualifies
     memory.on_bits[k], memory.off_bits[k] = on_bits, off_bits
     counted = _counted(state, of)
     ons, offs = ONES[on_bits & counted], ONES[off_bits & counted]
-    enough = offs >= columns["n"]
-    raised = _raised(state, of, qualifies, ons, enough)
+    n = tracks.n[k]
+    enough = offs >= n
+    raised = _raised(state, of, qualifies, ons, enough) & (ons >= n)
     latched = memory.latched[k]
     if some(latched) or some(raised):
-        since, fallen = _fallen(state, of, enough & (known | ~under))
-        latched = _set(state, of, raised, fallen, moves)
-        memory.off_since[k] = np.where(latched == 1, since, NEVER)
+        since, fallen = _fallen(state, of, enough if sure is None else enough & (sure | ~under))
+        still = _set(state, of, latched, (raised, fallen), moves)
+        memory.off_since[k] = np.where(still, since, NEVER)
 
 
 def _confirm(state: State, of: Judged, qualifies: Bools) -> None:
@@ -108,7 +113,7 @@ def _confirm(state: State, of: Judged, qualifies: Bools) -> None:
     tracks = state.tables.tracks
     lone = state.memory.lone[tracks.feature[of.k]]
     if some(lone):
-        qualifies &= (lone[:, None] & of.columns["twice"]) == 0
+        qualifies &= (lone[:, None] & tracks.twice[of.k]) == 0
     robust = tracks.robust[of.k]
     if some(robust):
         for number in (robust & qualifies.any(axis=1)).nonzero()[0].tolist():
@@ -120,55 +125,69 @@ def _counted(state: State, of: Judged, newest: int = 0) -> I64:
 
     `newest`: 1 where the reading is not among the past ones, and is counted in front of them.
     """
-    past, columns = state.memory.past_t, of.columns
-    bits, oldest = columns["bits"], of.t - columns["age"]
-    place = (of.series * past.shape[1] - 1 - newest)[:, None] + columns["most"]
-    if newest == 0 and np.count_nonzero(past.reshape(-1)[place] >= oldest) == bits.size:
-        return bits
+    past, tracks = state.memory.past_t, state.tables.tracks
+    most, oldest = tracks.most[of.k], of.t - tracks.age[of.k]
+    place = (of.series * past.shape[1] - 1)[:, None] + most
+    if newest == 0 and np.count_nonzero(past.reshape(-1)[place] >= oldest) == most.size:
+        return tracks.bits[of.k]
     numbers = np.arange(past.shape[1])
-    young = (past[of.series][:, None, :] >= oldest[:, :, None]) & (numbers < columns["most"][:, :, None] - newest)
+    young = (past[of.series][:, None, :] >= oldest[:, :, None]) & (numbers < most[:, :, None] - newest)
     counted: I64 = (1 << (young.sum(axis=2) + newest)) - 1
     return counted
 
 
 def _raised(state: State, of: Judged, qualifies: Bools, ons: I64, enough: Bools) -> Bools:
-    """A run lasts while a counted reading qualifies and the condition to fall (`enough` below) does not hold."""
+    """Whether each run has lasted for its delay.
+
+    A run lasts while a counted reading qualifies and the condition to fall (`enough` below) does not hold.
+    """
     memory, k = state.memory, of.k
     since = memory.run_since[k]
     alive = since != NEVER
     lasted: I64 | int = 0
     if some(alive) or some(qualifies):
-        over = (ons == 0) | (enough & ~qualifies)
-        begins = qualifies & ~alive
-        goes_on = alive & ~over
-        memory.run_since[k] = np.where(goes_on, since, np.where(begins & ~over, of.t, NEVER))
+        over = (enough & ~qualifies) | (ons == 0)
+        goes_on, begins = alive & ~over, qualifies > alive
+        if some(begins) or some(goes_on != alive):
+            since[over] = NEVER
+            np.copyto(since, of.t, where=begins & ~over)
+            memory.run_since[k] = since
         lasted = (memory.run_for[k] + of.grown) * goes_on
         memory.run_for[k] = lasted
-    return (ons >= of.columns["n"]) & (lasted >= of.columns["on_delay"])
+    delayed: Bools = lasted >= state.tables.tracks.on_delay[k]
+    return delayed
 
 
 def _fallen(state: State, of: Judged, holds: Bools) -> tuple[I64, Bools]:
     """Since when the condition to fall holds, and where that is long enough."""
     since = state.memory.off_since[of.k]
-    since = np.where(holds, np.where(of.steady & (since != NEVER), since, of.t), NEVER)
-    return since, holds & (of.t - since >= of.columns["off_delay"])
+    np.copyto(since, of.t, where=(since == NEVER) | ~of.steady)
+    since[~holds] = NEVER
+    return since, holds & (of.t - since >= state.tables.tracks.off_delay[of.k])
 
 
-def _set(state: State, of: Judged, raised: Bools, fallen: Bools, moves: Moves) -> I64:
-    """Raised wins. A level that latches falls only once a person has acknowledged it. Returns which are set now."""
+def _set(state: State, of: Judged, latched: I64, found: tuple[Bools, Bools], moves: Moves) -> Bools:
+    """`latched`: as it was. `found`: which levels are raised, which have fallen; raised wins. Returns what is set now.
+
+    A level that latches falls only once a person has acknowledged it.
+    """
     memory, k = state.memory, of.k
-    before, acked = memory.latched[k], memory.acked[k]
-    may_fall = fallen & ~raised & ((of.columns["latch"] == 0) | (acked == 1))
-    anew = raised & (before == 0)
-    if not some(anew) and not some(may_fall & (before == 1)):
+    before: Bools = latched != 0
+    raised, fallen = found
+    anew, falls = raised & ~before, fallen & before & ~raised
+    if not some(anew) and not some(falls):
         return before
-    latched: I64 = np.where(raised, 1, np.where(may_fall, 0, before))
-    memory.acked[k], memory.latched[k] = np.where(anew, 0, acked), latched
-    level, levels = memory.level[k], (latched * RANKS).max(axis=1)
+    falls &= (state.tables.tracks.latch[k] == 0) | (memory.acked[k] == 1)
+    after: Bools = before & ~falls | anew
+    rows = (after != before).nonzero()[0]
+    k = k[rows]    # a track as often as a level of it has changed
+    memory.acked[k] *= ~anew[rows]
+    memory.latched[k] = after[rows]
+    level, levels = memory.level[k], (after[rows] * RANKS).max(axis=1, initial=0)
     memory.level[k] = levels
-    for number in (level != levels).nonzero()[0].tolist():
-        moves.setdefault(int(k[number]), int(level[number]))
-    return latched
+    for track, old in zip(k[level != levels].tolist(), level[level != levels].tolist(), strict=True):
+        moves.setdefault(track, old)
+    return after
 
 
 def early(state: State, row: Row, moves: Moves) -> dict[int, int]:
@@ -192,7 +211,7 @@ def early(state: State, row: Row, moves: Moves) -> dict[int, int]:
     lasted = (memory.run_for[k] + of.grown) * alive
     raised = (tracks.early[k] == 1) & (ons >= tracks.n[k]) & (lasted >= tracks.on_delay[k])
     before = memory.level[k]
-    latched = _set(state, of, raised, np.zeros_like(raised), moves)
-    memory.off_since[k] = np.where(latched == 1, memory.off_since[k], NEVER)
+    latched = _set(state, of, memory.latched[k], (raised, np.zeros_like(raised)), moves)
+    memory.off_since[k] = np.where(latched, memory.off_since[k], NEVER)
     rose = memory.level[k] > before
     return dict(zip(k[rose].tolist(), raw[rose].tolist(), strict=True))

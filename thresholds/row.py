@@ -1,7 +1,6 @@
 """One reading a series at most, beside what came before it: what every detector is given."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +12,7 @@ from thresholds.tables import I64, NEVER, Bools
 MIDDLE_OF = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """Readings of a selection of series, in its order: time, value in thousandths, and whether it is taken (None: all).
 
     `before` is the time of the reading taken before, `since` the time since; `steady` says that no more than two
@@ -69,7 +67,7 @@ def put(array: "npt.NDArray[Any]", index: Index, value: "npt.NDArray[Any] | int"
     if good is None:
         array[index] = value
     elif isinstance(index, slice):
-        np.copyto(array[index], value, where=good, casting="unsafe")
+        np.copyto(array[index], value, where=good)
     else:
         array[index[good]] = value[good] if isinstance(value, np.ndarray) else value
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from thresholds.rule import MINUTE_MS
 from thresholds.selection import (
+    AllSums,
     CusumPart,
     DerivedPart,
     Index,
-    LonePart,
     RingPart,
     Selection,
     SeriesPart,
@@ -81,7 +81,7 @@ class _Maker:
         return Selection(
             series=index(self.series), ids=self.series, count=self.series.size, whole=self.whole, own=self._own(),
             gauges=self.place[tables.rain[self._of(tables.rain)]],
-            slots=slots, minutes=minutes, short=short, long=long, lone=self._lone(),
+            slots=slots, minutes=minutes, short=short, long=long, sums=self._all_sums(),
             windows=windows, rates=rates, slopes=slopes, times=times,
             cusums=self._cusums(), values=self._values(), tracks=self._tracks(),
         )
@@ -110,7 +110,8 @@ class _Maker:
         r = self._of(rings.series)
         place = np.full(rings.series.size, -1, dtype=np.int64)
         place[r] = np.arange(r.size)
-        return RingPart(index(r), index(self.place[rings.series[r]]), rings.at[r], rings.size[r]), place
+        at = self.place[rings.series[r]]
+        return RingPart(index(r), index(at), at, rings.at[r], rings.size[r]), place
 
     def _sums(self, begin: int, end: int, rings: Rings) -> tuple[SumPart | None, RingPart | None]:
         sums = self.tables.sums
@@ -123,17 +124,23 @@ class _Maker:
         return SumPart(
             numbers=index(f), out=index(sums.first + f), at=index(self.place[series]), ring=index(place[ring]),
             begin=rings.at[ring], size=rings.size[ring], window=window, slot=rings.slot[ring],
-            reach=np.maximum(window, rings.slot[ring]) + MINUTE_MS, total=total, has_totals=bool(total.any()),
+            total=total,
         ), part
 
-    def _lone(self) -> LonePart | None:
+    def _all_sums(self) -> AllSums | None:
         sums = self.tables.sums
         f = self._of(sums.series)
         if not f.size:
             return None
-        series = sums.series[f]
-        least = np.maximum(sums.window[f], LONE_PERIODS * self.tables.series.period[series])
-        return LonePart(index(sums.first + f), index(self.place[series]), least)
+        series, window = sums.series[f], sums.window[f]
+        table = self.tables.series
+        slot = np.full(f.size, MINUTE_MS, dtype=np.int64)
+        slot[f < sums.short] = sums.slots.slot[sums.ring[f[f < sums.short]]]
+        return AllSums(
+            numbers=index(f), out=index(sums.first + f), at=index(self.place[series]), window=window,
+            least=np.maximum(window, LONE_PERIODS * table.period[series]), reach=np.maximum(window, slot) + MINUTE_MS,
+            has_totals=bool((table.kind[series] == TOTAL).any()),
+        )
 
     def _windows(self) -> WindowPart | None:
         trends = self.tables.trends
@@ -196,5 +203,6 @@ class _Maker:
         return TrackPart(
             numbers=k, place=index(k), at=index(self.place[tracks.series[k]]), feature=index(tracks.feature[k]),
             calm=np.where(even.all(axis=1), calm, 2 * NEVER), least=most, full=full,
+            even=bool(even.all()),
             early=k[tracks.early[k].any(axis=1)],
         )

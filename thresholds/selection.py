@@ -42,20 +42,18 @@ class SeriesPart:
 
 @dataclass(frozen=True, slots=True)
 class RingPart:
-    """Rings: their `numbers`, the series of the selection that each belongs to (`at`), where they begin and end."""
+    """Rings: their `numbers`, the series of the selection that each belongs to (`at`, `places`), begin and size."""
 
     numbers: Index
     at: Index
+    places: I64
     begin: I64
     size: I64
 
 
 @dataclass(frozen=True, slots=True)
 class SumPart:
-    """Sums on one kind of ring. `ring` counts through those of the selection, `out` through all features.
-
-    `reach`: a silence ended longer ago is neither in the window nor in the slot that is being written.
-    """
+    """Sums on one kind of ring. `ring` counts through those of the selection, `out` through all features."""
 
     numbers: Index
     out: Index
@@ -65,18 +63,23 @@ class SumPart:
     size: I64
     window: I64
     slot: I64
-    reach: I64
     total: Bools
-    has_totals: bool
 
 
 @dataclass(frozen=True, slots=True)
-class LonePart:
-    """All sums: `least` is how long the second newest rain must be past."""
+class AllSums:
+    """All sums: `least` is how long the second newest rain must be past.
 
+    `reach`: a silence that ended longer ago is neither in the window nor in the slot that is being written.
+    """
+
+    numbers: Index
     out: Index
     at: Index
+    window: I64
     least: I64
+    reach: I64
+    has_totals: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,10 @@ class ValuePart:
 
 @dataclass(frozen=True, slots=True)
 class TrackPart:
-    """Tracks. A track whose value is less than `calm`, with the bits of what was below as in `full`, is at rest."""
+    """Tracks. A track whose value is less than `calm`, with the bits of what was below as in `full`, is at rest.
+
+    `least` is the coverage that is asked for; `even`: by all levels of a track alike.
+    """
 
     numbers: I64
     place: Index
@@ -143,6 +149,7 @@ class TrackPart:
     calm: I64
     least: I64
     full: U64
+    even: bool
     early: I64
 
 
@@ -160,7 +167,7 @@ class Selection:
     minutes: RingPart | None
     short: SumPart | None
     long: SumPart | None
-    lone: LonePart | None
+    sums: AllSums | None
     windows: WindowPart | None
     rates: DerivedPart | None
     slopes: DerivedPart | None

@@ -54,8 +54,6 @@ class SeriesTable:
 
 
 VALUE, AMOUNT, TOTAL = 0, 1, 2
-# besides fields of TrackTable: the bits of M readings, what is added up of M periods, M
-COLUMNS = ("on", "off", "min_valid", "n", "on_delay", "off_delay", "latch", "twice", "bits", "age", "most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +138,9 @@ class TrackTable:
     """One row a track; thresholds have a column for each of blue, yellow, orange and red.
 
     `on` and `off` carry the sign; where a rule has no such level they can never be reached. `which_m` is an index into
-    `m`. `columns` are thresholds together, in the order of COLUMNS: a look-up for all. `lowest` and `tops` are the `on`
-    of the lowest and the highest level. `robust` is 1 where bin medians must agree; `twice` is 1 for levels that need a
-    second reading of rain. `early` is 1 where a held reading counts at once.
+    `m`; `most` is M itself, `bits` has a bit for each of M readings, `age` is 2 M periods. `lowest` and `tops` are the
+    `on` of the lowest and the highest level. `robust` is 1 where bin medians must agree; `twice` is 1 for levels that
+    need a second reading of rain. `early` is 1 where a held reading counts at once.
     """
 
     series: I64
@@ -161,7 +159,9 @@ class TrackTable:
     early: I64
     lowest: I64
     tops: I64
-    columns: I64
+    most: I64
+    bits: I64
+    age: I64
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from thresholds.rule import MINUTE_MS, SCALE, TRENDS, Feature, LevelRule
 from thresholds.tables import (
     AMOUNT,
     BEYOND,
-    COLUMNS,
     HOLD_MAX_MS,
     HOUR_MS,
     I64,
@@ -197,7 +196,8 @@ def _tracks(plan: Plan, feature: list[int]) -> TrackTable:
     severe = _ints([level >= Level.ORANGE for level in WARNING_LEVELS])
     series = _ints([track.series_index for track in plan.tracks])
     period = _ints([one.period_ms for one in plan.all_series])[series]
-    found = TrackTable(
+    most = column("m", 1)
+    return TrackTable(
         series=series,
         feature=_ints(feature),
         on=on,
@@ -206,7 +206,7 @@ def _tracks(plan: Plan, feature: list[int]) -> TrackTable:
         on_delay=column("on_delay_ms", 0),
         off_delay=column("off_delay_ms", 0),
         min_valid=np.where(by_sum[:, None] == 1, column("min_valid", 0), SCALE),
-        which_m=np.searchsorted(_ints(different), column("m", 1)).astype(np.int64),
+        which_m=np.searchsorted(_ints(different), most).astype(np.int64),
         m=_ints(different),
         latch=column("latch", 0),
         robust=_ints([rule.robust for rule in rules]),
@@ -214,13 +214,10 @@ def _tracks(plan: Plan, feature: list[int]) -> TrackTable:
         early=by_value[:, None] * (n > 1) * (on < BEYOND),
         lowest=on.min(axis=1, initial=BEYOND),
         tops=np.where(on < BEYOND, on, NEVER).max(axis=1, initial=NEVER),
-        columns=np.zeros((len(COLUMNS), *shape), dtype=np.int64),
+        most=most,
+        bits=(1 << most) - 1,
+        age=2 * most * period[:, None],
     )
-    most = column("m", 1)
-    more = {"bits": (1 << most) - 1, "age": 2 * most * period[:, None], "most": most}
-    for number, name in enumerate(COLUMNS):
-        found.columns[number] = more[name] if name in more else getattr(found, name)
-    return found
 
 
 def _signed(track: Track, level: LevelRule | None, name: str, absent: int) -> int:

@@ -34,20 +34,22 @@ def tick(state: State, now_ms: int, outcome: tell.Outcome) -> None:
     if not some(now_ms - memory.good_t > state.tables.series.soon):
         return
     silent = now_ms - np.where(memory.good_t == NEVER, memory.first_tick, memory.good_t)
-    again = (memory.stale == 1) & (silent > HOLD_MAX_MS)
-    longer = ((memory.stale == 0) & (silent > state.tables.series.stale)) | again
-    for series in np.flatnonzero(longer).tolist():
-        _silent(state, series, now_ms, int(silent[series]), outcome)
+    fresh = (memory.stale == 0) & (silent > state.tables.series.stale)
+    holding = np.zeros_like(fresh)
+    holding[state.tables.tracks.series[memory.level > 0]] = True
+    unconfirmed = holding & (memory.stale == 1) & (silent > HOLD_MAX_MS)
+    for series in (fresh | unconfirmed).nonzero()[0].tolist():
+        _silent(state, series, now_ms, (int(silent[series]), bool(holding[series])), outcome)
 
 
-def _silent(state: State, series: int, now_ms: int, silent_ms: int, outcome: tell.Outcome) -> None:
-    memory = state.memory
+def _silent(state: State, series: int, now_ms: int, how: tuple[int, bool], outcome: tell.Outcome) -> None:
+    """`how`: for how long it has been silent, and whether a track of it is above clear."""
+    memory, (silent_ms, holds) = state.memory, how
     say = partial(tell.Freshness, state.plan.series[series], now_ms, stale=True,
                   urgent=tell.active_elsewhere(state, series, memory.level))
     if memory.stale[series] == 0:
         memory.stale[series] = 1
         outcome.freshness.append(say())
-    holds = memory.level[state.tables.tracks.series == series].max(initial=0) > 0
     if silent_ms > HOLD_MAX_MS and holds:
         memory.stale[series] = 2
         outcome.freshness.append(say(unconfirmed=True))
@@ -85,7 +87,7 @@ class _Row:
         candidate = _mark(self._state, of, t, raw, quality, good)
         if candidate is not None and not some(candidate):
             return
-        if of.lone is not None:
+        if of.sums is not None:
             self._others = others_of(self._state)
         sifted = sift(self._state, of, t, raw, candidate)
         if sifted.confirmed is not None:

@@ -5,8 +5,7 @@ entries, modulo 2**64. n Σux - Σu Σx and n Σuu - Σu Σu do not change when 
 times that have wrapped give the exact result while the result itself stays below 2**63. The rules loader sees to it.
 """
 
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,16 +21,14 @@ Whole = TypeVar("Whole", int, I64)
 SUMS = ("trend_st", "trend_sx", "trend_stt", "trend_stx")
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
+class Newest(NamedTuple):
     """Of each ring: the number of the entry that was written, and the sums up to it."""
 
     last: I64
     sums: tuple[I64, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
+class Windows(NamedTuple):
     """Of each window: first reading in it as number and as place, and its last; whether they span half of it."""
 
     head: I64
@@ -41,14 +38,15 @@ class Windows:
     long_enough: Bools
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Of each window: numerator and denominator of the slope (thousandths per unit of time), how many readings."""
+class Line(NamedTuple):
+    """Of each window: numerator and denominator of the slope (thousandths per unit of time), how many readings;
+    whether they make a line.
+    """
 
     num: I64
     den: I64
     n: I64
-    long_enough: Bools
+    sure: Bools
 
 
 def take(state: State, row: Row, again: Bools | None) -> None:
@@ -118,29 +116,28 @@ def _least_squares(state: State, part: WindowPart, windows: Windows, newest: New
     n = windows.last - windows.head + 1
     st, sx, stt, stx = (sums[ring] - getattr(memory, name)[before]
                         for name, sums in zip(SUMS, newest.sums, strict=True))
-    return Line(n * stx - st * sx, n * stt - st * st, n, windows.long_enough)
+    den = n * stt - st * st
+    return Line(n * stx - st * sx, np.maximum(den, 1), n, windows.long_enough & (den > 0))
 
 
 def _slopes(state: State, row: Row, part: DerivedPart, line: Line) -> None:
     of = part.of
-    den = line.den[of]
-    known = line.long_enough[of] & (line.n[of] >= part.n_min) & (den > 0)
-    _put(state, row, part, line.num[of] * part.sign * part.per_hour // np.maximum(den, 1), known)
+    known = line.sure[of] & (line.n[of] >= part.n_min)
+    _put(state, row, part, line.num[of] * part.sign * part.per_hour // line.den[of], known)
 
 
 def _times(state: State, row: Row, part: DerivedPart, line: Line) -> None:
     of = part.of
-    den = line.den[of]
-    known = line.long_enough[of] & (line.n[of] >= part.n_min) & (den > 0)
+    known = line.sure[of] & (line.n[of] >= part.n_min)
     num = line.num[of] * part.sign
     x = row.raw[part.at] * part.sign
     left = part.target - x
     reached, never = left <= 0, (x < part.floor) | (num <= 0)
     known |= reached
     goes = (known & ~(reached | never)).nonzero()[0]    # a division for each: few rise at a time
-    value = np.where(reached, 0, NEVER)
+    value = NEVER * ~reached
     if goes.size:
-        units, unit = _up(left[goes] * den[goes], num[goes]), part.unit[goes]
+        units, unit = _up(left[goes] * line.den[of][goes], num[goes]), part.unit[goes]
         value[goes] = np.where(units > BEYOND // unit, NEVER, -units * unit)
     _put(state, row, part, value, known)
 
@@ -152,7 +149,9 @@ def _up(a: Whole, b: Whole) -> Whole:
 
 def _put(state: State, row: Row, part: DerivedPart, value: I64, known: Bools) -> None:
     good = row.at(part.at)
-    put(state.memory.value, part.out, np.where(known, value, NEVER), good)
+    if np.count_nonzero(known) < known.size:
+        value[~known] = NEVER
+    put(state.memory.value, part.out, value, good)
     put(state.memory.valid, part.out, known, good)
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from thresholds.rings import advance
-from thresholds.row import Row, put, some
+from thresholds.row import Row, both, put, some
 from thresholds.rule import MINUTE_MS
-from thresholds.selection import LonePart, RingPart, SumPart
+from thresholds.selection import AllSums, RingPart, SumPart
 from thresholds.state import State
 from thresholds.tables import I64, LONE_PERIODS, NEVER, Bools
 
@@ -45,15 +45,27 @@ def take(state: State, row: Row, again: Bools | None, others: Others | None) -> 
     `again`: where a reading falls into the slot of the one before (None: nowhere).
     """
     of = row.of
+    if of.sums is None:
+        return
     total, covered = state.memory.total[of.series], state.memory.covered[of.series]
+    t = row.t[of.sums.at]
+    silent = _silent(state, row, of.sums, t)
     if of.slots is not None and of.short is not None:
         _write_slots(state, row, of.slots, again, total, covered)
-        _short(state, row, of.short, total, covered)
+        _short(state, row, of.short, (total, covered), silent=silent)
     if of.minutes is not None and of.long is not None:
         _write_minutes(state, row, of.minutes, total, covered)
-        _long(state, row, of.long, total, covered)
-    if of.lone is not None:
-        _lone(state, row, of.lone, others)
+        _long(state, row, of.long, (total, covered), silent=silent)
+    _lone(state, row, of.sums, t, others)
+
+
+def _silent(state: State, row: Row, sums: AllSums, t: I64) -> bool:
+    """Whether a silence longer than a window ends now or has ended lately."""
+    if not sums.has_totals:
+        return False
+    found = both((row.since[sums.at] > sums.window) | (state.memory.apart_t[sums.numbers, 0] > t - sums.reach),
+                 row.at(sums.at))
+    return found is not None and some(found)
 
 
 def _write_slots(state: State, row: Row, rings: RingPart, again: Bools | None, total: I64, covered: I64) -> None:
@@ -68,8 +80,8 @@ def _write_slots(state: State, row: Row, rings: RingPart, again: Bools | None, t
     put(memory.slot_covered, place, covered[at], good)
 
 
-def _short(state: State, row: Row, sums: SumPart, total: I64, covered: I64) -> None:
-    memory, at = state.memory, sums.at
+def _short(state: State, row: Row, sums: SumPart, running: tuple[I64, I64], *, silent: bool) -> None:
+    memory, at, (total, covered) = state.memory, sums.at, running
     good, t = row.at(at), row.t[at]
     begin = t - sums.window
     head, place = advance(memory.head[sums.numbers], begin, memory.slot_t, (sums.begin, sums.size), good)
@@ -77,7 +89,7 @@ def _short(state: State, row: Row, sums: SumPart, total: I64, covered: I64) -> N
     before = sums.begin + (head - 1) % sums.size    # before the first of all stands one never written: zeros
     value, after = total[at] - memory.slot_total[before], memory.slot_covered[place]
     cut = np.minimum(after - memory.slot_covered[before], memory.slot_t[place] - begin)
-    apart = _apart(state, row, sums, begin, good)
+    apart = _apart(state, row, sums, begin, good) if silent else None
     put(memory.value, sums.out, value if apart is None else value - apart, good)
     put(memory.valid, sums.out, covered[at] - after + cut, good)
     put(memory.span, sums.out, sums.window, good)
@@ -108,22 +120,22 @@ def _write_minutes(state: State, row: Row, rings: RingPart, total: I64, covered:
 def _note(state: State, row: Row, rings: RingPart, ends: tuple[I64, I64], total: I64, covered: I64) -> None:
     """Ring `r[i]` at the end of minute `minute[i]`, which lies between two readings."""
     memory, (r, minute) = state.memory, ends
-    s = np.arange(row.of.count)[rings.at][r]
+    s = rings.places[r]
     covers = row.covers[s]
     place = rings.begin[r] + minute % rings.size[r]
     memory.minute_total[place] = total[s] - row.rises[s]
-    reached = (minute + 1) * MINUTE_MS - (row.t[s] - covers)
-    memory.minute_covered[place] = (covered[s] - covers + np.maximum(reached, 0)).astype(np.uint32)
+    reached = (minute + 1) * MINUTE_MS - row.t[s]
+    memory.minute_covered[place] = (covered[s] + np.maximum(reached, -covers)).astype(np.uint32)
 
 
-def _long(state: State, row: Row, sums: SumPart, total: I64, covered: I64) -> None:
-    memory, at = state.memory, sums.at
+def _long(state: State, row: Row, sums: SumPart, running: tuple[I64, I64], *, silent: bool) -> None:
+    memory, at, (total, covered) = state.memory, sums.at, running
     good, t = row.at(at), row.t[at]
     minute = (t - sums.window) // MINUTE_MS
     begin = minute * MINUTE_MS
     place = sums.begin + (minute - 1) % sums.size
     value = total[at] - memory.minute_total[place]
-    apart = _apart(state, row, sums, begin, good)
+    apart = _apart(state, row, sums, begin, good) if silent else None
     put(memory.value, sums.out, value if apart is None else value - apart, good)
     put(memory.valid, sums.out, covered.astype(np.uint32)[at] - memory.minute_covered[place], good)
     put(memory.span, sums.out, t - begin, good)
@@ -136,20 +148,14 @@ def _apart(state: State, row: Row, sums: SumPart, begin: I64, good: Bools | None
     Two are remembered: between two such readings lies more than a window. A reading in the same slot moves the time
     along, as it does in the ring.
     """
-    if not sums.has_totals:
-        return None
     memory, at = state.memory, sums.at
     t = row.t[at]
+    times, values = memory.apart_t[sums.numbers], memory.apart[sums.numbers]
     new = sums.total & (row.since[at] > sums.window)
-    late = memory.apart_t[sums.numbers, 0]
-    lately = late > t - sums.reach
+    again = ~new & ((t - 1) // sums.slot == (times[:, 0] - 1) // sums.slot)
     if good is not None:
         new &= good
-        lately &= good
-    if not some(new | lately):
-        return None
-    again = lately & ~new & ((t - 1) // sums.slot == (late - 1) // sums.slot)
-    times, values = memory.apart_t[sums.numbers], memory.apart[sums.numbers]
+        again &= good
     if some(new | again):
         times = np.stack([np.where(new | again, t, times[:, 0]), np.where(new, times[:, 0], times[:, 1])], axis=1)
         rises = row.rises[at]
@@ -161,7 +167,7 @@ def _apart(state: State, row: Row, sums: SumPart, begin: I64, good: Bools | None
     return inside
 
 
-def _lone(state: State, row: Row, lone: LonePart, others: Others | None) -> None:
+def _lone(state: State, row: Row, sums: AllSums, t: I64, others: Others | None) -> None:
     """Whether a sum may come from one reading alone: no second reading, and no other gauge, brought rain lately."""
     memory, of = state.memory, row.of
     latest = memory.wet_t[of.series, 1]
@@ -171,4 +177,4 @@ def _lone(state: State, row: Row, lone: LonePart, others: Others | None) -> None
         place = int(of.ids.searchsorted(others.newest))
         if place < of.count and of.ids[place] == others.newest:
             latest[place] = max(int(own[place]), others.second_t)
-    put(memory.lone, lone.out, latest[lone.at] <= row.t[lone.at] - lone.least, row.at(lone.at))
+    put(memory.lone, sums.out, latest[sums.at] <= t - sums.least, row.at(sums.at))
