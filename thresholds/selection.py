@@ -5,6 +5,7 @@ what is missing. For the others small tables are made; the same few come again a
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,7 @@ Index = slice | I64  # a slice where the numbers are evenly spaced: a view in pl
 U64 = npt.NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesPart:
+class SeriesPart(NamedTuple):
     """One entry a series of the selection. `doubled`: two periods, `silent`: ten; `slot` is 0 without windows."""
 
     low: I64
@@ -40,8 +40,7 @@ class SeriesPart:
     all_checked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RingPart:
+class RingPart(NamedTuple):
     """Rings: their `numbers`, the series of the selection that each belongs to (`at`, `places`), begin and size."""
 
     numbers: Index
@@ -51,8 +50,7 @@ class RingPart:
     size: I64
 
 
-@dataclass(frozen=True, slots=True)
-class SumPart:
+class SumPart(NamedTuple):
     """Sums on one kind of ring. `ring` counts through those of the selection, `out` through all features."""
 
     numbers: Index
@@ -66,8 +64,7 @@ class SumPart:
     total: Bools
 
 
-@dataclass(frozen=True, slots=True)
-class AllSums:
+class AllSums(NamedTuple):
     """All sums: `least` is how long the second newest rain must be past.
 
     `reach`: a silence that ended longer ago is neither in the window nor in the slot that is being written.
@@ -82,8 +79,7 @@ class AllSums:
     has_totals: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WindowPart:
+class WindowPart(NamedTuple):
     """Windows of trends, on `ring` of the selection's rings; `rings` and `unit` are of these."""
 
     rings: RingPart
@@ -97,8 +93,7 @@ class WindowPart:
     half: I64
 
 
-@dataclass(frozen=True, slots=True)
-class DerivedPart:
+class DerivedPart(NamedTuple):
     """What one kind of trend makes of windows (`of`, of the selection)."""
 
     out: Index
@@ -112,8 +107,7 @@ class DerivedPart:
     per_hour: I64
 
 
-@dataclass(frozen=True, slots=True)
-class CusumPart:
+class CusumPart(NamedTuple):
     """Cumulative sums. `minima` are the rings of minute minima to be written."""
 
     numbers: Index
@@ -128,15 +122,13 @@ class CusumPart:
     minima_at: I64
 
 
-@dataclass(frozen=True, slots=True)
-class ValuePart:
+class ValuePart(NamedTuple):
     out: Index
     at: Index
     sign: I64
 
 
-@dataclass(frozen=True, slots=True)
-class TrackPart:
+class TrackPart(NamedTuple):
     """Tracks. A track whose value is less than `calm`, with the bits of what was below as in `full`, is at rest.
 
     `least` is the coverage that is asked for; `even`: by all levels of a track alike.

@@ -2,11 +2,12 @@
 
 A *feature* is one number per series and way of looking at it: the value, a sum over a window, a slope, a time to a
 threshold, a CUSUM. Features of one kind stand together; `first` of each kind's table is where they begin. A feature
-carries its rule's sign, so that more is always worse: tracks compare without knowing a direction.
+carries its rule's sign, so that more is always worse: tracks compare without knowing a direction. The tables are named
+tuples because a station loads them at every start, and those load fastest.
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +33,7 @@ GAP_PERIODS = 10      # a CUSUM is halved after a longer silence
 MINIMA = DAY_MS // MINUTE_MS
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesTable:
+class SeriesTable(NamedTuple):
     """One entry a series of `Plan.all_series`.
 
     `kind`: 0 a value, 1 an amount since the last reading, 2 a running total of amounts. A reading further than
@@ -56,8 +56,7 @@ class SeriesTable:
 VALUE, AMOUNT, TOTAL = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Rings:
+class Rings(NamedTuple):
     """Past entries of some series, one ring after the other in flat arrays of `length` entries."""
 
     series: I64
@@ -67,8 +66,7 @@ class Rings:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class ValueTable:
+class ValueTable(NamedTuple):
     """Readings as they are, times `sign`."""
 
     first: int
@@ -76,8 +74,7 @@ class ValueTable:
     sign: I64
 
 
-@dataclass(frozen=True, slots=True)
-class SumTable:
+class SumTable(NamedTuple):
     """Sums over windows: all of them, those of up to an hour (on slots) before the longer ones (on minutes).
 
     `ring` counts through `slots` for the first `short` sums, through `minutes` for the others.
@@ -92,8 +89,7 @@ class SumTable:
     window: I64
 
 
-@dataclass(frozen=True, slots=True)
-class TrendTable:
+class TrendTable(NamedTuple):
     """Windows for trends, and what is made of each.
 
     `unit` is the unit of time in a ring's sums. A window is a length on one ring. A derived feature names its window
@@ -115,8 +111,7 @@ class TrendTable:
     floor: I64
 
 
-@dataclass(frozen=True, slots=True)
-class CusumTable:
+class CusumTable(NamedTuple):
     """Cumulative sums. `fixed` is the reference times the sign, or NEVER where it is the low quantile of a day.
 
     `minima` counts through the rings of minute minima, -1 where the reference is fixed.
@@ -133,8 +128,7 @@ class CusumTable:
     minima_sign: I64
 
 
-@dataclass(frozen=True, slots=True)
-class TrackTable:
+class TrackTable(NamedTuple):
     """One row a track; thresholds have a column for each of blue, yellow, orange and red.
 
     `on` and `off` carry the sign; where a rule has no such level they can never be reached. `which_m` is an index into
