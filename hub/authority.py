@@ -77,7 +77,8 @@ def held(warning: HubWarning, by: str, at: int, now_ms: int) -> HubWarning:
 def run_out(warning: HubWarning, now_ms: int) -> HubWarning:
     """Where the time to hold is over, the rule moves people; the same object where it is not.
 
-    A clock that was set back prolongs the time, but never to more than twice its length.
+    A clock that was set back prolongs the time, but never to more than twice its length: by more than that length, and
+    the time counts as over, because moving people too early is the lesser evil.
     """
     over = {
         key: episode
