@@ -8,7 +8,7 @@ from edge.agent import Agent
 from edge.config import load_station
 from edge.operations import Operations
 from edge.restore import write_checkpoint
-from tests.stations import START_MS, SetClock, StationFiles, radar_device, rain_device
+from tests.stations import STAGE_RULES, START_MS, SetClock, StationFiles, radar_device, rain_device
 from tocsin.messages import Detection, Event, EventKind, Record, encode, record_of
 from tocsin.readings import Reading, Reason, Rejection
 
@@ -16,19 +16,7 @@ MINUTE_MS = 60_000
 GAUGE, BUCKET = "gauge/stage_m", "bucket/rain_total_mm"
 T = TypeVar("T")
 
-STAGE = """
-[[rule]]
-name = "stage"
-quantity = "stage_m"
-datum = "gauge zero"
-n = 1
-m = 1
-off_below = 0.2
-off_delay_min = 0
-yellow = 2.0
-orange = 2.5
-red = 3.0
-"""
+STAGE = STAGE_RULES
 LATCHED = STAGE.replace("orange = 2.5", "orange = { on = 2.5, latch = true }")
 AFTER = STAGE + 'hold_s = 100\n[rule.authority]\nred = "after"\n'
 RAIN = '[[rule]]\nname = "rain"\nquantity = "rain_mm"\nover_min = 60\nblue = 4\n'

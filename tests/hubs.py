@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from hub.config import load_hub
 from hub.service import Hub
 from tests.services import free_port
 from tests.tasks import beside
+from tests.village import Village
 from tocsin.clock import Clock
 from tocsin.signing import new_signing_key
 
@@ -51,6 +54,17 @@ status = "Exercise"
 {stations}
 """)
         return path
+
+
+@asynccontextmanager
+async def hub_on(village: Village) -> AsyncIterator[Hub]:
+    """The real hub on a village's disk and clock, without a broker; its pages are asked without a network."""
+    elsewhere = msgspec.structs.replace(village.config.hub, broker="mqtt://127.0.0.1:9")
+    there = Hub(msgspec.structs.replace(village.config, hub=elsewhere), village.clock)
+    yield there
+    await there.store.close()
+    there._database.close()
+    village.close()
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from hub.service import Hub
 from hub.warnings import Confirmed, Held, Tick
 from hub.web.app import app
 from tests.hub_web_view import page_of, text_of
+from tests.hubs import hub_on
 from tests.village import VILLAGERS, Life, Village, at, detection
 from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import BulletinKind, Detection
@@ -217,12 +218,8 @@ async def test_time_that_ran_out_while_the_hub_was_down_moves_people_and_says_wh
 async def hub(village: Village) -> AsyncIterator[tuple[Hub, Village]]:
     await village.reads()
     village.clock.wind_to(at("14:01"))
-    elsewhere = msgspec.structs.replace(village.config.hub, broker="mqtt://127.0.0.1:9")
-    there = Hub(msgspec.structs.replace(village.config, hub=elsewhere), village.clock)
-    yield there, village
-    await there.store.close()
-    there._database.close()
-    village.close()
+    async with hub_on(village) as there:
+        yield there, village
 
 
 def client_of(hub: Hub) -> httpx.AsyncClient:

@@ -18,6 +18,7 @@ from hub.service import Hub
 from hub.warnings import Confirmed
 from hub.web.app import app
 from tests.hub_web_view import NOW, PlainView, client_of, page_of, storm, text_of
+from tests.hubs import hub_on
 from tests.village import Life, Village, at, detection
 from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import BulletinKind
@@ -180,12 +181,8 @@ async def hub(tmp_path: Path) -> AsyncIterator[tuple[Hub, Village]]:
     village.finds(found)
     await village.reads()
     village.clock.wind_to(at("14:02"))
-    elsewhere = msgspec.structs.replace(village.config.hub, broker="mqtt://127.0.0.1:9")
-    there = Hub(msgspec.structs.replace(village.config, hub=elsewhere), village.clock)
-    yield there, village
-    await there.store.close()
-    there._database.close()
-    village.close()
+    async with hub_on(village) as there:
+        yield there, village
 
 
 async def test_from_the_form_through_the_real_desk_to_the_outbox(hub: tuple[Hub, Village]) -> None:

@@ -27,74 +27,88 @@ spike_floor = 0.5
 """
 
 
-async def test_a_real_agent_on_a_real_wire_killed_and_operated_can_be_replayed(tmp_path: Path) -> None:
-    gauge, bucket, relay = RadarLevel(Measures.LEVEL), RainCounter(0.5), Relay()
-    gauge.set("depth_m", 1.0)
-    served = 0
+class Village:
+    """A gauge, a bucket and a relay on a wire, and the process of the agent that reads them."""
 
-    def count(_unit: int, _function: int, _address: int, _words: tuple[int, ...]) -> None:
-        nonlocal served
-        served += 1
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.gauge, self.bucket = RadarLevel(Measures.LEVEL), RainCounter(0.5)
+        self.gauge.set("depth_m", 1.0)
+        self.wire = ModbusTcp({1: self.gauge, 3: self.bucket, 9: Relay()}, on_served=self._count)
+        self._served = 0
 
-    async def reads(more: int) -> None:
-        wanted = served + more
+    def _count(self, _unit: int, _function: int, _address: int, _words: tuple[int, ...]) -> None:
+        self._served += 1
+
+    def begin(self) -> None:
+        """The station's files, once the wire has its port."""
+        devices = radar_device("gauge", every_s=0.05, deadline_s=0.2) + rain_device("bucket", every_s=0.05)
+        port = f"tcp://127.0.0.1:{self.wire.port}"
+        self.files = StationFiles(self.folder / "edge", port, devices=devices, rules=REAL)
+        self.agent = Command(self.folder / "process", "edge", str(self.files.write()))
+
+    async def reads(self, more: int) -> None:
+        wanted = self._served + more
         async with asyncio.timeout(30):
-            while served < wanted:
+            while self._served < wanted:
                 await asyncio.sleep(0.005)
 
-    async with ModbusTcp({1: gauge, 3: bucket, 9: relay}, on_served=count) as wire:
-        devices = radar_device("gauge", every_s=0.05, deadline_s=0.2) + rain_device("bucket", every_s=0.05)
-        files = StationFiles(tmp_path / "edge", f"tcp://127.0.0.1:{wire.port}", devices=devices, rules=REAL)
-        agent = Command(tmp_path / "process", "edge", str(files.write()))
-        folder = files.folder / "station-data"
+    async def say(self, **words: Any) -> str:
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(OSError):  # the agent has just been started
+                    reply = await asyncio.to_thread(ask, self.files.folder / "station-data", Ask(**words))
+                    assert reply.done, reply.said
+                    return reply.said
+                await asyncio.sleep(0.02)
 
-        async def say(**words: Any) -> str:
-            async with asyncio.timeout(30):
-                while True:
-                    with suppress(OSError):  # the agent has just been started
-                        reply = await asyncio.to_thread(ask, folder, Ask(**words))
-                        assert reply.done, reply.said
-                        return reply.said
-                    await asyncio.sleep(0.02)
+    async def reload(self, rules: str, orange: float) -> None:
+        """Other rules in the file, a SIGHUP, and the wait for them to be in force."""
+        (self.files.folder / "rules.toml").write_text(rules)
+        assert self.agent.pid is not None
+        os.kill(self.agent.pid, signal.SIGHUP)
+        async with asyncio.timeout(30):
+            while not any(isinstance(record, Start) and record.card.rules[0].levels["orange"] == orange
+                          for record in self.files.log()):
+                await asyncio.sleep(0.02)
 
+
+async def test_a_real_agent_on_a_real_wire_killed_and_operated_can_be_replayed(tmp_path: Path) -> None:
+    village = Village(tmp_path)
+    async with village.wire:
+        village.begin()
         try:
-            agent.start()
-            await reads(10)
-            await say(do="service", device="bucket", minutes=30, who="Li Wei")
-            bucket.rain(100.0)                             # test tips
-            wire.set_fault(1, Silent())
-            await reads(6)
-            wire.set_fault(1, None)
-            gauge.set("depth_m", 2.7)
-            await reads(10)
-            await say(do="service", device="bucket", minutes=0, who="Li Wei")
-            agent.kill()
-            bucket.rain(3.0)
-            agent.start()
-            await reads(10)
-            gauge.set("depth_m", 1.0)
-            await reads(10)
-            assert "orange: stage" in await say(do="levels"), "it latches, and the kill has not cleared it"
-            await say(do="ack", rule="stage", series=GAUGE, who="Li Wei")
-            await reads(6)
-            (files.folder / "rules.toml").write_text(REAL.replace("on = 2.5", "on = 2.2"))
-            assert agent.pid is not None
-            os.kill(agent.pid, signal.SIGHUP)
-            async with asyncio.timeout(30):
-                while not any(isinstance(record, Start) and record.card.rules[0].levels["orange"] == 2.2
-                              for record in files.log()):
-                    await asyncio.sleep(0.02)
-            gauge.set("depth_m", 2.3)
-            await reads(12)
-            agent.kill()
-            agent.start()
-            await reads(6)
-            assert "orange: stage" in await say(do="levels")
+            village.agent.start()
+            await village.reads(10)
+            await village.say(do="service", device="bucket", minutes=30, who="Li Wei")
+            village.bucket.rain(100.0)                             # test tips
+            village.wire.set_fault(1, Silent())
+            await village.reads(6)
+            village.wire.set_fault(1, None)
+            village.gauge.set("depth_m", 2.7)
+            await village.reads(10)
+            await village.say(do="service", device="bucket", minutes=0, who="Li Wei")
+            village.agent.kill()
+            village.bucket.rain(3.0)
+            village.agent.start()
+            await village.reads(10)
+            village.gauge.set("depth_m", 1.0)
+            await village.reads(10)
+            assert "orange: stage" in await village.say(do="levels"), "it latches, and the kill has not cleared it"
+            await village.say(do="ack", rule="stage", series=GAUGE, who="Li Wei")
+            await village.reads(6)
+            await village.reload(REAL.replace("on = 2.5", "on = 2.2"), 2.2)
+            village.gauge.set("depth_m", 2.3)
+            await village.reads(12)
+            village.agent.kill()
+            village.agent.start()
+            await village.reads(6)
+            assert "orange: stage" in await village.say(do="levels")
         finally:
-            agent.stop()
-    own = replayed(folder)
+            village.agent.stop()
+    own = replayed(village.files.folder / "station-data")
     assert list(map(encode, own.decided)) == list(map(encode, own.told))
     assert (own.skipped, own.damage, own.parted) == (0, [], [])
     assert [(one.rule, one.level) for one in own.told] == [("stage", 3), ("stage", 0), ("stage", 3)]
-    kinds = {type(record) for record in files.log()}
+    kinds = {type(record) for record in village.files.log()}
     assert {Readings, Config, Service, Acknowledge, Tick} <= kinds

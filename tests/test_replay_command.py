@@ -9,12 +9,12 @@ from playwright.async_api import Request
 
 from tests.browser import open_browser
 from tests.shared_data import shared_path
+from tests.threshold_desk import MIDNIGHT
 from thresholds.replay.command import run
 from thresholds.replay.page import both
 from tocsin.records import write
 from tocsin.times import iso
 
-MIDNIGHT = 1_723_075_200_000    # 2024-08-08T00:00:00Z
 RULES = """
 [[rule]]
 name = "stage"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.threshold_desk import MIDNIGHT
 from thresholds import plot
 from thresholds.kernel import Block, features, quantize, start, step
 from thresholds.replay.closer import closer
@@ -26,7 +27,6 @@ from tocsin.levels import Level
 from tocsin.readings import Quality
 
 MINUTE = 60_000
-MIDNIGHT = 1_723_075_200_000    # 2024-08-08T00:00:00Z
 STAGE = Series("radar/stage_m", "stage_m", MINUTE, (0.0, 9.0))
 RAIN = Series("tray/rain_mm", "rain_mm", MINUTE, (0.0, 50.0))
 COUNTER = Series("bucket/rain_total_mm", "rain_total_mm", MINUTE, (0.0, 1e6))

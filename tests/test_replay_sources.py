@@ -18,6 +18,7 @@ from hub.embedded import SqliteStore
 from hub.influx import InfluxStore
 from hub.store import Point, Store
 from tests.services import InfluxDb
+from tests.threshold_desk import MIDNIGHT
 from thresholds.replay.command import run
 from thresholds.rules import bind, load_rules
 from thresholds.series import Series
@@ -28,7 +29,6 @@ from tocsin.records import write
 from tocsin.signing import new_signing_key, new_station_key
 
 MINUTE = 60_000
-MIDNIGHT = 1_723_075_200_000    # 2024-08-08T00:00:00Z
 RULES = """
 [[rule]]
 name = "stage"

@@ -12,6 +12,7 @@ from edge.ruling import config_of
 from tests.test_replay_sources import RAIN, STAGE, STAGES, StationLog, reading
 from tests.test_replay_sources import log as log
 from tests.test_replay_sources import rules as rules
+from tests.threshold_desk import MIDNIGHT
 from thresholds.replay.command import run
 from thresholds.replay.figures import readings_figure
 from thresholds.replay.history import History
@@ -23,7 +24,6 @@ from tocsin.readings import Quality
 from tocsin.records import write
 
 MINUTE = 60_000
-MIDNIGHT = 1_723_075_200_000    # 2024-08-08T00:00:00Z
 RULE = '[[rule]]\nname = "stage"\nquantity = "stage_m"\nyellow = 2.0\noff_below = 0.5\n'
 RISE = [1.0] * 10 + [2.5] * 10
 
