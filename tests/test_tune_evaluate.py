@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thresholds.tables import NEVER
+from thresholds.tables import I64, NEVER, Bools
 from thresholds.tune.evaluate import evaluate
 from thresholds.tune.sheet import UNKNOWN, Setting, Sheet
 from thresholds.tune.timeline import Strand, timeline
@@ -27,6 +27,29 @@ class Cell:
     valid: int = 1000
     barred: bool = False
     agrees: int = 100
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A feature at every reading: value, covered part in thousandths, and where rain may come from one reading."""
+
+    value: I64
+    valid: I64
+    alone: Bools
+
+    def reaching(self, least: int) -> tuple[I64, I64]:
+        found = np.flatnonzero(self.value >= least)
+        return found, self.value[found]
+
+    def unsure(self, min_valid: int) -> I64:
+        return np.flatnonzero(self.valid < min_valid)
+
+    def lone(self, readings: I64) -> Bools:
+        return self.alone[readings]
+
+
+def plain(values: list[int]) -> Dense:
+    return Dense(_ints(values), _ints([1000] * len(values)), np.zeros(len(values), dtype=np.bool_))
 
 
 def cells() -> st.SearchStrategy[Cell]:
@@ -159,10 +182,10 @@ def test_candidates_tell_what_the_loop_tells(
     line = timeline([strand for strand, _ in parts])
     taken = [cell for _, own in parts for cell in own]
     sheet = Sheet(
-        line, _ints([cell.value if feature != "slope" or cell.valid else UNKNOWN for cell in taken]),
-        valid=_ints([cell.valid for cell in taken]) if feature != "value" else None,
-        span=_ints([1000 for _ in taken]) if feature != "value" else None,
-        barred=np.array([cell.barred for cell in taken], dtype=np.bool_) if feature == "sum" else None,
+        line, Dense(_ints([cell.value if feature != "slope" or cell.valid else UNKNOWN for cell in taken]),
+                    _ints([cell.valid if feature != "value" else 1000 for cell in taken]),
+                    np.array([cell.barred for cell in taken], dtype=np.bool_)),
+        severe=feature == "sum",
         agrees=_ints([cell.agrees for cell in taken]) if feature == "slope" else None,
         early=1 if feature == "value" else 0)
     for setting, found in zip(tried, evaluate(sheet, tried), strict=True):
@@ -191,7 +214,7 @@ def test_for_a_held_reading_too_a_gap_is_no_time_that_passed(step: int, raised: 
     series = [Cell(PERIOD, 5), Cell(step, 5, held=True)]
     setting = Setting(5, 4, 2, 3, 2 * PERIOD, 0, 1000, 5)
     strand, _ = strand_of(series)
-    found, = evaluate(Sheet(timeline([strand]), _ints([5]), early=1), [setting])
+    found, = evaluate(Sheet(timeline([strand]), plain([5]), early=1), [setting])
     assert found.raised.tolist() == [one for one, _ in told(setting, series)] == ([PERIOD + step] if raised else [])
 
 
@@ -199,7 +222,7 @@ def test_a_held_reading_may_raise_where_the_level_is_about_to_fall() -> None:
     series = [Cell(PERIOD, 1), Cell(PERIOD, 1), Cell(PERIOD, 5), Cell(PERIOD, 5, held=True), Cell(PERIOD, 1)]
     setting = Setting(5, 4, 2, 3, 0, 0, 1000, 5)
     strand, taken = strand_of(series)
-    found, = evaluate(Sheet(timeline([strand]), _ints([cell.value for cell in taken]), early=1), [setting])
+    found, = evaluate(Sheet(timeline([strand]), plain([cell.value for cell in taken]), early=1), [setting])
     assert list(zip(found.raised.tolist(), found.cleared.tolist(), strict=True)) == told(setting, series) == [
         (4 * PERIOD, 5 * PERIOD)]
 

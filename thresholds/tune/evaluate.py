@@ -12,14 +12,17 @@ import numpy as np
 from thresholds.tables import I64, NEVER
 from thresholds.tune.falls import Falls, falls
 from thresholds.tune.raises import early, raises
-from thresholds.tune.sheet import Episodes, Setting, Sheet
+from thresholds.tune.sheet import UNKNOWN, Episodes, Setting, Sheet, none
 
 Key = tuple[int, ...]
 
 
 def evaluate(sheet: Sheet, settings: Sequence[Setting]) -> list[Episodes]:
     """The episodes of each setting, as a rule with this one level has them, in the order of the settings."""
+    if not settings:
+        return []
     found: list[Episodes | None] = [None] * len(settings)
+    sheet.reaching(min(one.off for one in settings))    # once for all of them
     order = sorted(range(len(settings)), key=lambda one: _place(settings[one]))
     good = _Good(sheet, sorted({one.on for one in settings}))
     high = _High(sheet)
@@ -44,11 +47,10 @@ class _Good:
     qualify: dict[int, I64] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        sheet = self.sheet
-        found = np.flatnonzero(sheet.value >= self.ons[0]) if self.ons else np.empty(0, dtype=np.int64)
-        if sheet.barred is not None:
-            found = found[~sheet.barred[found]]
-        value = sheet.value[found]
+        found, value = self.sheet.reaching(self.ons[0])
+        if self.sheet.severe:
+            enough = ~self.sheet.feature.lone(found)
+            found, value = found[enough], value[enough]
         for on in self.ons:
             above = value >= on
             found, value = found[above], value[above]
@@ -70,32 +72,45 @@ class _Good:
 
 @dataclass(slots=True)
 class _High:
-    """Readings that are not below `off`; what was found for it is kept until it changes."""
+    """Readings that are not below `off`, and those that cannot be told; what was found for it is kept until it changes.
+
+    `value` is that of each reading, -NEVER of those that are unsure; `own` the value of the unsure ones, UNKNOWN where
+    it is below the lowest `off`.
+    """
 
     sheet: Sheet
     key: Key = ()
-    reading: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    value: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    unknown: I64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    reading: I64 = field(default_factory=none)
+    value: I64 = field(default_factory=none)
+    unsure: I64 = field(default_factory=none)
+    own: I64 = field(default_factory=none)
+    unknown: I64 = field(default_factory=none)
     kept: dict[Key, Falls] = field(default_factory=dict)
 
     def rise(self, min_valid: int, off: int) -> None:
         """`off` may only rise while `min_valid` stays."""
         if self.key == (min_valid, off):
             return
-        unsure = self.sheet.unsure(min_valid)
         if self.key[:1] != (min_valid,):
-            above = self.sheet.value >= off
-            above[unsure] = True
-            self.reading = np.flatnonzero(above)
-            self.value = self.sheet.value[self.reading]
-            self.value[np.searchsorted(self.reading, unsure)] = -NEVER
+            self._begin(min_valid, off)
         else:
-            above = self.value >= off
+            above = np.flatnonzero(self.value >= off)
             self.reading, self.value = self.reading[above], self.value[above]
-        self.unknown = unsure[self.sheet.value[unsure] < off]
+        self.unknown = self.unsure[self.own < off]
         self.key = min_valid, off
         self.kept.clear()
+
+    def _begin(self, min_valid: int, off: int) -> None:
+        reading, value = self.sheet.reaching(off)
+        self.unsure = self.sheet.unsure(min_valid)
+        place = np.searchsorted(reading, self.unsure)
+        among = np.append(reading, -1)[place] == self.unsure
+        self.own = np.where(among, np.append(value, UNKNOWN)[place], UNKNOWN)
+        more = np.flatnonzero(~among)
+        value = value.copy()
+        value[place[among]] = -NEVER
+        self.reading = np.insert(reading, place[more], self.unsure[more])
+        self.value = np.insert(value, place[more], -NEVER)
 
     def falls(self, setting: Setting) -> Falls:
         key: Key = setting.n, setting.m, setting.off_delay_ms

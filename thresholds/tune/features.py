@@ -1,6 +1,6 @@
 """Features at every taken reading of whole histories, from the kernel, and the sheets that settings are tried on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,15 +8,17 @@ import numpy as np
 from thresholds.binding import bind, fitting_checks
 from thresholds.bounds import slot_ms, time_unit_ms
 from thresholds.detectors.trend import robust_slope
+from thresholds.kernel import Block
 from thresholds.plan import Plan, Track
-from thresholds.replay.history import History, blocks
+from thresholds.replay.history import History
 from thresholds.rule import TRENDS, Feature, Rule, Rules
-from thresholds.tables import HOUR_MS, I64, NEVER
-from thresholds.tune.recorded import Recorded, record
+from thresholds.tables import HOUR_MS, I64, NEVER, Bools
+from thresholds.tune.recorded import Recorded, joined, record
 from thresholds.tune.sheet import UNKNOWN, Sheet
 from thresholds.tune.timeline import Strand, Timeline, timeline
 from tocsin.levels import Level
 
+ROWS = 2**17    # of a history at once: measured
 Progress = Callable[[int], None]
 
 
@@ -47,10 +49,19 @@ def plan_of(variants: Sequence[Rule], members: Sequence[Rule], rules: Rules, his
     return bind(try_these, history.series)
 
 
+def _blocks(history: History) -> Iterator[Block]:
+    """Rows of a history without the ticks between them: only silences hang on these."""
+    for first in range(0, len(history.t_ms), ROWS):
+        rows = slice(first, first + ROWS)
+        t = history.t_ms[rows]
+        yield Block(np.broadcast_to(t[:, None], history.raw[rows].shape), history.raw[rows], history.quality[rows], t)
+
+
 def work(variants: Sequence[Rule], members: Sequence[Rule], rules: Rules, histories: Sequence[History],
-         progress: Progress | None = None, *, severe: bool = False) -> Work:
-    """Runs the kernel's features over every history; `progress` is told the rows done so far. `severe`: for
-    levels that need a second reading of rain. Raises ConfigError.
+         progress: Progress | None = None) -> Work:
+    """Takes the readings of every history as the kernel does; `progress` is told the rows done so far.
+
+    Raises ConfigError.
     """
     places: list[Place] = []
     strands: list[Strand] = []
@@ -60,7 +71,7 @@ def work(variants: Sequence[Rule], members: Sequence[Rule], rules: Rules, histor
         plan = plan_of(variants, members, rules, history)
         own = [[index for index, track in enumerate(plan.tracks) if track.rule.name == f"{rule.name} #{number}"]
                for number, rule in enumerate(variants)]
-        found = record(plan, blocks(history), severe=severe)
+        found = record(plan, _blocks(history))
         for at, tracks in zip(columns, own, strict=True):
             at += [found[track] for track in tracks]
         places += [Place(station, plan.tracks[track]) for track in own[0]]
@@ -71,37 +82,46 @@ def work(variants: Sequence[Rule], members: Sequence[Rule], rules: Rules, histor
     return Work(tuple(places), timeline(strands), tuple(strands), tuple(map(tuple, columns)), tuple(variants))
 
 
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """A feature of all strands, on their timeline."""
+
+    columns: tuple[Recorded, ...]
+    begins: I64
+
+    def reaching(self, least: int) -> tuple[I64, I64]:
+        found = [one.reaching(least) for one in self.columns]
+        return (joined([begin + readings for begin, (readings, _) in zip(self.begins, found, strict=False)]),
+                joined([values for _, values in found]))
+
+    def unsure(self, min_valid: int) -> I64:
+        return joined([begin + one.unsure(min_valid) for begin, one in zip(self.begins, self.columns, strict=False)])
+
+    def lone(self, readings: I64) -> Bools:
+        cuts = np.searchsorted(readings, self.begins)
+        parts = [one.lone(readings[first:last] - begin) for one, first, last, begin
+                 in zip(self.columns, cuts, cuts[1:], self.begins, strict=False)]
+        return np.concatenate([np.zeros(0, dtype=np.bool_), *parts])
+
+
 def sheet_of(found: Work, variant: int, level: Level, lowest_on: int | None = None) -> Sheet:
     """One variant's sheet for a level. `lowest_on` (with the sign): from there on the confirming slope is asked for."""
-    rule, columns = found.variants[variant], found.recorded[variant]
-    value = np.concatenate([one.value for one in columns])
-    valid, span = _column(columns, "valid"), _column(columns, "span")
-    if rule.feature is Feature.SUM:
-        barred = [one.lone for one in columns if one.lone is not None] if level >= Level.ORANGE else []
-        return Sheet(found.line, value, valid, span, barred=np.concatenate(barred) if barred else None)
-    if valid is not None:
-        value = np.where(valid != 0, value, UNKNOWN)
-    return Sheet(found.line, value, valid, span, early=rule.sign if rule.feature is Feature.VALUE else 0,
-                 agrees=None if lowest_on is None else _agrees(found, rule, value, lowest_on))
+    rule = found.variants[variant]
+    made = Sheet(found.line, _Joined(found.recorded[variant], found.line.begins),
+                 severe=rule.feature is Feature.SUM and level >= Level.ORANGE,
+                 early=rule.sign if rule.feature is Feature.VALUE else 0)
+    return made if lowest_on is None else replace(made, agrees=_agrees(found, rule, made.reaching(lowest_on)[0]))
 
 
-def _column(columns: Sequence[Recorded], name: str) -> I64 | None:
-    """One array of all strands; None where every one of them is known throughout."""
-    parts = [getattr(one, name) for one in columns]
-    if all(part is None for part in parts):
-        return None
-    return np.concatenate([np.ones_like(one.value) if part is None else part
-                           for one, part in zip(columns, parts, strict=True)])
-
-
-def _agrees(found: Work, rule: Rule, value: I64, lowest_on: int) -> I64:
-    """The robust feature, where the plain one reaches the lowest threshold; UNKNOWN elsewhere."""
-    agrees = np.full(len(value), UNKNOWN, dtype=np.int64)
+def _agrees(found: Work, rule: Rule, high: I64) -> I64:
+    """The robust feature at these readings, where the plain one reaches the lowest threshold; UNKNOWN elsewhere."""
+    agrees = np.full(len(found.line), UNKNOWN, dtype=np.int64)
+    cuts = np.searchsorted(high, found.line.begins).tolist()
     for number, strand in enumerate(found.strands):
         begin = int(found.line.begins[number])
         slot = slot_ms(found.places[number].track.series)
-        for index in np.flatnonzero(value[begin:begin + len(strand.t)] >= lowest_on).tolist():
-            agrees[begin + index] = _robust(rule, strand, slot, index)
+        for index in high[cuts[number]:cuts[number + 1]].tolist():
+            agrees[index] = _robust(rule, strand, slot, index - begin)
     return agrees
 
 

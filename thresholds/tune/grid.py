@@ -161,7 +161,7 @@ def defaults(rule: Rule, own_on: float, sheet: Sheet, share: float) -> Values:
 
 def _spread(rule: Rule, sheet: Sheet, often: float) -> tuple[Value, ...]:
     """Values of the feature that this part of readings reaches, down to a handful in all: evenly in the logarithm."""
-    value = sheet.value[sheet.value > NEVER]
+    value = sheet.reaching(NEVER + 1)[1].copy()
     count = len(value)
     if not count:
         return ()

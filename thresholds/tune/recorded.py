@@ -1,4 +1,7 @@
-"""The kernel's features at every taken reading of a history, from its path for many rows."""
+"""The kernel's features at the taken readings of a history, from its path for many rows.
+
+They are worked out where a setting asks for them: no sum and no trend is, where its bound lies below every `off`.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,29 +9,58 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thresholds.batch import rain
-from thresholds.batch.features import Feature, Total
-from thresholds.batch.run import run
-from thresholds.batch.stream import Stream
+from thresholds.batch.features import Feature, Total, features
+from thresholds.batch.run import Watch, run
+from thresholds.batch.store import store
+from thresholds.batch.stream import Stream, read
 from thresholds.kernel import Block
 from thresholds.plan import Plan
-from thresholds.state import start
+from thresholds.state import State, start
 from thresholds.tables import I64, Bools
 from thresholds.tell import Outcome
+from thresholds.tune import places
 from thresholds.tune.timeline import Strand
+
+Gauges = dict[int, rain.Gauge]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a track compares in one block; `begin` counts the readings of its series taken before."""
+
+    begin: int
+    stream: Stream
+    feature: Feature
+    gauges: Gauges
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Of one track: its readings, and its feature at each. None: a value is always known, a sum never lone.
-
-    `valid` and `span` as the kernel has them (int64[n]); `lone`: whether a sum may come from one reading alone.
-    """
+    """Of one track: its readings, and its feature at each. A reading's number counts through the strand."""
 
     strand: Strand
-    value: I64
-    valid: I64 | None
-    span: I64 | None
-    lone: Bools | None
+    pieces: tuple[Piece, ...]
+
+    def reaching(self, least: int) -> tuple[I64, I64]:
+        """The readings at which the feature is known and at least so high, and its values there."""
+        found = [(one.begin, *places.reaching(one.feature, one.stream.t.size, least)) for one in self.pieces]
+        return (joined([begin + numbers for begin, numbers, _ in found]), joined([values for *_, values in found]))
+
+    def unsure(self, min_valid: int) -> I64:
+        """The readings at which it is not known, or a sum covered for less than that part (thousandths)."""
+        if min_valid <= 0:
+            return joined([])
+        return joined([one.begin + places.unsure(one.feature, one.stream, min_valid) for one in self.pieces])
+
+    def lone(self, readings: I64) -> Bools:
+        """At which of these readings, in order, a sum may come from one reading alone."""
+        found = np.zeros(readings.size, dtype=np.bool_)
+        for one in self.pieces:
+            first, last = np.searchsorted(readings, (one.begin, one.begin + one.stream.t.size)).tolist()
+            if isinstance(one.feature, Total) and last > first:
+                found[first:last] = rain.lone(one.gauges, one.stream, one.feature.window,
+                                              readings[first:last] - one.begin)
+        return found
 
 
 @dataclass(slots=True)
@@ -44,74 +76,58 @@ class _Parts:
     def take(self, stream: Stream) -> None:
         self.held += [(one.t, one.x, self.taken + one.at) for one in stream.held]
         self.taken += stream.t.size
-        told = stream.t.copy()
+        told = stream.t
         # a reading that the next one had to confirm is told with the row of that one
         both = np.flatnonzero(stream.row[1:] == stream.row[:-1])
-        told[both] = stream.t[both + 1]
+        if both.size:
+            told = stream.t.copy()
+            told[both] = stream.t[both + 1]
         self.t.append(stream.t)
         self.told.append(told)
         self.raw.append(stream.x)
 
     def strand(self, period_ms: int) -> Strand:
         held = np.array(self.held, dtype=np.int64).reshape(-1, 3).T.copy()
-        return Strand(_joined(self.t), _joined(self.told), period_ms, held[0], held[1], held[2], _joined(self.raw))
+        return Strand(joined(self.t), joined(self.told), period_ms, held[0], held[1], held[2], joined(self.raw))
 
 
-@dataclass(slots=True)
-class _Columns:
-    """Of one track, block by block. `doubtful`: some value was not known."""
-
-    value: list[I64] = field(default_factory=list)
-    valid: list[I64] = field(default_factory=list)
-    span: list[I64] = field(default_factory=list)
-    doubtful: bool = False
-    lone: list[Bools] = field(default_factory=list)
-
-    def take(self, made: Feature, count: int, alone: Bools | None) -> None:
-        self.value.append(made.values(0, count))
-        ones = np.ones(count, dtype=np.int64)
-        if isinstance(made, Total):
-            covered, span = made.coverage(0, count)
-            self.doubtful = True
-        else:
-            known = made.known(ones[:0], 0, count)
-            covered, span = ones if known is None else known[0].astype(np.int64), ones
-            self.doubtful |= known is not None
-        self.valid.append(covered)
-        self.span.append(span)
-        if alone is not None:
-            self.lone.append(alone)
-
-    def recorded(self, strand: Strand) -> Recorded:
-        return Recorded(strand, _joined(self.value), _joined(self.valid) if self.doubtful else None,
-                        _joined(self.span) if self.doubtful else None,
-                        np.concatenate(self.lone) if self.lone else None)
-
-
-def record(plan: Plan, blocks: Iterable[Block], *, severe: bool = False) -> list[Recorded]:
-    """What each track of a plan compares, at every reading that it takes. `severe`: with `lone` of sums."""
+def record(plan: Plan, blocks: Iterable[Block]) -> list[Recorded]:
+    """What each track of a plan compares, at every reading that it takes."""
     state = start(plan)
     table = state.tables.tracks
     parts = [_Parts() for _ in plan.all_series]
-    columns = [_Columns() for _ in plan.tracks]
+    pieces: list[list[Piece]] = [[] for _ in plan.tracks]
 
-    def watch(stream: Stream, made: dict[int, Feature], gauges: dict[int, rain.Gauge]) -> None:
-        parts[stream.series].take(stream)
+    def watch(stream: Stream, made: dict[int, Feature], gauges: Gauges) -> None:
+        own = parts[stream.series]
         for track in np.flatnonzero(table.series == stream.series).tolist():
             feature = made.get(int(table.feature[track]))
-            if feature is not None:
-                alone = _lone(stream, feature, gauges) if severe and isinstance(feature, Total) else None
-                columns[track].take(feature, stream.t.size, alone)
+            if feature is not None and stream.t.size:
+                pieces[track].append(Piece(own.taken, stream, feature, gauges))
+        own.take(stream)
 
     for block in blocks:
-        run(state, block, Outcome(block.quality.copy()), watch)
+        outcome = Outcome(block.quality.copy())
+        if plan.groups:    # what a group reads hangs on the levels of its members
+            run(state, block, outcome, watch)
+            continue
+        _watched(state, [read(state, block, outcome, series) for series in range(len(plan.series))], watch)
     strands = [own.strand(series.period_ms) for own, series in zip(parts, plan.all_series, strict=True)]
-    return [own.recorded(strands[track.series_index]) for own, track in zip(columns, plan.tracks, strict=True)]
+    return [Recorded(strands[track.series_index], tuple(own)) for own, track in zip(pieces, plan.tracks, strict=True)]
 
 
-def _lone(stream: Stream, feature: Total, gauges: dict[int, rain.Gauge]) -> Bools:
-    return rain.lone(gauges, stream, feature.window, np.arange(stream.t.size))
+def _watched(state: State, streams: list[Stream | None], watch: Watch) -> None:
+    """A block's features alone: no level, no silence and no suspicion is asked for."""
+    gauges = rain.gauges(state, streams)
+    for stream in streams:
+        if stream is not None:
+            watch(stream, features(state, stream, gauges), gauges)
+    if gauges:
+        rain.dry(state, gauges, streams)    # remembers when each brought rain
+    for stream in streams:
+        if stream is not None:
+            store(state, stream)
 
 
-def _joined(parts: list[I64]) -> I64:
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+def joined(parts: list[I64]) -> I64:
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *parts])

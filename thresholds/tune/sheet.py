@@ -1,14 +1,19 @@
 """One feature at every taken reading of a timeline, and a setting to be tried on it."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from thresholds.rule import SCALE
 from thresholds.tables import I64, NEVER, Bools
 from thresholds.tune.timeline import Timeline
 
 UNKNOWN = NEVER - 1     # below every value, also below a time to a threshold that never comes
+
+
+def none() -> I64:
+    """No reading."""
+    return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,30 +51,49 @@ class Episodes:
         return len(self.raised)
 
 
+class Compared(Protocol):
+    """A feature at the readings of a timeline; all arrays of readings are in order."""
+
+    def reaching(self, least: int) -> tuple[I64, I64]:
+        """The readings at which it is known and at least so high, and its values there."""
+
+    def unsure(self, min_valid: int) -> I64:
+        """The readings at which it is not known, or a sum covered for less than that part (thousandths)."""
+
+    def lone(self, readings: I64) -> Bools:
+        """At which of these readings a sum may come from one reading alone."""
+
+
 @dataclass(slots=True)
 class Sheet:
-    """A feature: `value` a reading, UNKNOWN where it is not known. All arrays are as long as the timeline.
+    """A feature that settings are tried on; what was worked out for one is kept for the others.
 
-    `valid` and `span`: covered and whole time of a sum, else known or not, and 1 (None: always known). `barred`:
-    where nothing qualifies whatever the value (a lone reading of rain, for levels that need a second one). `agrees`:
-    the confirming slope's value, which must reach `off` too (None: not asked). `early`: the sign of the value, for
-    features where a held reading counts at once; 0 elsewhere.
+    `severe`: nothing qualifies at a lone reading of rain, whatever the value. `agrees`: the confirming slope's value at
+    every reading, which must reach `off` too (None: not asked). `early`: the sign of the value, for features where a
+    held reading counts at once; 0 elsewhere.
     """
 
     timeline: Timeline
-    value: I64
-    valid: I64 | None = None
-    span: I64 | None = None
-    barred: Bools | None = None
+    feature: Compared
+    severe: bool = False
     agrees: I64 | None = None
     early: int = 0
+    _least: int | None = None
+    _high: tuple[I64, I64] = field(default_factory=lambda: (none(), none()))
     _unsure: dict[int, I64] = field(default_factory=dict)
+
+    def reaching(self, least: int) -> tuple[I64, I64]:
+        """Readings that are at least so high, and their values."""
+        if self._least is None or least < self._least:
+            self._least, self._high = least, self.feature.reaching(least)
+        reading, value = self._high
+        if least == self._least:
+            return reading, value
+        above = np.flatnonzero(value >= least)
+        return reading[above], value[above]
 
     def unsure(self, min_valid: int) -> I64:
         """Readings whose feature is not known well enough to count as below."""
         if min_valid not in self._unsure:
-            if self.valid is None or self.span is None:
-                self._unsure[min_valid] = np.empty(0, dtype=np.int64)
-            else:
-                self._unsure[min_valid] = np.flatnonzero(self.valid * SCALE < min_valid * self.span)
+            self._unsure[min_valid] = self.feature.unsure(min_valid)
         return self._unsure[min_valid]

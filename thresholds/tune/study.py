@@ -18,7 +18,6 @@ from thresholds.tune.grid import Values, defaults
 from thresholds.tune.resume import Results
 from thresholds.tune.score import Field, Span, Tally, Terms, field_of, tally
 from thresholds.tune.sweep import Candidate, Target, candidates
-from tocsin.levels import Level
 
 TOGETHER = 6       # variants of a rule whose features are worked out in one go
 CHUNK = 256        # settings between two looks at the clock, and two savings
@@ -77,7 +76,7 @@ def prepare(problem: Problem, progress: Progress) -> Prepared:
     target = problem.target
     own = _compared(target)
     first = work([own], _members(target, problem.rules), problem.rules, problem.histories,
-                 _rows(problem, progress, "readings", 0, 1), severe=_severe(target))
+                 _rows(problem, progress, "readings", 0, 1))
     values = dict(problem.values)
     field, outside = _field(problem, first)
     wanted = defaults(target.rule, _own_on(target), sheet_of(first, 0, target.level), _share(field))
@@ -98,10 +97,6 @@ def _share(field: Field) -> float:
 def _compared(target: Target) -> Rule:
     found, _ = candidates(target, {})
     return found[0].compared
-
-
-def _severe(target: Target) -> bool:
-    return target.level >= Level.ORANGE
 
 
 def _own_on(target: Target) -> float:
@@ -161,7 +156,7 @@ def run(prepared: Prepared, results: Results, progress: Progress) -> Study:
     for number, block in enumerate(blocks):
         found = prepared.first if block == list(prepared.first.variants) else work(
             block, _members(problem.target, problem.rules), problem.rules, problem.histories,
-            _rows(problem, progress, "features", number, len(blocks)), severe=_severe(problem.target))
+            _rows(problem, progress, "features", number, len(blocks)))
         for at, variant in enumerate(block):
             _settings(prepared, found, at, by_variant[variant], results, progress)
     return Study(prepared, counts_of([_again(prepared, results, number) for number in range(len(prepared.tried))]))
