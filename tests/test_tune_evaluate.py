@@ -114,6 +114,7 @@ class Loop:
         step = t - self.past[-1][0] if self.past else 0
         lasted = 0 if self.run is None else self.run_for + (step if step <= 2 * PERIOD else 0)
         if 1 + sum(on for _, on, _ in self.counted(t, 1)) >= one.n and lasted >= one.on_delay_ms:
+            self.off = self.off if self.active else None
             self.active = True
 
     def take(self, t: int, cell: Cell) -> None:
@@ -225,6 +226,18 @@ def test_a_held_reading_may_raise_where_the_level_is_about_to_fall() -> None:
     found, = evaluate(Sheet(timeline([strand]), plain([cell.value for cell in taken]), early=1), [setting])
     assert list(zip(found.raised.tolist(), found.cleared.tolist(), strict=True)) == told(setting, series) == [
         (4 * PERIOD, 5 * PERIOD)]
+
+
+def test_the_off_delay_begins_once_a_held_reading_has_set_the_level() -> None:
+    """Two of five are high: three below would be enough to fall, and have been for long."""
+    values = [1, 1, 1, 1, 5, 5, 1, 1]
+    series = [*(Cell(PERIOD, value) for value in values), Cell(PERIOD, 5, held=True),
+              *(Cell(PERIOD, 1) for _ in range(4))]
+    setting = Setting(5, 5, 3, 5, 0, 2 * PERIOD, 1000, 5)
+    strand, taken = strand_of(series)
+    found, = evaluate(Sheet(timeline([strand]), plain([cell.value for cell in taken]), early=1), [setting])
+    assert list(zip(found.raised.tolist(), found.cleared.tolist(), strict=True)) == told(setting, series) == [
+        (9 * PERIOD, 12 * PERIOD)]
 
 
 @pytest.mark.parametrize(("on", "off", "top", "n", "m"), [

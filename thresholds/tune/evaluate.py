@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thresholds.tables import I64, NEVER
+from thresholds.tables import I64, NEVER, Bools
 from thresholds.tune.falls import Falls, falls
-from thresholds.tune.raises import early, raises
+from thresholds.tune.raises import Early, early, raises
 from thresholds.tune.sheet import UNKNOWN, Episodes, Setting, Sheet, none
+from thresholds.tune.timeline import Timeline
 
 Key = tuple[int, ...]
 
@@ -123,39 +124,49 @@ def _episodes(sheet: Sheet, setting: Setting, high: _High, good: _Good) -> Episo
     line, down = sheet.timeline, high.falls(setting)
     up = good.raises(setting, high.reading)
     ahead = early(line, sheet.early, good.of(setting), high.reading, setting)
-    place, told, strand = 2 * up + 1, line.told[up], line.strand[up]
-    fall = down.after(up, len(line))
+    found = Episodes(line.told[up], down.after(up, len(line)), line.strand[up])
     if len(ahead.held):
-        place = np.concatenate((place, 2 * ahead.after + 2))
-        order = np.argsort(place, kind="stable")
-        place = place[order]
-        fall = np.concatenate((fall, _after_held(sheet, down, ahead.after, setting.off_delay_ms)))[order]
-        told = np.concatenate((told, line.held_told[ahead.held]))[order]
-        strand = np.concatenate((strand, line.held_strand[ahead.held]))[order]
-    if not len(place):
-        return Episodes(place, place, place)
+        found = _with_held(line, down, up, found, ahead, setting.off_delay_ms)
+    if not len(found):
+        return found
+    told, fall, strand = found.raised, found.cleared, found.strand
     first = np.append(True, (fall[1:] != fall[:-1]) | (strand[1:] != strand[:-1]))
     raised, fall, strand = told[first], fall[first], strand[first]
     cleared = np.where(fall < line.begins[strand + 1], line.told[np.minimum(fall, len(line) - 1)], NEVER)
     return _told(Episodes(raised, cleared, strand))
 
 
-def _after_held(sheet: Sheet, down: Falls, after: I64, off_delay_ms: int) -> I64:
-    """The first fall behind held readings: they may stand within a stretch over which the condition to fall holds."""
-    line = sheet.timeline
+def _with_held(line: Timeline, down: Falls, up: I64, found: Episodes, ahead: Early, off_delay_ms: int) -> Episodes:
+    """Rises at readings, `up`, and by held ones, in order; `cleared` is the number of the reading that falls."""
+    place = np.concatenate((2 * up + 1, 2 * ahead.after + 2))
+    order = np.argsort(place, kind="stable")
+    place = place[order]
+    soon, inside = _after_held(line, down, ahead.after, off_delay_ms)
+    fall = np.concatenate((found.cleared, soon))[order]
+    strand = np.concatenate((found.strand, line.held_strand[ahead.held]))[order]
+    for number in np.flatnonzero(np.concatenate((np.zeros(len(up), dtype=np.bool_), inside))[order]).tolist():
+        # where the level is set already the delay goes on
+        if number and strand[number - 1] == strand[number] and 2 * fall[number - 1] >= place[number]:
+            fall[number] = fall[number - 1]
+    return Episodes(np.concatenate((found.raised, line.held_told[ahead.held]))[order], fall, strand)
+
+
+def _after_held(line: Timeline, down: Falls, after: I64, off_delay_ms: int) -> tuple[I64, Bools]:
+    """The first fall behind held readings that set the level, and which stand within a stretch over which the condition
+    to fall holds: for these the delay begins at the next reading.
+    """
     count = len(line)
     fall = down.after(after, count)
     following = after + 1
     number = np.searchsorted(down.begin, following, side="right") - 1
-    inside = (number >= 0) & (following < count)
+    inside: Bools = (number >= 0) & (following < count)
     inside[inside] = following[inside] <= down.end[number[inside]]
-    number, begin = number[inside], following[inside]
-    since = np.maximum(down.begin[number], line.unsteady[np.searchsorted(line.unsteady, begin, side="right") - 1])
-    soon = np.maximum(line.over(since, off_delay_ms), begin)
+    number = number[inside]
+    soon = line.over(following[inside], off_delay_ms)
     able = np.append(down.able, len(down.fall))[np.searchsorted(down.able, number, "right")]
     later = np.append(down.fall, count)[able]
     fall[inside] = np.where(soon <= down.end[number], soon, later)
-    return fall
+    return fall, inside
 
 
 def _told(found: Episodes) -> Episodes:

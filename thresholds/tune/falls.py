@@ -53,13 +53,17 @@ def _not_held(line: Timeline, high: I64, unknown: I64, n: int, m: int) -> tuple[
     cut, first = spread.cut, spread.first[spread.cut]
     above = np.searchsorted(high, cut, side="right") - np.searchsorted(high, first)
     few = cut[cut - first + 1 - above < n]
-    if m > 1:    # a single counted reading is always there, and one that is unknown is high
-        begin = np.concatenate((begin, few, unknown))
-        end = np.concatenate((end, few, unknown))
+    begin, end = _merged(begin, end)
+    if m > 1 and few.size + unknown.size:    # a single counted reading is always there, and one that is unknown is high
+        begin, end = np.concatenate((begin, few, unknown)), np.concatenate((end, few, unknown))
         order = np.argsort(begin, kind="stable")
-        begin, end = begin[order], np.maximum.accumulate(end[order])
-    end = np.minimum(end, len(line) - 1)
-    apart = np.flatnonzero(begin[1:] > end[:-1] + 1)
+        begin, end = _merged(begin[order], np.maximum.accumulate(end[order]))
+    return begin, np.minimum(end, len(line) - 1)
+
+
+def _merged(begin: I64, end: I64) -> tuple[I64, I64]:
+    """Stretches in order, those that touch as one."""
     if not len(begin):
         return begin, end
+    apart = np.flatnonzero(begin[1:] > end[:-1] + 1)
     return begin[np.concatenate(([0], apart + 1))], end[np.concatenate((apart, [len(end) - 1]))]

@@ -13,12 +13,12 @@ from thresholds.plan import Plan, Track
 from thresholds.replay.history import History
 from thresholds.rule import TRENDS, Feature, Rule, Rules
 from thresholds.tables import HOUR_MS, I64, NEVER, Bools
-from thresholds.tune.recorded import Recorded, joined, record
+from thresholds.tune.recorded import Recorded, record
 from thresholds.tune.sheet import UNKNOWN, Sheet
-from thresholds.tune.timeline import Strand, Timeline, timeline
+from thresholds.tune.timeline import Strand, Timeline, joined, timeline
 from tocsin.levels import Level
 
-ROWS = 2**17    # of a history at once: measured
+ROWS = 2**15    # of a history at once: measured
 Progress = Callable[[int], None]
 
 

@@ -9,7 +9,8 @@ from thresholds.batch.stream import Stream
 from thresholds.rule import MINUTE_MS, SCALE
 from thresholds.tables import I64, Bools
 
-STRETCH = 64    # readings: measured
+# Both are numbers of readings, and measured: for what a bound is asked, and what costs less than one more piece.
+STRETCH, NEAR = 64, 1024
 NONE = np.zeros(0, dtype=np.int64)
 
 
@@ -88,6 +89,8 @@ def _edges(size: int) -> I64:
 
 
 def _runs(may: Bools, edges: I64) -> Iterator[tuple[int, int]]:
-    """The readings of stretches that follow one another."""
-    turns = np.flatnonzero(np.diff(may, prepend=False, append=False)).reshape(-1, 2)
-    yield from edges[turns].tolist()
+    """The readings of stretches that lie near one another."""
+    runs = edges[np.flatnonzero(np.diff(may, prepend=False, append=False)).reshape(-1, 2)]
+    far = np.flatnonzero(runs[1:, 0] - runs[:-1, 1] > NEAR)
+    begins, ends = runs[np.append(0, far + 1)[:len(runs)], 0], runs[np.append(far, len(runs) - 1)[:len(runs)], 1]
+    yield from zip(begins.tolist(), ends.tolist(), strict=True)

@@ -48,7 +48,8 @@ def runs_of(line: Timeline, good: I64, high: I64, n: int, m: int) -> Runs:
     ended = np.maximum(np.maximum.accumulate(ended), line.begins[line.strand[near]] - 1)
     begun = np.append(good, len(line))[np.searchsorted(good, ended, side="right")]
     alive = begun <= near
-    lasted = np.where(alive, line.elapsed[near] - line.elapsed[np.where(alive, begun, 0)], -1)
+    elapsed = line.elapsed()
+    lasted = np.where(alive, elapsed[near] - elapsed[np.where(alive, begun, 0)], -1)
     return Runs(near, lasted, (ons >= n) & alive)
 
 

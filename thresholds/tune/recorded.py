@@ -19,7 +19,7 @@ from thresholds.state import State, start
 from thresholds.tables import I64, Bools
 from thresholds.tell import Outcome
 from thresholds.tune import places
-from thresholds.tune.timeline import Strand
+from thresholds.tune.timeline import Strand, joined
 
 Gauges = dict[int, rain.Gauge]
 
@@ -106,12 +106,15 @@ def record(plan: Plan, blocks: Iterable[Block]) -> list[Recorded]:
                 pieces[track].append(Piece(own.taken, stream, feature, gauges))
         own.take(stream)
 
+    # all gauges of rain: they say of one another what is lone
+    needed = {*table.series.tolist(), *(state.tables.rain.tolist() if state.tables.sums.series.size else ())}
     for block in blocks:
         outcome = Outcome(block.quality.copy())
         if plan.groups:    # what a group reads hangs on the levels of its members
             run(state, block, outcome, watch)
             continue
-        _watched(state, [read(state, block, outcome, series) for series in range(len(plan.series))], watch)
+        _watched(state, [read(state, block, outcome, series) if series in needed else None
+                         for series in range(len(plan.series))], watch)
     strands = [own.strand(series.period_ms) for own, series in zip(parts, plan.all_series, strict=True)]
     return [Recorded(strands[track.series_index], tuple(own)) for own, track in zip(pieces, plan.tracks, strict=True)]
 
@@ -127,7 +130,3 @@ def _watched(state: State, streams: list[Stream | None], watch: Watch) -> None:
     for stream in streams:
         if stream is not None:
             store(state, stream)
-
-
-def joined(parts: list[I64]) -> I64:
-    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *parts])

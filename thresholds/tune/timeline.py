@@ -52,13 +52,13 @@ class Timeline:
     begins: I64           # first index of each strand, and the length behind the last
     steady: Bools
     unsteady: I64
-    elapsed: I64          # running sum of steady steps
     held_t: I64           # on the common axis
     held_told: I64
     held_raw: I64
     held_after: I64       # index of the last taken reading before; one less than the strand's first where there is none
     held_strand: I64
     _broken: I64          # `unsteady`, and the length behind the last
+    _elapsed: I64 | None = None
     _spreads: dict[int, Spread] = field(default_factory=dict)
     _delays: dict[int, I64] = field(default_factory=dict)
 
@@ -73,10 +73,20 @@ class Timeline:
 
     def _spread(self, m: int) -> Spread:
         first = np.arange(1 - m, len(self) + 1 - m, dtype=np.int64)
-        limit = self.oldest(self.strand, m)
-        cut = np.flatnonzero((first < 0) | (self.t - self.t[np.maximum(first, 0)] > limit))
-        first[cut] = np.maximum(first[cut], np.searchsorted(self.t, self.t[cut] - limit[cut]))
+        # steps that are all steady come to no more than the limit
+        near = joined([self.unsteady + step for step in range(m - 1)])
+        near = np.unique(near[near < len(self)])
+        limit = self.oldest(self.strand[near], m)
+        old = (first[near] < 0) | (self.t[near] - self.t[np.maximum(first[near], 0)] > limit)
+        cut = near[old]
+        first[cut] = np.maximum(first[cut], np.searchsorted(self.t, self.t[cut] - limit[old]))
         return Spread(first, cut)
+
+    def elapsed(self) -> I64:
+        """Running sum of steady steps."""
+        if self._elapsed is None:
+            self._elapsed = np.cumsum(np.where(self.steady, np.diff(self.t, prepend=self.t[:1]), 0))
+        return self._elapsed
 
     def oldest(self, strand: I64, m: int) -> I64:
         """How old a counted reading may be, in ms."""
@@ -109,19 +119,19 @@ def timeline(strands: Sequence[Strand]) -> Timeline:
     lengths = np.array([len(one.t) for one in strands], dtype=np.int64)
     begins = np.concatenate(([0], np.cumsum(lengths)))
     shifts = _shifts(strands)
-    t = _joined([one.t + shift for one, shift in zip(strands, shifts, strict=True)])
-    strand = np.repeat(np.arange(len(strands), dtype=np.int64), lengths)
-    period = np.array([one.period for one in strands], dtype=np.int64)
-    step = np.diff(t, prepend=t[:1] - APART_MS)
-    steady = step <= 2 * period[strand]
+    t, steady = np.empty(begins[-1], dtype=np.int64), np.zeros(begins[-1], dtype=np.bool_)
+    for one, shift, begin, end in zip(strands, shifts, begins.tolist(), begins[1:].tolist(), strict=False):
+        np.add(one.t, shift, out=t[begin:end])
+        np.less_equal(one.t[1:] - one.t[:-1], 2 * one.period, out=steady[begin + 1:end])
+    unsteady = np.flatnonzero(~steady)
     return Timeline(
-        t=t, told=_joined([one.told for one in strands]), strand=strand, period=period, begins=begins,
-        steady=steady, unsteady=np.flatnonzero(~steady), _broken=np.append(np.flatnonzero(~steady), len(t)),
-        elapsed=np.cumsum(np.where(steady, step, 0)),
-        held_t=_joined([one.held_t + shift for one, shift in zip(strands, shifts, strict=True)]),
-        held_told=_joined([one.held_t for one in strands]),
-        held_raw=_joined([one.held_raw for one in strands]),
-        held_after=_joined([one.held_after + begin - 1 for one, begin in zip(strands, begins.tolist(), strict=False)]),
+        t=t, told=joined([one.told for one in strands]), strand=np.repeat(np.arange(len(strands)), lengths),
+        period=np.array([one.period for one in strands], dtype=np.int64), begins=begins,
+        steady=steady, unsteady=unsteady, _broken=np.append(unsteady, len(t)),
+        held_t=joined([one.held_t + shift for one, shift in zip(strands, shifts, strict=True)]),
+        held_told=joined([one.held_t for one in strands]),
+        held_raw=joined([one.held_raw for one in strands]),
+        held_after=joined([one.held_after + begin - 1 for one, begin in zip(strands, begins.tolist(), strict=False)]),
         held_strand=np.repeat(np.arange(len(strands), dtype=np.int64), [len(one.held_t) for one in strands]),
     )
 
@@ -139,5 +149,6 @@ def _shifts(strands: Sequence[Strand]) -> list[int]:
     return shifts
 
 
-def _joined(parts: Sequence[I64]) -> I64:
-    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+def joined(parts: Sequence[I64]) -> I64:
+    """One after the other."""
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.int64), *parts])
