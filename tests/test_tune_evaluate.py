@@ -228,16 +228,21 @@ def test_a_held_reading_may_raise_where_the_level_is_about_to_fall() -> None:
         (4 * PERIOD, 5 * PERIOD)]
 
 
-def test_the_off_delay_begins_once_a_held_reading_has_set_the_level() -> None:
-    """Two of five are high: three below would be enough to fall, and have been for long."""
-    values = [1, 1, 1, 1, 5, 5, 1, 1]
-    series = [*(Cell(PERIOD, value) for value in values), Cell(PERIOD, 5, held=True),
+@pytest.mark.parametrize(("before", "raised", "cleared"), [
+    ((1, 1, 1, 1, 5, 5, 1, 1), 9, 12),    # it sets the level: the delay begins behind it
+    ((5, 5, 5, 1, 5, 5, 1, 1), 3, 10),           # the level is set: the delay goes on
+])
+def test_the_off_delay_of_a_level_that_a_held_reading_reaches(
+    before: tuple[int, ...], raised: int, cleared: int
+) -> None:
+    """Two of five are high, and three below are enough to fall."""
+    series = [*(Cell(PERIOD, value) for value in before), Cell(PERIOD, 5, held=True),
               *(Cell(PERIOD, 1) for _ in range(4))]
     setting = Setting(5, 5, 3, 5, 0, 2 * PERIOD, 1000, 5)
     strand, taken = strand_of(series)
     found, = evaluate(Sheet(timeline([strand]), plain([cell.value for cell in taken]), early=1), [setting])
     assert list(zip(found.raised.tolist(), found.cleared.tolist(), strict=True)) == told(setting, series) == [
-        (9 * PERIOD, 12 * PERIOD)]
+        (raised * PERIOD, cleared * PERIOD)]
 
 
 @pytest.mark.parametrize(("on", "off", "top", "n", "m"), [

@@ -26,7 +26,7 @@ RULES = [
     {"name": "long", "quantity": "rain_mm", "over_min": 180, "yellow": 9.0},
     {"name": "stage", "quantity": "stage_m", "yellow": 2.0, "off_below": 0.1},
     {"name": "rate", "quantity": "stage_m", "feature": "rate", "over_min": 40, "yellow": 1.0},
-    {"name": "slope", "quantity": "stage_m", "feature": "slope", "over_min": 40, "yellow": 1.0},
+    {"name": "slope", "quantity": "stage_m", "feature": "slope", "over_min": 40, "n_min": 35, "yellow": 1.0},
     {"name": "time", "quantity": "stage_m", "feature": "time_to", "target": 3.0, "over_min": 40, "yellow": 30},
     {"name": "cusum", "quantity": "stage_m", "feature": "cusum", "allowance": 0.05, "yellow": 1.0},
 ]
