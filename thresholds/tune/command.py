@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -108,7 +109,7 @@ class _Session:
         args = self._args
         tables = read_toml(args.rules)
         rules = rules_of(tables, str(args.rules))
-        target = target_of(tables, rules, args.rule, args.level)
+        target = replace(target_of(tables, rules, args.rule, args.level), text=args.rules.read_text(encoding="utf-8"))
         needed = _needed(rules, target)
         records = [read(path) for path in args.records]
         histories = self._histories(records, needed)

@@ -21,12 +21,13 @@ MOST = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which level of which rule is tuned; `tables` is the whole rules file as read from TOML."""
+    """Which level of which rule is tuned; `tables` is the whole rules file as read from TOML, `text` the file."""
 
     tables: Mapping[str, Any]
     place: str
     rule: Rule
     level: Level
+    text: str = ""
 
     @property
     def table(self) -> dict[str, Any]:

@@ -1,16 +1,20 @@
 """The rules file with the chosen level in it and its evidence in comments; the loader has read it once more."""
 
-import json
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from thresholds.rules import rules_of
+from thresholds.tune.edited import edited
 from thresholds.tune.sweep import Candidate, Target, patched
+from thresholds.tune.toml import key_text, value_text
 from tocsin.config import ConfigError
 
 
 def rules_file(target: Target, chosen: Candidate, evidence: Sequence[str]) -> str:
-    """TOML; comments of the old file are gone. Raises ConfigError where the whole file is refused with this level."""
+    """TOML: the file's own text with the rule's keys changed, where that says what was tried; else all tables anew,
+    without the old comments. Raises ConfigError where the whole file is refused with this level.
+    """
     tables = dict(target.tables)
     tables["rule"] = [patched(one, target.level, chosen.given) if one["name"] == target.rule.name else one
                       for one in tables["rule"]]
@@ -18,10 +22,25 @@ def rules_file(target: Target, chosen: Candidate, evidence: Sequence[str]) -> st
     written = next(rule for rule in rules.rules if rule.name == target.rule.name)
     if written != chosen.rule:
         raise ConfigError([f'{target.place}: rule "{target.rule.name}" cannot be written as it was tried'])
+    comments = [f"# {_printable(line)}".rstrip() for line in evidence]
+    number = next(at for at, one in enumerate(tables["rule"]) if one["name"] == target.rule.name)
+    new, old = tables["rule"][number], target.table
+    kept = edited(target.text, number, {key: value for key, value in new.items() if old.get(key) != value}, comments)
+    return kept if _says(kept, tables) else _anew(tables, target.rule.name, comments)
+
+
+def _says(text: str, tables: Mapping[str, Any]) -> bool:
+    try:
+        return tomllib.loads(text) == tables
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _anew(tables: Mapping[str, Any], name: str, comments: Sequence[str]) -> str:
     lines: list[str] = []
     for rule in tables["rule"]:
-        if rule["name"] == target.rule.name:
-            lines += [f"# {_printable(line)}".rstrip() for line in evidence]
+        if rule["name"] == name:
+            lines += comments
         lines += [*_table("[[rule]]", rule), ""]
     for check in tables.get("check", []):
         lines += [*_table("[[check]]", check), ""]
@@ -34,30 +53,12 @@ def _table(head: str, table: Mapping[str, Any]) -> Iterator[str]:
     yield head
     for key, value in table.items():
         if key not in behind:
-            yield f"{_key(key)} = {_value(value)}"
+            yield f"{key_text(key)} = {value_text(value)}"
     name = head.strip("[]")
     for key, value in behind.items():
         yield ""
         yield f"[{name}.{key}]"
-        yield from (f"{_key(inner)} = {_value(one)}" for inner, one in value.items())
-
-
-def _key(name: str) -> str:
-    return name if name.isascii() and name.replace("_", "").replace("-", "").isalnum() else json.dumps(name)
-
-
-def _value(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-        case Mapping():
-            return "{ " + ", ".join(f"{_key(key)} = {_value(inner)}" for key, inner in value.items()) + " }"
-        case _:
-            return json.dumps(str(value), ensure_ascii=False)
+        yield from (f"{key_text(inner)} = {value_text(one)}" for inner, one in value.items())
 
 
 def _printable(text: str) -> str:
