@@ -5,8 +5,9 @@ and about 65 storms together. Six rules are tuned: the rain of 1, 3, 6 and 24 h,
 Each is tried with every combination of its `on`, `off` and N of M, a thousand settings in all; an answer is the
 episodes of each setting at each station.
 
-Ours is what `tocsin tune` does: features from the kernel once, then per setting only the readings that are not below
-its `off`. The *numba scan* works out the same features once and goes over every reading for each setting, compiled
+Ours is what `tocsin tune` does: readings and running sums from the kernel once, features only where they may come to
+the lowest `off`, then per setting only the readings that are not below its own. All sides have one thread. The
+*numba scan* works out the same features once and goes over every reading for each setting, compiled
 before the clock starts. *pandas* does both with rolling windows; it is given a few of the settings, and its time is
 reckoned up to all of them. The episodes must be the same, or the bench fails.
 """

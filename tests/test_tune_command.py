@@ -31,7 +31,7 @@ RULES = """
 name = "the bridge"
 quantity = "stage_m"
 datum = "gauge zero"
-yellow = 1.2
+yellow = 1.2    # where the road floods
 off_below = 0.1
 n = 1
 m = 1
@@ -78,6 +78,7 @@ def test_the_chosen_file_passes_the_check_and_says_why(desk: Path, capsys: pytes
     rules = load_rules(desk / "new.toml")
     old = load_rules(desk / "rules.toml")
     assert rules.rules[1:] == old.rules[1:]
+    assert "    # where the road floods\n" in text
     level, = rules.rules[0].levels
     # 1.2 m and more is free of the small floods, 1.5 m is a quarter of an hour before 1.8 m
     assert 1200 <= level.on <= 1500

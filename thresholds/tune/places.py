@@ -9,7 +9,7 @@ from thresholds.batch.stream import Stream
 from thresholds.rule import MINUTE_MS, SCALE
 from thresholds.tables import I64, Bools
 
-# Both are numbers of readings, and measured: for what a bound is asked, and what costs less than one more piece.
+# Numbers of readings, ours: for what a bound is asked, and what about costs as much as one more piece.
 STRETCH, NEAR = 64, 1024
 NONE = np.zeros(0, dtype=np.int64)
 
