@@ -115,6 +115,7 @@ class Judge:
     told: int = 0
     revision: int = 0
     since: int = 0
+    episode: str = ""
     cleared: int | None = None
     shelved: int | None = None
     found: Found = field(default_factory=Found)
@@ -152,6 +153,7 @@ class Judge:
         if previous == 0:
             runs = [latch.run_since for latch in self.latches if latch.run_since is not None]
             self.since = min((run for run in runs if self.cleared is None or run >= self.cleared), default=t)
+            self.episode = self._episode()
         if level == 0:
             self.cleared = t
         self.told = level
@@ -160,13 +162,13 @@ class Judge:
         levels = {int(latch.rule.level): latch.rule for latch in self.latches}
         threshold = levels[level].on if level > previous else levels[previous].off
         stage, authority = (levels[level].stage.value, levels[level].authority.value) if level else ("watch", "auto")
-        return (rule.name, self.track.series.key, t, level, previous, self.revision, self.episode(), self.since,
+        return (rule.name, self.track.series.key, t, level, previous, self.revision, self.episode, self.since,
                 shown(rule, self.found.value if at_once is None else at_once),
                 threshold / (MINUTE if rule.feature is Feature.TIME_TO else 1000),
                 stage, authority, levels[level].hold_ms / 1000 if level else 0.0,
                 self.shelved is not None and t < self.shelved)
 
-    def episode(self) -> str:
+    def _episode(self) -> str:
         name = [self.station.encode(), self.track.series.key.encode(), self.track.rule.canonical,
                 str(self.since).encode()]
         return hashlib.blake2b(b"\0".join(name), digest_size=8).hexdigest()
@@ -176,7 +178,7 @@ class Judge:
 
     def acknowledge(self) -> None:
         for latch in self.latches:
-            latch.acknowledged = latch.active
+            latch.acknowledged = latch.active and latch.rule.latch
 
     def clear(self, t: int) -> Told | None:
         if not self.level:

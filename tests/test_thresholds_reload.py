@@ -3,16 +3,21 @@
 import random
 import tomllib
 from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from tests.threshold_worlds import cut, world_of
+from tests.golden_compare import STATION, control, control_of, flat, fresh, seen, seen_of
+from tests.golden_compare import told as told_by
+from tests.golden_kernel import Golden
+from tests.golden_reload import reloaded
+from tests.threshold_worlds import Control, cut, world_of
 from tests.threshold_worlds_rules import rules_for
 from thresholds.binding import bind
-from thresholds.kernel import Block, Change, State, features, levels, save, start, step
+from thresholds.kernel import Block, Change, State, features, levels, restore, save, start, step
 from thresholds.parts import OF_ALL, named, parts
 from thresholds.plan import Plan
 from thresholds.reload import bind_over, moved, reload
@@ -20,6 +25,7 @@ from thresholds.rule import Feature, Rules
 from thresholds.rules import rules_of
 from thresholds.series import Series
 from thresholds.state import Memory
+from tocsin.config import ConfigError
 from tocsin.levels import Level
 
 SEEDS = st.integers(0, 10**9)
@@ -38,6 +44,16 @@ def part_of(plan: Plan, dice: random.Random) -> Plan:
     kept = [rule for rule in rules if rule.feature is not Feature.COINCIDENCE or rule.of in there]
     kept = kept or [rule for rule in plan.rules.rules if rule.feature is not Feature.COINCIDENCE][:1]
     return bind(replace(plan.rules, rules=tuple(kept)), plan.series)
+
+
+def blend(stay: Rules, others: Rules, dice: random.Random) -> Rules:
+    """Of rules with one name, what stays is now and then the other one; checks are of one of the two."""
+    rules = {rule.name: rule for rule in stay.rules}
+    for rule in others.rules:
+        if rule.name not in rules or (rule.feature is not Feature.COINCIDENCE and dice.random() < 0.5):
+            rules[rule.name] = rule
+    there = [rule for rule in rules.values() if rule.feature is not Feature.COINCIDENCE or rule.of in rules]
+    return Rules(tuple(there), stay.checks if dice.random() < 0.7 else others.checks, "world")
 
 
 def period_of(plan: Plan) -> int:
@@ -86,6 +102,41 @@ def test_a_rule_that_stays_decides_what_it_would_have_decided(seed: int, at: int
     after = reload(before, new, [cut(world.block, 0, at // 2), cut(world.block, at // 2, at)])
     both = set(map(named, old.tracks)) & set(map(named, new.tracks))
     assert told(step(after, rest).changes, both) == told(step(before, rest).changes, both)
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(SEEDS, st.integers(0, ROWS), st.lists(st.integers(0, ROWS), max_size=3))
+def test_a_reload_is_what_the_plain_loop_makes_of_it(seed: int, at: int, ends: list[int]) -> None:
+    """Some rules stay, some are new, some go; then row by row, and in cuts with a restart after the reload."""
+    world, dice = world_of(seed, ROWS, controls=False), random.Random(seed)
+    golden, state = Golden(world.plan, STATION), start(world.plan, STATION)
+    for row in range(at):
+        t = int(world.block.t_ms[row].max())
+        for what in dice.choices(("acknowledge", "clear", "shelve"), k=int(dice.random() < 0.1)):
+            one = Control(row, what, dice.randrange(len(world.plan.tracks)), t)
+            assert control(state, one) == control_of(golden, one)
+        told_by(golden, world.block, row)
+        step(state, cut(world.block, row, row + 1))
+    others = rules_for(dice, list(world.plan.series), period_of(world.plan))
+    mixed = blend(part_of(world.plan, dice).rules, others, dice)
+    try:
+        plan, _ = bind_over(state, mixed, world.plan.series)
+    except ConfigError:    # a coincidence over the other set's rule of that name
+        reject()
+    history = cut(world.block, 0, at)
+    golden = reloaded(golden, plan, history, STATION)
+    after = restore(plan, save(reload(state, plan, [history])))
+    assert seen(after) == seen_of(golden)
+    cuts = sorted({at, ROWS, *(end for end in ends if end > at), *range(at, min(at + 40, ROWS))})
+    for begin, end in pairwise(cuts):
+        said = len(golden.changes), len(golden.freshness)
+        quality = [told_by(golden, world.block, row) for row in range(begin, end)]
+        outcome = step(after, cut(world.block, begin, end))
+        assert outcome.quality.tolist() == quality, f"rows {begin} to {end}"
+        assert [flat(one) for one in outcome.changes] == golden.changes[said[0]:], f"rows {begin} to {end}"
+        assert [fresh(one) for one in outcome.freshness] == golden.freshness[said[1]:], f"rows {begin} to {end}"
+        assert seen(after) == seen_of(golden), f"rows {begin} to {end}"
+    assert np.array_equal(after.memory.revision, [judge.revision for judge in golden.judges])
 
 
 @settings(max_examples=20, deadline=None)
