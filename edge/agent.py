@@ -55,7 +55,7 @@ class Agent:
     """
 
     def __init__(self, station: Station, clock: Clock) -> None:
-        """Raises ConfigError where another agent runs on the same folder."""
+        """Raises ConfigError where another agent runs on the same folder, or it holds another station's log."""
         self.failures: Counter[str] = Counter()
         self._lock = _locked(station.folder)
         self._reloads: set[asyncio.Task[None]] = set()
@@ -64,6 +64,11 @@ class Agent:
         table, boot = station.file.station, secrets.token_hex(8)
         self._log = Log(station.folder / "log")
         before = restored(station, self._log)
+        whose = before.decider.config.station
+        if whose != table.id:    # it would go on with the other one's episodes, and the hub never gets them
+            self._lock.close()
+            raise ConfigError([f'{station.place}: station: id: "{table.id}" is not allowed; {station.folder} holds the '
+                               f'log of "{whose}": use that id, or name another folder in data'])
         self._health = Health([device.table.name for device in station.devices])
         self._keeper = Timekeeper(clock, before.decider.now_ms)
         self.uplink = Uplink(self._log, table.id, station.file.hub.key)

@@ -198,12 +198,13 @@ class Decider:
         recent.scaled(plan.series)
         rows = partial(recent.blocks, columns, record.t)
         self.live = reload(before, plan, rows())
+        let_go = _let_go(before, self.live, record.t)
         self._count_on(before)
         self.shadow = _candidate(self.shadow, candidate, record.station, rows())
         self.config = msgspec.structs.replace(record, memory=b"")
         self._index()
         self.stuck &= self.columns.keys()
-        return Decided(changes=moved(before, self.live, record.t), noted=True)
+        return Decided(changes=[*moved(before, self.live, record.t), *let_go], noted=True)
 
     def _count_on(self, before: State) -> None:
         """Revisions rise also where a rule was gone for a while: the hub ignores a lower one than it knows."""
@@ -263,6 +264,13 @@ def _operate(state: State, track: int, record: Acknowledge | OperatorClear | She
             change = clear(state, track, record.t)
             return [change] if change else []
     return []
+
+
+def _let_go(before: State, after: State, t_ms: int) -> list[Change]:
+    """Levels whose series is not at the station any more: nothing can clear them there, so they are told clear."""
+    there = {named(track) for track in after.plan.tracks}
+    gone = [k for k, track in enumerate(before.plan.tracks) if named(track) not in there]
+    return [change for k in gone if (change := clear(before, k, t_ms)) is not None]
 
 
 def _silence(state: State) -> tuple[bytes, bytes]:

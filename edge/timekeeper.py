@@ -12,7 +12,8 @@ class Timekeeper:
 
     A step is |dUTC - dmonotonic| > 2 s. Backward, time goes on with the monotonic count until UTC passes it and
     `doubtful` is true meanwhile; forward, the new time is taken. Each step is told once by `step_ms`. Where a step
-    leaves the clock more than an hour behind, the time before was wrong: `epoch` is told once, and UTC is taken.
+    leaves the clock more than an hour behind, the time before was wrong: `epoch` is told once, and UTC is taken. So it
+    is where a clock that is found behind by that much, as after a start, is a synchronized one.
     """
 
     def __init__(self, clock: Clock, not_before_ms: int = 0) -> None:
@@ -31,7 +32,10 @@ class Timekeeper:
         step_ms = utc_ms - self._last_utc_ms - passed_ms
         self.step_ms = step_ms if abs(step_ms) > STEP_MS else 0
         expected_ms = self._last_ms + passed_ms
-        self.epoch = self.step_ms != 0 and EARLIEST_MS <= utc_ms < expected_ms - EPOCH_MS
+        behind = EARLIEST_MS <= utc_ms < expected_ms - EPOCH_MS
+        if behind and not self.step_ms and self._clock.synchronized():
+            self.step_ms = utc_ms - expected_ms
+        self.epoch = behind and self.step_ms != 0
         self.doubtful = not self.epoch and utc_ms < expected_ms - STEP_MS
         going_on_ms = expected_ms if self.doubtful else max(utc_ms, self._last_ms)
         now_ms = utc_ms if self.epoch else going_on_ms

@@ -38,9 +38,13 @@ class SetClock(WoundClock):
     def __init__(self, now_ms: int) -> None:
         super().__init__(now_ms)
         self._ahead_ms = 0
+        self.in_sync: bool | None = None
 
     def now_ms(self) -> int:
         return super().now_ms() + self._ahead_ms
+
+    def synchronized(self) -> bool | None:
+        return self.in_sync
 
     def set_by(self, step_ms: int) -> None:
         """As if somebody, or the network, had set it."""

@@ -7,6 +7,7 @@ import pytest
 from edge.timekeeper import Timekeeper
 from tests.edge_bench import CHECK, GAUGE, MINUTE_MS, RAIN, STAGE, Bench
 from tests.stations import START_MS, SetClock
+from tocsin.clock import SystemClock
 from tocsin.inputs import ClockStep
 from tocsin.levels import Level
 from tocsin.messages import EventKind, Readings
@@ -58,6 +59,48 @@ def test_before_the_first_sync_after_boot_time_goes_on_from_the_log() -> None:
     clock.set_by(100 * 24 * HOUR_MS)
     clock.pass_ms(MINUTE_MS)
     assert (keeper.now_ms(), keeper.doubtful, keeper.epoch) == (START_MS + 2 * MINUTE_MS, False, False)
+
+
+@pytest.mark.parametrize(("behind_ms", "in_sync", "epoch"), [
+    (HOUR_MS + 1, True, True), (HOUR_MS + 1, False, False), (HOUR_MS + 1, None, False),
+    (HOUR_MS - MINUTE_MS, True, False), (400 * 24 * HOUR_MS, True, True),
+])
+def test_a_log_from_the_future_counts_no_more_once_the_clock_is_synchronized(
+    behind_ms: int, in_sync: bool | None, epoch: bool
+) -> None:
+    """It was written under a clock that was ahead; after a restart no step of the clock says so."""
+    clock = SetClock(START_MS)
+    keeper = Timekeeper(clock, START_MS + behind_ms)
+    assert (keeper.now_ms(), keeper.doubtful, keeper.epoch) == (START_MS + behind_ms + 1, True, False)
+    clock.in_sync = in_sync
+    clock.pass_ms(1000)
+    now_ms = keeper.now_ms()
+    assert (keeper.epoch, keeper.doubtful) == (epoch, not epoch)
+    held = START_MS + 1000, -behind_ms - 1
+    assert (now_ms, keeper.step_ms) == (held if epoch else (START_MS + behind_ms + 1001, 0))
+    clock.pass_ms(1000)
+    assert (keeper.now_ms() - now_ms, keeper.epoch, keeper.step_ms) == (1000, False, 0)
+
+
+def test_this_machine_says_whether_its_clock_is_synchronized() -> None:
+    assert SystemClock().synchronized() in {True, False, None}
+
+
+def test_a_station_that_was_ahead_comes_back_after_a_restart(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.clock.set_by(26 * HOUR_MS)
+    for stage in (0.5, 2.6):
+        bench.read(stage)
+    bench.kill(100)
+    bench.clock.set_by(-26 * HOUR_MS)
+    bench.kill(100)
+    bench.clock.in_sync = True
+    bench.read(3.1)
+    assert abs(bench.of(ClockStep)[-1].t - START_MS) < HOUR_MS
+    assert bench.of(ClockStep)[-1].epoch
+    assert [record.quality for record in bench.of(Readings) if record.series == [GAUGE]][-1] == [0]
+    assert bench.levels() == [("stage", Level.ORANGE), ("stage", Level.RED)]
+    bench.stop()
 
 
 @pytest.mark.parametrize(("step_ms", "epoch"), [(-HOUR_MS, False), (-HOUR_MS - 1, True), (-400 * 24 * HOUR_MS, False)])

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
+from edge.own_log import decisions_of
 from edge.recorder import KINDS, LOCAL_KINDS
-from tests.edge_bench import RAIN, STAGE, Bench
+from tests.edge_bench import GAUGE, RAIN, STAGE, Bench
+from tocsin.config import ConfigError
 from tocsin.inputs import Config, Shadow
 from tocsin.levels import Level
 from tocsin.messages import Detection, EventKind, Start
@@ -83,3 +87,38 @@ def test_revisions_rise_also_over_a_time_without_the_rule(tmp_path: Path) -> Non
     bench.read(2.6)
     assert [(one.level, one.revision) for one in bench.of(Detection)] == [(3, 1), (0, 2), (3, 3)]
     bench.stop()
+
+
+def test_a_level_whose_instrument_was_taken_out_is_told_clear_and_its_revision_counts_on(tmp_path: Path) -> None:
+    """Nothing at the station could clear it any more, and the hub would call for it for ever."""
+    bench = Bench(tmp_path)
+    for stage in (0.5, 2.6):
+        bench.read(stage)
+    assert bench.levels() == [("stage", Level.ORANGE)]
+    with_gauge = bench.files.devices
+    bench.files.devices = with_gauge.replace('name = "gauge"', 'name = "other"')
+    bench.path = bench.files.write()
+    bench.kill(100)
+    raised, cleared = bench.of(Detection)
+    assert (cleared.series, cleared.level, cleared.previous, cleared.revision, cleared.episode) == (
+        GAUGE, Level.CLEAR, Level.ORANGE, raised.revision + 1, raised.episode)
+    bench.flush()
+    bench.files.devices = with_gauge
+    bench.path = bench.files.write()
+    bench.kill(100)
+    for stage in (0.5, 2.6):
+        bench.read(stage)
+    assert bench.of(Detection)[-1].revision == cleared.revision + 1
+    bench.flush()
+    assert [one.revision for one in decisions_of(bench.folder)] == [1, 2, 3]
+    bench.stop()
+
+
+def test_a_folder_with_the_log_of_another_station_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    bench.flush()
+    bench.stop()
+    bench.path.write_text(bench.path.read_text().replace('id = "bridge"', 'id = "ford"'))
+    with pytest.raises(ConfigError, match=r'"ford" is not allowed; .* holds the log of "bridge"'):
+        bench._start()

@@ -105,6 +105,9 @@ class Hands:
     async def sleep_until(self, monotonic_s: float) -> None:
         raise AssertionError
 
+    def synchronized(self) -> None:
+        return None
+
     def pass_s(self, seconds: float, step_ms: int = 0) -> None:
         self.mono_s += seconds
         self.utc_ms += round(seconds * 1000) + step_ms

@@ -1,11 +1,15 @@
 """Time is passed in, never taken: the machine's clock, a faster one for rehearsals, a hand-wound one for tests."""
 
 import asyncio
+import ctypes
 import heapq
 import itertools
 import math
 import time
 from typing import Protocol
+
+_TIMEX_BYTES = 256    # struct timex is 208 bytes; zeros ask and set nothing
+_TIME_ERROR = 5
 
 
 class Clock(Protocol):
@@ -20,6 +24,9 @@ class Clock(Protocol):
     async def sleep_until(self, monotonic_s: float) -> None:
         """Returns when `monotonic_s()` has reached that value."""
 
+    def synchronized(self) -> bool | None:
+        """Whether UTC is disciplined by a time source now; None where that cannot be known."""
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -32,6 +39,11 @@ class SystemClock:
 
     async def sleep_until(self, monotonic_s: float) -> None:
         await asyncio.sleep(max(0.0, monotonic_s - time.monotonic()))
+
+    def synchronized(self) -> bool | None:
+        """What the kernel says (adjtimex(2)): whoever sets the time from a network, a GPS or a good RTC tells it so."""
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        return None if state < 0 else state != _TIME_ERROR
 
 
 class ScaledClock:
@@ -58,6 +70,9 @@ class ScaledClock:
     async def sleep_until(self, monotonic_s: float) -> None:
         await asyncio.sleep(max(0.0, (monotonic_s - self.monotonic_s()) / self._speed))
 
+    def synchronized(self) -> None:
+        return None
+
 
 class WoundClock:
     """A clock wound by hand: it stands still until `wind_to` is called."""
@@ -81,6 +96,9 @@ class WoundClock:
         waiter = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (monotonic_s, next(self._order), waiter))
         await waiter
+
+    def synchronized(self) -> bool | None:
+        return None
 
     def wind_to(self, now_ms: int) -> None:
         """Sets the clock forward and wakes, in order, every sleeper whose time has come."""
