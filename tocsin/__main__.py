@@ -6,6 +6,7 @@ import sys
 COMMANDS = {
     "edge": ("edge.command", "run the agent of a station"),
     "operate": ("edge.operate", "at a station that runs: acknowledge, clear, shelve, service mode, reload the rules"),
+    "probe": ("edge.probe", "say what answers on a bus"),
     "hub": ("hub.command", "run the hub"),
     "simulate": ("simulators.command", "play instruments on real wires"),
     "demo": ("simulators.demo", "the whole journey on this machine: a storm in a minute"),
