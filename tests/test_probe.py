@@ -74,8 +74,17 @@ def test_a_bus_on_which_nothing_answers_and_a_port_that_is_not_there(capsys: pyt
 
 def test_a_line_that_speaks_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     ours, theirs = os.openpty()
-    os.write(ours, b"+01.234 m\r\n")
-    assert probe.run([f"serial:{os.ttyname(theirs)}", "--listen", "0.2"]) == 0
+    over = threading.Event()
+
+    def speak() -> None:
+        while not over.wait(0.02):
+            os.write(ours, b"+01.234 m\r\n")
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    assert probe.run([f"serial:{os.ttyname(theirs)}", "--listen", "0.3"]) == 0
+    over.set()
+    speaker.join()
     said = capsys.readouterr().out
     assert "2b 30 31 2e 32 33 34" in said
     assert "+01.234 m" in said
