@@ -1,6 +1,7 @@
 """`tocsin tune` from files to files: a small river with three floods, stopped and gone on with, and real records."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.shared_data import shared_path
-from thresholds.kernel import start, step
-from thresholds.replay.history import History, blocks, history_of, plan_for
+from thresholds.kernel import Block, start, step
+from thresholds.replay.history import ROWS, History, history_of, pieces, plan_for
 from thresholds.rule import Rules
 from thresholds.rules import load_rules, rules_of
 from thresholds.tables import NEVER
@@ -201,6 +202,10 @@ def test_a_command_line_that_is_off_says_what_is_allowed(desk: Path, capsys: pyt
 def test_events_may_come_after_their_onset(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run([*WORDS[:6], "--lead-floor=-10min", *WORDS[8:]]) == 0
     assert "in time: raised at most 10 min after the onset of an event" in capsys.readouterr().out
+
+
+def blocks(history: History, rows: int = ROWS) -> Iterator[Block]:
+    return (piece.block for piece in pieces(history, rows))
 
 
 def told(rules: Rules, history: History) -> list[tuple[int, int]]:

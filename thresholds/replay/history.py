@@ -158,11 +158,6 @@ def pieces(history: History, rows: int = ROWS, silent_ms: int = UNCONFIRMED_MS) 
         clock, first = int(clocks[count - 1]), first + count
 
 
-def blocks(history: History, rows: int = ROWS, silent_ms: int = UNCONFIRMED_MS) -> Iterator[Block]:
-    """The blocks alone of `pieces`."""
-    return (piece.block for piece in pieces(history, rows, silent_ms))
-
-
 def longest_silence_ms(plan: Plan) -> int:
     """After how long without a reading nothing new is told of a silence."""
     stale = (check.stale_ms or STALE_PERIODS * series.period_ms
