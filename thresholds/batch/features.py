@@ -98,6 +98,9 @@ class Total:
         return found
 
     def known(self, min_valid: I64, begin: int, end: int) -> Bools | None:
+        lost = self._sum.lost(begin, end)
+        if lost is not None and lost * SCALE <= (SCALE - int(min_valid.max())) * self.window:
+            return None
         covered, span = self._coverage.at(begin, end)
         found: Bools = covered * SCALE >= min_valid[:, None] * span
         return found

@@ -69,7 +69,8 @@ class Ticks:
 def fresh(state: State, now_ms: I64, streams: list[Stream | None], stands: Stands) -> list[Told]:
     """What is told of all series, in order. The memory's times are still those before the block."""
     row = np.flatnonzero(now_ms)
-    ticks = Ticks(row, now_ms[row], np.maximum.accumulate(now_ms))
+    onward = bool((now_ms[1:] >= now_ms[:-1]).all())
+    ticks = Ticks(row, now_ms[row], now_ms if onward else np.maximum.accumulate(now_ms))
     memory = state.memory
     if row.size:
         memory.first_tick[memory.first_tick == NEVER] = ticks.now[0]

@@ -15,6 +15,7 @@ from thresholds.state import State
 from thresholds.tables import AMOUNT, DAY_MS, I64, NEVER, TOTAL, VALUE, Bools
 
 MIDDLE_OF = 3
+AFTER = {VALUE: MIDDLE_OF, TOTAL: 1, AMOUNT: 1}    # so many readings taken make all certain again
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,11 @@ def sift(state: State, series: int, readings: Readings) -> tuple[Readings, list[
         return readings, []
     walk = _Walk(state, series, readings)
     suspects = _suspects(state, series, readings)
+    alone = _alone(state, series, readings, suspects)
     at = 0
     while at < suspects.size:
         begin = int(suspects[at])
-        end = walk.along(begin)
+        end = walk.past_alone(begin) if alone[at] else walk.along(begin)
         at = int(np.searchsorted(suspects, end)) if end < readings.t.size else suspects.size
     memory, waits = state.memory, walk.waits
     memory.held_t[series] = waits.t if waits else NEVER
@@ -113,14 +115,44 @@ def _unlike(before: I64, kind: int, limit: int) -> Bools:
 
 
 def _base(before: I64, kind: int, numbers: I64) -> I64:
+    return _base_of(kind, before[numbers + 2], before[numbers + 1], before[numbers])
+
+
+def _base_of(kind: int, a: I64, b: I64, c: I64) -> I64:
+    """Of the last three values, the newest first."""
     if kind == AMOUNT:
-        return np.zeros_like(numbers)
-    a = before[numbers + 2]
+        return np.zeros_like(a)
     if kind == TOTAL:
         return a
-    b, c = before[numbers + 1], before[numbers]
     middle: I64 = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
     return middle
+
+
+def _alone(state: State, series: int, readings: Readings, suspects: I64) -> Bools:
+    """Which suspects are held and not confirmed, and followed by so many readings near to what came before that all is
+    certain again. Most spikes are such; all before a suspect is thought to be certain.
+    """
+    table, t, x = state.tables.series, readings.t, readings.x
+    rate, floor, kind = int(table.rate[series]), int(table.floor[series]), int(table.kind[series])
+    after = AFTER[kind]
+    alone: Bools = (suspects >= MIDDLE_OF) & (suspects < t.size - after)
+    if readings.anew.size:
+        alone[:] = False
+    s = suspects[alone]
+    h, past, last = x[s], [x[s - 1], x[s - 2], x[s - 3]], t[s - 1]
+    good = np.ones(s.size, dtype=np.bool_)
+    for further in range(1, after + 1):
+        base, now = _base_of(kind, *past), x[s + further]
+        step = now - base
+        good &= np.abs(step) <= np.maximum(floor, rate * np.minimum(t[s + further] - last, DAY_MS) // RATE_MS)
+        if kind == TOTAL:
+            good &= step >= 0
+        if further == 1:
+            same_side = ((step > 0) & (h > base)) | ((step < 0) & (h < base))
+            good &= ~(same_side & (2 * np.abs(now - h) <= np.abs(h - base)))
+        past, last = [now, *past[:2]], t[s + further]
+    alone[alone] = good
+    return alone
 
 
 class _Walk:
@@ -142,6 +174,12 @@ class _Walk:
         self._past: list[int] = []
         self._seen = 0
         self._good_t = 0
+
+    def past_alone(self, number: int) -> int:
+        """Holds a reading that is alone; returns the number of that before which all is certain again."""
+        self.held.append(number)
+        self.waits, self.dropped = None, 0
+        return number + AFTER[self._kind] + 1
 
     def along(self, begin: int) -> int:
         """From a reading before which all is certain to where it is so again; returns the number of that reading."""
@@ -186,7 +224,7 @@ class _Walk:
             self.held.append(number)
             return 0
         self._accept(t, x)
-        return certain + 1 if self._kind == VALUE else MIDDLE_OF
+        return certain + 1 if AFTER[self._kind] > 1 else MIDDLE_OF
 
     def _accept(self, t: int, x: int) -> None:
         self.dropped = 0
@@ -221,18 +259,20 @@ class _Walk:
 
 def _taken(readings: Readings, walk: _Walk) -> tuple[Readings, list[Held]]:
     """What is left, what was confirmed in the row that confirmed it."""
+    gone = np.array([number for number in walk.held if number not in walk.confirmed], dtype=np.int64)
     keep = np.ones(readings.t.size, dtype=np.bool_)
-    keep[[number for number in walk.held if number not in walk.confirmed]] = False
+    keep[gone] = False
     row = readings.row
     if walk.confirmed:
         late = np.array(sorted(walk.confirmed), dtype=np.int64)
         row = row.copy()
         row[late] = row[late + 1]
-    before = np.concatenate([[0], np.cumsum(keep)]) + (walk.carried is not None)
-    held = [Held(int(readings.row[number]), int(readings.t[number]), int(readings.x[number]), int(before[number]))
-            for number in walk.held]
+    every = np.array(walk.held, dtype=np.int64)
+    more = int(walk.carried is not None)
+    held = list(map(Held, *(one.tolist() for one in (
+        readings.row[every], readings.t[every], readings.x[every], every - gone.searchsorted(every) + more))))
     row, t, x = row[keep], readings.t[keep], readings.x[keep]
     if walk.carried:
         t, x = np.concatenate([[walk.carried.t], t]), np.concatenate([[walk.carried.x], x])
         row = np.concatenate([row[:1], row])
-    return Readings(row, t, x, before[readings.anew]), held
+    return Readings(row, t, x, readings.anew - gone.searchsorted(readings.anew) + more), held

@@ -48,6 +48,7 @@ class Stream:
     _rises: I64 | None = None
     _times: I64 | None = None
     _lapsed: I64 | None = None
+    _last: I64 | slice | None = None
 
     @property
     def good_t(self) -> int:
@@ -79,6 +80,16 @@ class Stream:
             return np.flatnonzero(self.since > passed)
         return self.broken[self.since[self.broken] > passed]
 
+    def uncovered(self, begin: int, after: int, end: int) -> int | None:
+        """The time after the moment `after` that the readings up to number `end` leave uncovered, at most, as they are
+        seen from number `begin` on. None where that moment is not behind a reading of the block.
+        """
+        first = int(self.t[:begin].searchsorted(after, "right"))
+        if not first:
+            return None
+        gaps = self.broken[slice(*self.broken.searchsorted((first, end)).tolist())]
+        return int(self.since[gaps].sum()) - gaps.size * self.period
+
     def covers(self) -> I64:
         """int64[n]: the time that each reading stands for."""
         covers = self.since.copy()
@@ -107,8 +118,10 @@ class Stream:
 
     def last_of_rows(self) -> I64 | slice:
         """The last reading of each row: the row's own."""
-        own: Bools = self.row[1:] != self.row[:-1]
-        return slice(None) if bool(own.all()) else np.flatnonzero(np.append(own, True))
+        if self._last is None:
+            own: Bools = self.row[1:] != self.row[:-1]
+            self._last = slice(None) if bool(own.all()) else np.flatnonzero(np.append(own, True))
+        return self._last
 
 
 def _rises(stream: Stream, state: State) -> I64:
@@ -142,17 +155,16 @@ def make(state: State, series: int, row: I64, t: I64, x: I64, anew: I64) -> Stre
 def read(state: State, block: "Block", outcome: Outcome, series: int) -> Stream | None:
     """The readings of a series that the block takes; marks the quality of all of them. None where it takes nothing."""
     quality = np.ascontiguousarray(outcome.quality[:, series])
-    t, x = block.t_ms[:, series], block.raw[:, series]
+    # one series' own arrays: numpy takes numbers out of a column many times slower
+    t, x = np.ascontiguousarray(block.t_ms[:, series]), np.ascontiguousarray(block.raw[:, series])
     anew = np.zeros(0, dtype=np.int64)
     missing = quality & MISSING
+    rows = np.arange(quality.size)
     if missing.any():
         rows = np.flatnonzero(missing == 0)
-        quality = quality.take(rows)
-    else:
-        rows = np.arange(quality.size)
+        quality, t, x = quality.take(rows), t.take(rows), x.take(rows)
     if not rows.size:
         return None
-    t, x = t.take(rows), x.take(rows)
     marks = _marks(state, series, t, x)
     if marks is not None:
         some = np.flatnonzero(marks)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from thresholds.batch.entries import Entries, entries, written
+from thresholds.batch.entries import FEW, Entries, entries, written
 from thresholds.batch.lookup import lookup
 from thresholds.batch.stream import Stream
 from thresholds.rule import MINUTE_MS
@@ -49,6 +49,9 @@ class Sum(Protocol):
 
     def coverage(self, begin: int, end: int) -> tuple[I64, I64]:
         """Covered time and length of the windows of the readings of these numbers."""
+
+    def lost(self, begin: int, end: int) -> int | None:
+        """How much less than its length is covered of each of these windows, at most; None: not known so simply."""
 
 
 @dataclass(slots=True)
@@ -102,6 +105,10 @@ class ShortSum:
         cut = np.minimum(after - before, last - (t - self.window))
         return now - after + cut, np.full(t.size, self.window)
 
+    def lost(self, begin: int, end: int) -> int | None:
+        stream = self.shared.run.stream
+        return stream.uncovered(begin, int(stream.t[begin]) - self.window, end)
+
 
 def short(state: State, shared: Slots, number: int) -> ShortSum:
     """Sum `number` of the table over the block; its head and its silences are remembered."""
@@ -154,7 +161,7 @@ class Minutes:
 
     def count(self, end: I64) -> I64:
         """How many readings of the block lie up to the ends of these minutes."""
-        found: I64 = np.searchsorted(self.run.stream.t, (end + 1) * MINUTE_MS, "right")
+        found: I64 = self.run.stream.t.searchsorted((end + 1) * MINUTE_MS, "right")
         return found
 
     def old(self, end: I64) -> I64:
@@ -210,6 +217,10 @@ class LongSum:
         now, t = shared.run.covered[begin + 1:end + 1], shared.run.stream.t[begin:end]
         return (now - covered) & MOD_32, t - (ends + 1) * MINUTE_MS
 
+    def lost(self, begin: int, end: int) -> int | None:
+        stream = self.shared.run.stream
+        return stream.uncovered(begin, (int(stream.t[begin]) - self.window) // MINUTE_MS * MINUTE_MS, end)
+
     def _ends(self, t: I64) -> I64:
         """At the end of which minute each window begins."""
         return (t - self.window) // MINUTE_MS - 1
@@ -218,6 +229,8 @@ class LongSum:
         """The same for readings one after the other, and how many readings lie before."""
         t = self.shared.run.stream.t
         ends = self._ends(t[begin:end])
+        if end - begin <= FEW:
+            return ends, self.shared.count(ends)
         first = int(self.shared.count(ends[:1])[0])
         return ends, first + lookup((t[first:end] - 1) // MINUTE_MS).up_to(ends)
 

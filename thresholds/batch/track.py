@@ -70,9 +70,13 @@ def judge(state: State, stream: Stream, gauges: dict[int, rain.Gauge],
                     [made[int(every.feature[track])] for track in tracks],
                     [_early(state, stream, track) for track in tracks])
     moves: dict[int, list[Move]] = {track: [] for track in tracks}
-    noted = 0
+    noted = done = 0
     for begin, end in _awake(state, series):
-        _note_below(state, series, noted, begin)
+        # readings at rest in front of a piece tell it what was below before; they change nothing else
+        begin = max(begin - MOST, done)
+        if begin == done:
+            _note_below(state, series, noted, done)
+            noted = done
         piece = _piece(series, begin, end)
         found = _levels(state, series, piece)
         for number, own in found.items():
@@ -80,7 +84,7 @@ def judge(state: State, stream: Stream, gauges: dict[int, rain.Gauge],
         for own in found.values():
             for level in own.values():
                 level.store()
-        noted = begin
+        done = end
     _note_below(state, series, noted, stream.t.size)
     return moves
 
@@ -123,7 +127,7 @@ def _reaches(state: State, series: Series, edges: I64) -> Bools:
         may |= feature.may_reach(least, edges)
     reaches = np.zeros_like(may)
     for first, last in np.flatnonzero(np.diff(may, prepend=False, append=False)).reshape(-1, 2).tolist():
-        begin, end = int(edges[first]), int(edges[last])
+        begin, end = max(int(edges[first]) - MOST, 0), int(edges[last])    # what a piece will ask for
         for least, feature in zip(lowest, series.features, strict=True):
             reaches[first:last] |= np.maximum.reduceat(feature.values(begin, end), edges[first:last] - begin) >= least
     for early in series.early:

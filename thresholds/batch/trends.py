@@ -97,6 +97,7 @@ class Window:
     holes: I64
     hole: int
     _fit: tuple[int, int, Fit] | None = None
+    _even: "Even | None" = None
 
     def fit(self, begin: int, end: int) -> Fit:
         """Of the readings of these numbers; the last one asked for is kept."""
@@ -119,6 +120,12 @@ class Window:
             after[self.holes[first:last] - begin] = made.owns(begin, end)[self.holes[first:last] - begin]
             return np.maximum(head, np.maximum.accumulate(after))
         return np.maximum(head, before) if before > 0 else head
+
+    def even(self) -> "Even":
+        """What bounds the trends in it."""
+        if self._even is None:
+            self._even = _even(self.ring, self.length)
+        return self._even
 
 
 def window(state: State, own: Ring, number: int) -> Window:
@@ -182,7 +189,7 @@ class Trend:
         table, own = self.table, self.window.ring
         if own.made.pick is not None or least <= NEVER:
             return np.ones(edges.size - 1, dtype=np.bool_)
-        even = _even(own, self.window.length)
+        even = self.window.even()
         sign = int(table.sign[self.number])
         if self.number < table.rates:
             may = even.range * (SLACK * HOUR_MS / (self.window.length // 2)) + 1 >= least
@@ -211,7 +218,7 @@ class Trend:
 
 
 @dataclass(frozen=True, slots=True)
-class _Even:
+class Even:
     """Of each chunk of entries with the windows of all its readings: lowest and highest value, and the steepest slope
     (thousandths an hour) that there can be.
     """
@@ -222,7 +229,7 @@ class _Even:
     steepest: F64
 
 
-def _even(own: Ring, length: int) -> _Even:
+def _even(own: Ring, length: int) -> Even:
     """Values move by `range`, and n readings stand at least `gap` apart. With times about their middle u and values
     about the middle of the range, |sum of u x| <= range / 2 * sqrt(n * sum of u u), and sum of u u is at least
     gap^2 * n * (n^2 - 1) / 12: the slope, their quotient, is at most range * sqrt(3 / (n^2 - 1)) / gap.
@@ -239,7 +246,7 @@ def _even(own: Ring, length: int) -> _Even:
     moved = high - low
     with np.errstate(divide="ignore", invalid="ignore"):
         steepest = moved * np.sqrt(3 / np.maximum(n * n - 1, 0)) / apart * HOUR_MS
-    return _Even(low, high, moved, np.where((n > 1) & (apart > 0), steepest, np.inf))
+    return Even(low, high, moved, np.where((n > 1) & (apart > 0), steepest, np.inf))
 
 
 def _over(what: np.ufunc, numbers: I64, back: I64) -> I64:
