@@ -130,6 +130,9 @@ def _stretch(run: Run, value: I64, now: int, begin: int, end: int) -> tuple[int,
     """
     if end - begin < SHORT:
         return _one_by_one(run, value, now, begin, end, until_zero=False)
+    if now == 0 and int(run.more[begin:end].max()) <= 0:
+        value[begin:end] = 0
+        return 0, end
     plain = np.cumsum(run.more[begin:end])
     plain += now
     floor = np.minimum.accumulate(np.minimum(plain, 0))

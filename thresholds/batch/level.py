@@ -64,7 +64,7 @@ def levels(state: State, stream: Stream, counts: Counts, at: tuple[I64, I64],
         ons[some] = counts.of(memory.on_bits[at][some].astype(np.int64), qualifies[some], one)
         offs[some] = counts.of(memory.off_bits[at][some].astype(np.int64), below[some], one)
     low = offs >= n[:, None]
-    reaches, holds, over = ons >= n[:, None], low & ~unknown, (ons == 0) | (low & ~qualifies)
+    reaches, holds, over = ons >= n[:, None], low > unknown, (ons == 0) | (low > qualifies)
     numbers = zip(n.tolist(), m.tolist(), *(one[at].tolist() for one in (
         tracks.on_delay, tracks.off_delay, tracks.latch, tracks.early, memory.on_bits, memory.run_since, memory.run_for,
         memory.latched, memory.acked, memory.off_since)), strict=True)

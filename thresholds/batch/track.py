@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,11 +50,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Readings of a series from number `begin` to `end`; `stream` has these alone, `values` are int64[T, readings]."""
+    """Readings of a series from number `begin` to `end`; `stream` has these alone.
+
+    `which` are the numbers of the tracks that may not be at rest, `tracks` these, and `values` (int64[which, readings])
+    what they compare.
+    """
 
     stream: Stream
     begin: int
     end: int
+    which: list[int]
+    tracks: I64
     values: I64
     early: list[list[Early]]
 
@@ -71,16 +78,16 @@ def judge(state: State, stream: Stream, gauges: dict[int, rain.Gauge],
                     [_early(state, stream, track) for track in tracks])
     moves: dict[int, list[Move]] = {track: [] for track in tracks}
     noted = done = 0
-    for begin, end in _awake(state, series):
+    for begin, end, which in _awake(state, series):
         # readings at rest in front of a piece tell it what was below before; they change nothing else
         begin = max(begin - MOST, done)
         if begin == done:
             _note_below(state, series, noted, done)
             noted = done
-        piece = _piece(series, begin, end)
+        piece = _piece(series, begin, end, which)
         found = _levels(state, series, piece)
-        for number, own in found.items():
-            moves[tracks[number]] += _moves(state, series, piece, number, own)
+        for at, own in found.items():
+            moves[int(piece.tracks[at])] += _moves(state, piece, at, own)
         for own in found.values():
             for level in own.values():
                 level.store()
@@ -98,15 +105,19 @@ def _early(state: State, stream: Stream, track: int) -> list[Early]:
     return [Early(one.row, one.t, one.x * sign, one.at) for one in stream.held if one.x * sign >= top]
 
 
-def _awake(state: State, series: Series) -> Iterator[tuple[int, int]]:
-    """The readings during which a track is not at rest, piece by piece; looks at the memory behind each piece."""
+def _awake(state: State, series: Series) -> Iterator[tuple[int, int, list[int]]]:
+    """The readings during which a track is not at rest, piece by piece, and which tracks that may be; looks at the
+    memory behind each piece.
+    """
     memory, tracks, stream = state.memory, series.tracks, series.stream
     edges = stream.edges()
+    early = np.array([bool(own) for own in series.early])
     if not stream.t.size:
-        if any(series.early):
-            yield 0, 0
+        if early.any():
+            yield 0, 0, np.flatnonzero(early).tolist()
         return
-    flags, at, more = _reaches(state, series, edges).tobytes(), 0, 1
+    reaches, may = _reaches(state, series, edges)
+    flags, at, more = reaches.tobytes(), 0, 1
     while at < len(flags):
         busy = bool(memory.on_bits[tracks].any()) or bool(memory.level[tracks].any())
         if not busy:
@@ -115,67 +126,84 @@ def _awake(state: State, series: Series) -> Iterator[tuple[int, int]]:
                 return
         end = flags.find(0, at + more) if at + more < len(flags) else len(flags)
         end = end if end >= 0 else len(flags)
-        yield int(edges[at]), int(edges[end])
+        some = early | may[:, at:end].any(axis=1) | (
+            (memory.on_bits[tracks] != 0) | (memory.latched[tracks] != 0) | (memory.run_since[tracks] != NEVER)
+        ).any(axis=1)
+        yield int(edges[at]), int(edges[end]), np.flatnonzero(some).tolist()
         at, more = end, 2 * more
 
 
-def _reaches(state: State, series: Series, edges: I64) -> Bools:
-    """In which stretches a track comes to its lowest level: worked out only where a bound does not exclude it."""
+def _reaches(state: State, series: Series, edges: I64) -> tuple[Bools, Bools]:
+    """In which stretches a track comes to its lowest level: worked out only where a bound does not exclude it. With
+    what the bounds do not exclude: bool[T, stretches].
+    """
     lowest = state.tables.tracks.lowest[series.tracks].tolist()
-    may = np.zeros(edges.size - 1, dtype=np.bool_)
-    for least, feature in zip(lowest, series.features, strict=True):
-        may |= feature.may_reach(least, edges)
-    reaches = np.zeros_like(may)
-    for first, last in np.flatnonzero(np.diff(may, prepend=False, append=False)).reshape(-1, 2).tolist():
+    may = np.stack([feature.may_reach(least, edges) for least, feature in zip(lowest, series.features, strict=True)])
+    some = may.any(axis=0)
+    reaches = np.zeros_like(some)
+    for first, last in np.flatnonzero(np.diff(some, prepend=False, append=False)).reshape(-1, 2).tolist():
         begin, end = max(int(edges[first]) - MOST, 0), int(edges[last])    # what a piece will ask for
-        for least, feature in zip(lowest, series.features, strict=True):
-            reaches[first:last] |= np.maximum.reduceat(feature.values(begin, end), edges[first:last] - begin) >= least
+        for number in np.flatnonzero(may[:, first:last].any(axis=1)).tolist():
+            values = series.features[number].values(begin, end)
+            reaches[first:last] |= np.maximum.reduceat(values, edges[first:last] - begin) >= lowest[number]
     for early in series.early:
         reaches[[min(one.at // STRETCH, reaches.size - 1) for one in early]] = True
-    return reaches
+    return reaches, may
 
 
-def _piece(series: Series, begin: int, end: int) -> Piece:
+def _piece(series: Series, begin: int, end: int, which: list[int]) -> Piece:
     last = end == series.stream.t.size
-    early = [[one._replace(at=one.at - begin) for one in own if begin <= one.at < end + last] if own else own
-             for own in series.early]
-    values = np.stack([feature.values(begin, end) for feature in series.features])
-    return Piece(series.stream.piece(begin, end), begin, end, values, early)
+    early = [[one._replace(at=one.at - begin) for one in series.early[number] if begin <= one.at < end + last]
+             for number in which]
+    values = np.stack([series.features[number].values(begin, end) for number in which])
+    return Piece(series.stream.piece(begin, end), begin, end, which, series.tracks[which], values, early)
 
 
 def _levels(state: State, series: Series, piece: Piece) -> dict[int, dict[int, Level]]:
-    """The levels that are not at rest throughout a piece, by number of the track and place; keeps which of the last
-    readings qualified.
+    """The levels that are not at rest throughout a piece, by the track's number in the piece and place; keeps which of
+    the last readings qualified.
     """
-    memory, tracks, own = state.memory, state.tables.tracks, series.tracks
+    memory, tracks, own = state.memory, state.tables.tracks, piece.tracks
     reached = _reached(state, series, piece)
     awake = reached.any(axis=2) | (memory.on_bits[own] != 0) | (memory.latched[own] != 0)
     awake |= memory.run_since[own] != NEVER
     awake |= np.array([bool(early) for early in piece.early])[:, None]
     number, place = np.nonzero(awake & (tracks.on[own] < BEYOND))
     at = own[number], place
-    below = piece.values[number] < tracks.off[at][:, None]
-    unknown = np.zeros_like(below)
-    for one in np.unique(number).tolist():
-        rows = number == one
-        known = series.features[one].known(tracks.min_valid[at][rows], piece.begin, piece.end)
-        if known is not None:
-            unknown[rows] = below[rows] & ~known
+    below, unknown = _below(series, piece, number, tracks.off[at], tracks.min_valid[at])
     counts = Counts(piece.stream)
     found: dict[int, dict[int, Level]] = defaultdict(dict)
-    made = levels(state, piece.stream, counts, at, (reached[number, place], below & ~unknown, unknown))
+    made = levels(state, piece.stream, counts, at, (reached[number, place], below, unknown))
     for which, where, level in zip(number.tolist(), place.tolist(), made, strict=True):
         found[which][where] = level
     memory.on_bits[own] = pushed(memory.on_bits[own].astype(np.int64), reached)
     return found
 
 
+def _below(series: Series, piece: Piece, number: I64, off: I64, min_valid: I64) -> tuple[Bools, Bools]:
+    """bool[L, readings of the piece]: which are below, and which less than `off` but not known, for levels of the
+    tracks of these numbers in the piece, in order.
+    """
+    below, unknown = (np.zeros((number.size, piece.values.shape[1]), dtype=np.bool_) for _ in range(2))
+    edges = number.searchsorted(np.arange(len(piece.which) + 1)).tolist()
+    for at, (first, last) in enumerate(pairwise(edges)):
+        if first == last:
+            continue
+        own = slice(first, last)
+        np.less(piece.values[at], off[own, None], out=below[own])
+        known = series.features[piece.which[at]].known(min_valid[own], piece.begin, piece.end)
+        if known is not None:
+            np.greater(below[own], known, out=unknown[own])
+            below[own] &= known
+    return below, unknown
+
+
 def _reached(state: State, series: Series, piece: Piece) -> Bools:
-    """bool[T, 4, readings of the piece]: which qualify for each level."""
+    """bool[which, 4, readings of the piece]: which qualify for each level."""
     tracks = state.tables.tracks
-    reached: Bools = piece.values[:, None, :] >= tracks.on[series.tracks, :, None]
-    for number, (track, feature) in enumerate(zip(series.tracks.tolist(), series.features, strict=True)):
-        own = reached[number]
+    reached: Bools = piece.values[:, None, :] >= tracks.on[piece.tracks, :, None]
+    for at, (track, number) in enumerate(zip(piece.tracks.tolist(), piece.which, strict=True)):
+        own, feature = reached[at], series.features[number]
         if isinstance(feature, Total):
             for place in np.flatnonzero(tracks.twice[track]).tolist():
                 some = np.flatnonzero(own[place])
@@ -183,7 +211,7 @@ def _reached(state: State, series: Series, piece: Piece) -> Bools:
                     alone = rain.lone(series.gauges, series.stream, feature.window, some + piece.begin)
                     own[place, some[alone]] = False
         elif tracks.robust[track] and isinstance(feature, Moving):
-            some = np.flatnonzero(piece.values[number] >= tracks.lowest[track])
+            some = np.flatnonzero(piece.values[at] >= tracks.lowest[track])
             own[:, some] &= feature.trend.confirmed(state, track, some + piece.begin).T
     return reached
 
@@ -203,15 +231,15 @@ def _note_below(state: State, series: Series, begin: int, end: int) -> None:
     memory.off_bits[own] = pushed(memory.off_bits[own].astype(np.int64), below)
 
 
-def _moves(state: State, series: Series, piece: Piece, which: int, own: dict[int, Level]) -> list[Move]:
-    """How the level of a track moves from row to row."""
-    memory, track, stream, values = state.memory, int(series.tracks[which]), piece.stream, piece.values[which]
+def _moves(state: State, piece: Piece, at: int, own: dict[int, Level]) -> list[Move]:
+    """How the level of a track of the piece moves from row to row."""
+    memory, track, stream, values = state.memory, int(piece.tracks[at]), piece.stream, piece.values[at]
     latched: list[int] = memory.latched[track].tolist()
     rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for place, level in own.items():
-        for toggle in level.toggles(piece.early[which]):
+        for toggle in level.toggles(piece.early[at]):
             rows[toggle.row].append((place, toggle.latched))
-    held = {one.row: one for one in piece.early[which]}
+    held = {one.row: one for one in piece.early[at]}
     moves: list[Move] = []
     before = int(memory.level[track])
     ordered = sorted(rows)
