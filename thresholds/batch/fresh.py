@@ -70,7 +70,7 @@ def fresh(state: State, now_ms: I64, streams: list[Stream | None], stands: Stand
     """What is told of all series, in order. The memory's times are still those before the block."""
     row = np.flatnonzero(now_ms)
     onward = bool((now_ms[1:] >= now_ms[:-1]).all())
-    ticks = Ticks(row, now_ms[row], now_ms if onward else np.maximum.accumulate(now_ms))
+    ticks = Ticks(row, now_ms.take(row), now_ms if onward else np.maximum.accumulate(now_ms))
     memory = state.memory
     if row.size:
         memory.first_tick[memory.first_tick == NEVER] = ticks.now[0]
@@ -106,7 +106,7 @@ def _series(state: State, ticks: Ticks, silences: _Silences, stands: Stands) -> 
     row, t = stream.row[last], stream.t[last]
     since = np.concatenate([[heard], t])
     until = np.append(row, ticks.newest.size - 1)
-    long = np.flatnonzero(ticks.newest[until] - since > state.tables.series.stale[series])
+    long = np.flatnonzero(ticks.newest.take(until) - since > state.tables.series.stale[series])
     if memory.stale[series] and (not long.size or long[0]):
         long = np.append(0, long)
     for number in long.tolist() if ticks.row.size or memory.stale[series] else []:

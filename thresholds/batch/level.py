@@ -107,6 +107,14 @@ class Level:
             at = sooner.at if sooner else raised
             self._latched, self._acked, self._set_at, self._off_since = 1, 0, at, NEVER
 
+    def since(self, number: int) -> int:
+        """Since when the run lasts that there is behind a reading; NEVER."""
+        ended = _last(self._over, number)
+        if ended < 0 and self._own.run_since != NEVER:
+            return self._own.run_since
+        begun = _first(self._qualifies, ended + 1)
+        return NEVER if begun > number else int(self._stream.t[begun])
+
     def run(self, number: int) -> tuple[int, int]:
         """Since when the run lasts that there is behind a reading (-1: before the block) and for how long; NEVER, 0."""
         if number < 0:
@@ -177,6 +185,8 @@ class Level:
             begin = _first(self._holds, at)
             if begin == n:
                 return n
+            if self._own.off_delay == 0 and not self._raised[begin]:
+                return begin
             end = self._break(begin)
             reached = int(np.searchsorted(t[begin:end], self._begun(begin) + self._own.off_delay)) + begin
             while reached < end and self._raised[reached]:

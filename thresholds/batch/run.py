@@ -4,14 +4,13 @@ The outcome, and what is remembered, are to the last bit those of the live path 
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from thresholds import tell
 from thresholds.batch import fresh, groups, rain
 from thresholds.batch.features import Feature, features
-from thresholds.batch.store import changed, store
+from thresholds.batch.store import still, store
 from thresholds.batch.stream import Stream, read
 from thresholds.batch.track import Move, judge
 from thresholds.state import State
@@ -75,16 +74,14 @@ def _suspect(state: State, streams: list[Stream | None], gauges: dict[int, rain.
         stuck = dry.get(series)
         limit = int(state.tables.series.stuck[series])
         if limit < BEYOND:
-            found = changed(state, stream)
-            begins = np.flatnonzero(found)
-            times = np.concatenate([state.memory.same_t[series:series + 1], stream.t[begins]])
-            same = stream.t - times[np.cumsum(found)] >= limit
-            stuck = same[last] if stuck is None else stuck | same[last]
+            same = still(state, stream, limit)
+            if same is not None:
+                stuck = same[last] if stuck is None else stuck | same[last]
         if stuck is not None:
             outcome.quality[stream.row[last][stuck], series] |= STUCK
 
 
 def _tell(state: State, moves: dict[int, list[Move]], outcome: tell.Outcome) -> None:
-    for move in sorted((move for own in moves.values() for move in own), key=lambda one: (one.row, one.track)):
+    for move in sorted((move for own in moves.values() for move in own), key=attrgetter("row", "track")):
         outcome.changes.append(tell.change(
             state, move.track, move.t, Level(move.before), Level(move.level), move.run_since, move.value))

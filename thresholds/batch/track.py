@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,7 @@ from thresholds.tables import BEYOND, I64, NEVER, Bools
 from tocsin.levels import WARNING_LEVELS
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """The level of a track changed with a row. `value` is that of the feature; `run_since` is int64[4], of a rise from
     clear: nothing else asks for it.
     """
@@ -33,7 +33,7 @@ class Move:
     value: int
 
 
-LEVELS = [int(level) for level in WARNING_LEVELS]
+HIGHEST = [0, *(int(WARNING_LEVELS[stands.bit_length() - 1]) for stands in range(1, 1 << len(WARNING_LEVELS)))]
 REST: I64 = np.full(len(WARNING_LEVELS), NEVER, dtype=np.int64)
 
 
@@ -235,6 +235,7 @@ def _moves(state: State, piece: Piece, at: int, own: dict[int, Level]) -> list[M
     """How the level of a track of the piece moves from row to row."""
     memory, track, stream, values = state.memory, int(piece.tracks[at]), piece.stream, piece.values[at]
     latched: list[int] = memory.latched[track].tolist()
+    stands = sum(now << place for place, now in enumerate(latched))
     rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for place, level in own.items():
         for toggle in level.toggles(piece.early[at]):
@@ -247,8 +248,8 @@ def _moves(state: State, piece: Piece, at: int, own: dict[int, Level]) -> list[M
     times = stream.t[numbers].tolist() if stream.t.size else numbers.tolist()
     for row, number, t in zip(ordered, numbers.tolist(), times, strict=True):
         for place, now in rows[row]:
-            latched[place] = now
-        now_at = _highest(latched)
+            stands = stands | 1 << place if now else stands & ~(1 << place)
+        now_at = HIGHEST[stands]
         if now_at == before:
             continue
         since = REST if before else _runs(own, number)
@@ -261,11 +262,6 @@ def _moves(state: State, piece: Piece, at: int, own: dict[int, Level]) -> list[M
     return moves
 
 
-def _highest(latched: list[int]) -> int:
-    """The highest level that is set."""
-    return next((LEVELS[place] for place in range(len(LEVELS) - 1, -1, -1) if latched[place]), 0)
-
-
 def _runs(own: dict[int, Level], number: int) -> I64:
     """int64[4]: since when each level has a run behind a reading."""
-    return np.array([own[place].run(number)[0] if place in own else NEVER for place in range(REST.size)])
+    return np.array([own[place].since(number) if place in own else NEVER for place in range(REST.size)])
