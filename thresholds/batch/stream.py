@@ -154,42 +154,43 @@ def make(state: State, series: int, row: I64, t: I64, x: I64, anew: I64) -> Stre
 
 def read(state: State, block: "Block", outcome: Outcome, series: int) -> Stream | None:
     """The readings of a series that the block takes; marks the quality of all of them. None where it takes nothing."""
-    quality = np.ascontiguousarray(outcome.quality[:, series])
-    # one series' own arrays: numpy takes numbers out of a column many times slower
-    t, x = np.ascontiguousarray(block.t_ms[:, series]), np.ascontiguousarray(block.raw[:, series])
-    anew = np.zeros(0, dtype=np.int64)
-    missing = quality & MISSING
-    rows = np.arange(quality.size)
-    if missing.any():
-        rows = np.flatnonzero(missing == 0)
-        quality, t, x = quality.take(rows), t.take(rows), x.take(rows)
-    if not rows.size:
+    # a copy of the series' own: numpy takes numbers out of a column many times slower
+    quality, t, x = (np.ascontiguousarray(one[:, series]) for one in (outcome.quality, block.t_ms, block.raw))
+    excluded, missing = (quality & EXCLUDED) != 0, (quality & MISSING) != 0
+    if missing.all():
         return None
-    marks = _marks(state, series, t, x)
-    if marks is not None:
-        some = np.flatnonzero(marks)
-        outcome.quality[rows[some], series] |= marks[some]
-        quality |= marks
-    if quality.any():
-        good = np.flatnonzero((quality & EXCLUDED) == 0)
-        anew = np.searchsorted(good, np.flatnonzero((quality & SERVICE) != 0))
-        rows, t, x = rows.take(good), t.take(good), x.take(good)
-    return _sifted(state, outcome, series, sift.Readings(rows, t, x, np.unique(anew)))
+    low, high = int(state.tables.series.low[series]), int(state.tables.series.high[series])
+    if x.min() < low or x.max() > high:
+        ranged = ((x < low) | (x > high)) & ~missing
+        outcome.quality[np.flatnonzero(ranged), series] |= RANGE
+        excluded |= ranged
+    there = np.flatnonzero(excluded & ~missing)    # but not taken: few
+    rows = np.flatnonzero(~excluded)
+    own, last = t.take(rows), int(state.memory.last_t[series])
+    if not _onward(last, own, rows.searchsorted(there), t.take(there)):
+        every = np.flatnonzero(~missing)
+        late = _late(last, t.take(every), every)
+        outcome.quality[late, series] |= LATE
+        excluded[late] = True
+        rows = np.flatnonzero(~excluded)
+        own = t.take(rows)
+    state.memory.last_t[series] = max(last, int(own[-1:].max(initial=0)), int(t.take(there).max(initial=0)))
+    anew = rows.searchsorted(np.flatnonzero(((quality & SERVICE) != 0) & ~missing))
+    return _sifted(state, outcome, series, sift.Readings(rows, own, x.take(rows), np.unique(anew)))
 
 
-def _marks(state: State, series: int, t: I64, x: I64) -> I64 | None:
-    """Bits of range and order of readings that are there; None where there are none. Moves the last time on."""
-    memory, table = state.memory, state.tables.series
-    low, high, last = int(table.low[series]), int(table.high[series]), int(memory.last_t[series])
-    ranged, late = bool(x.min() < low or x.max() > high), bool(t[0] <= last or (t[1:] <= t[:-1]).any())
-    memory.last_t[series] = max(last, int(t.max() if late else t[-1]))
-    if not (ranged or late):
-        return None
-    marks = np.where((x < low) | (x > high), RANGE, 0)
-    if late:
-        newest = np.maximum.accumulate(np.concatenate([[last], t[:-1]]))
-        marks |= np.where(t <= newest, LATE, 0)
-    return marks
+def _onward(last: int, own: I64, place: I64, others: I64) -> bool:
+    """Whether each time is after that before it; `others` are the few that stand in front of number `place` of `own`.
+    """
+    edges = np.concatenate([[last], own, [BEYOND]])
+    return bool((own > edges[:-2]).all() and (others > edges[place]).all() and (others < edges[place + 1]).all()
+                and (others[1:] > others[:-1]).all())
+
+
+def _late(last: int, t: I64, rows: I64) -> I64:
+    """The rows of the readings that are not after the last one."""
+    found: I64 = rows[t <= np.maximum.accumulate(np.append(last, t[:-1]))]
+    return found
 
 
 def _sifted(state: State, outcome: Outcome, series: int, readings: sift.Readings) -> Stream | None:
