@@ -6,12 +6,12 @@ import numpy as np
 
 from thresholds.batch import cusums, rain, sums, trends
 from thresholds.batch.stream import Stream
+from thresholds.latches import MOST
 from thresholds.rule import SCALE
 from thresholds.state import State
 from thresholds.tables import I64, Bools
 
 NONE = np.zeros(0, dtype=np.int64)
-FEW = 32    # so many readings are worked out anew: what is kept is for long pieces
 
 
 class Plain:
@@ -54,7 +54,7 @@ class Kept:
             if first <= begin and end <= last:
                 return tuple(one[begin - first:end - first] for one in made)
         made = self._work_out(begin, end)
-        if end - begin > FEW:
+        if end - begin >= MOST:    # fewer are soon worked out anew
             self._pieces.append((begin, end, made))
         return made
 
@@ -127,7 +127,8 @@ def features(state: State, stream: Stream, found: dict[int, rain.Gauge]) -> dict
 def _keep(state: State, stream: Stream, index: int, feature: Feature, found: dict[int, rain.Gauge]) -> None:
     memory = state.memory
     end = stream.t.size
-    memory.value[index] = feature.values(end - 1, end)[0]
+    # the tracks will ask for as many of the last readings as are counted
+    memory.value[index] = feature.values(max(end - MOST, 0), end)[-1]
     if not isinstance(feature, Total):
         known = feature.known(NONE, end - 1, end)
         memory.valid[index] = known is None or known[0, 0]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from thresholds.kernel import Block
 
 STUCK = int(Quality.STUCK)
+LEVELS = tuple(Level)    # by their number
 
 
 Watch = Callable[[Stream, dict[int, Feature], dict[int, rain.Gauge]], None]
@@ -84,4 +85,4 @@ def _suspect(state: State, streams: list[Stream | None], gauges: dict[int, rain.
 def _tell(state: State, moves: dict[int, list[Move]], outcome: tell.Outcome) -> None:
     for move in sorted((move for own in moves.values() for move in own), key=attrgetter("row", "track")):
         outcome.changes.append(tell.change(
-            state, move.track, move.t, Level(move.before), Level(move.level), move.run_since, move.value))
+            state, move.track, move.t, LEVELS[move.before], LEVELS[move.level], move.run_since, move.value))

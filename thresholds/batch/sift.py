@@ -260,8 +260,6 @@ class _Walk:
 def _taken(readings: Readings, walk: _Walk) -> tuple[Readings, list[Held]]:
     """What is left, what was confirmed in the row that confirmed it."""
     gone = np.array([number for number in walk.held if number not in walk.confirmed], dtype=np.int64)
-    keep = np.ones(readings.t.size, dtype=np.bool_)
-    keep[gone] = False
     row = readings.row
     if walk.confirmed:
         late = np.array(sorted(walk.confirmed), dtype=np.int64)
@@ -271,8 +269,14 @@ def _taken(readings: Readings, walk: _Walk) -> tuple[Readings, list[Held]]:
     more = int(walk.carried is not None)
     held = list(map(Held, *(one.tolist() for one in (
         readings.row[every], readings.t[every], readings.x[every], every - gone.searchsorted(every) + more))))
-    row, t, x = row[keep], readings.t[keep], readings.x[keep]
+    row, t, x = (_without(one, gone.tolist()) for one in (row, readings.t, readings.x))
     if walk.carried:
         t, x = np.concatenate([[walk.carried.t], t]), np.concatenate([[walk.carried.x], x])
         row = np.concatenate([row[:1], row])
     return Readings(row, t, x, readings.anew - gone.searchsorted(readings.anew) + more), held
+
+
+def _without(numbers: I64, gone: list[int]) -> I64:
+    """All but those at some places, which are few: what lies between is copied piece by piece."""
+    begins, ends = [0, *(one + 1 for one in gone)], [*gone, numbers.size]
+    return np.concatenate([numbers[begin:end] for begin, end in zip(begins, ends, strict=True)])
