@@ -59,21 +59,29 @@ class Stands:
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """Rows with a tick and their times; `newest` is the latest time up to each row of the block."""
+    """The times of ticks, 0 in rows without one; `newest` is the latest time up to each row of the block."""
 
-    row: I64
     now: I64
     newest: I64
+
+    @property
+    def any(self) -> bool:
+        """Whether a row has a tick."""
+        return self.newest.size > 0 and int(self.newest[-1]) > 0
+
+    def span(self, begin: int, end: int, since: int) -> "_Span":
+        """The ticks of these rows, in which a series is silent since a time."""
+        row = begin + np.flatnonzero(self.now[begin:end])
+        return _Span(row, self.now[row], since)
 
 
 def fresh(state: State, now_ms: I64, streams: list[Stream | None], stands: Stands) -> list[Told]:
     """What is told of all series, in order. The memory's times are still those before the block."""
-    row = np.flatnonzero(now_ms)
     onward = bool((now_ms[1:] >= now_ms[:-1]).all())
-    ticks = Ticks(row, now_ms.take(row), now_ms if onward else np.maximum.accumulate(now_ms))
+    ticks = Ticks(now_ms, now_ms if onward else np.maximum.accumulate(now_ms))
     memory = state.memory
-    if row.size:
-        memory.first_tick[memory.first_tick == NEVER] = ticks.now[0]
+    if ticks.any:
+        memory.first_tick[memory.first_tick == NEVER] = now_ms[(now_ms != 0).argmax()]
     heard = np.where(memory.good_t == NEVER, memory.first_tick, memory.good_t)
     quiet = ticks.newest[-1:].sum() - heard
     enough = np.where(memory.stale == 1, HOLD_MAX_MS, state.tables.series.stale)
@@ -81,8 +89,8 @@ def fresh(state: State, now_ms: I64, streams: list[Stream | None], stands: Stand
     for series, stream in enumerate(streams[:len(state.plan.series)]):
         if stream is not None and stream.t.size:
             told += _series(state, ticks, _Silences(series, stream, int(heard[series])), stands)
-        elif row.size and quiet[series] > enough[series]:
-            told += _silence(state, series, _Span(ticks.row, ticks.now, int(heard[series])), stands)
+        elif ticks.any and quiet[series] > enough[series]:
+            told += _silence(state, series, ticks.span(0, now_ms.size, int(heard[series])), stands)
     return sorted(told, key=lambda one: one[:3])
 
 
@@ -109,10 +117,9 @@ def _series(state: State, ticks: Ticks, silences: _Silences, stands: Stands) -> 
     long = np.flatnonzero(ticks.newest.take(until) - since > state.tables.series.stale[series])
     if memory.stale[series] and (not long.size or long[0]):
         long = np.append(0, long)
-    for number in long.tolist() if ticks.row.size or memory.stale[series] else []:
-        begin, end = np.searchsorted(ticks.row, (row[number - 1] if number else -1, until[number]), "right").tolist()
-        yield from _silence(state, series, _Span(ticks.row[begin:end], ticks.now[begin:end], int(since[number])),
-                            stands)
+    for number in long.tolist() if ticks.any or memory.stale[series] else []:
+        begin = int(row[number - 1]) + 1 if number else 0
+        yield from _silence(state, series, ticks.span(begin, int(until[number]) + 1, int(since[number])), stands)
         if memory.stale[series] and number < row.size:
             memory.stale[series] = 0
             yield Told(int(row[number]), 1, series, Freshness(state.plan.series[series], int(t[number]), stale=False))

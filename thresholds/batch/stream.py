@@ -156,9 +156,11 @@ def read(state: State, block: "Block", outcome: Outcome, series: int) -> Stream 
     """The readings of a series that the block takes; marks the quality of all of them. None where it takes nothing."""
     # a copy of the series' own: numpy takes numbers out of a column many times slower
     quality, t, x = (np.ascontiguousarray(one[:, series]) for one in (outcome.quality, block.t_ms, block.raw))
-    excluded, missing = (quality & EXCLUDED) != 0, (quality & MISSING) != 0
+    given = int(np.bitwise_or.reduce(quality))
+    missing = (quality & MISSING) != 0
     if missing.all():
         return None
+    excluded = (quality & EXCLUDED) != 0 if given & ~MISSING else missing.copy()
     low, high = int(state.tables.series.low[series]), int(state.tables.series.high[series])
     if x.min() < low or x.max() > high:
         ranged = ((x < low) | (x > high)) & ~missing
@@ -175,8 +177,10 @@ def read(state: State, block: "Block", outcome: Outcome, series: int) -> Stream 
         rows = np.flatnonzero(~excluded)
         own = t.take(rows)
     state.memory.last_t[series] = max(last, int(own[-1:].max(initial=0)), int(t.take(there).max(initial=0)))
-    anew = rows.searchsorted(np.flatnonzero(((quality & SERVICE) != 0) & ~missing))
-    return _sifted(state, outcome, series, sift.Readings(rows, own, x.take(rows), np.unique(anew)))
+    anew = rows[:0]
+    if given & SERVICE:
+        anew = np.unique(rows.searchsorted(np.flatnonzero(((quality & SERVICE) != 0) & ~missing)))
+    return _sifted(state, outcome, series, sift.Readings(rows, own, x.take(rows), anew))
 
 
 def _onward(last: int, own: I64, place: I64, others: I64) -> bool:
