@@ -9,10 +9,14 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 from tocsin.times import iso, ms_of
+
+
+AT_ONCE = 4096    # rows are turned into columns by so many
 
 
 class RecordError(Exception):
@@ -71,15 +75,16 @@ def _parse(path: Path, rows: Iterator[list[str]]) -> Record:
         raise RecordError(f'{path}:1: column "{twice}" is there twice; give each its own name')
     t_ms: list[int] = []
     cells: list[list[str]] = [[] for _ in head[1:]]
-    for line, row in enumerate(rows, 2):
-        if len(row) != len(head):
-            raise RecordError(f"{path}:{line}: {len(row)} cells; the header has {len(head)}")
+    line = 2
+    while some := list(islice(rows, AT_ONCE)):
         try:
-            t_ms.append(ms_of(row[0]))
+            times, *others = zip(*some, strict=True)
+            t_ms += map(ms_of, times)
+            for column, more in zip(cells, others, strict=True):
+                column += more
         except ValueError:
-            raise RecordError(f'{path}:{line}: time "{row[0]}"; write ISO 8601 in UTC: 2024-08-08T07:20:00Z') from None
-        for column, cell in zip(cells, row[1:], strict=True):
-            column.append(cell)
+            raise _wrong(path, line, some, len(head)) from None
+        line += len(some)
     columns: dict[str, list[float | None]] = {}
     labels: dict[str, list[str]] = {}
     for name, column in zip(head[1:], cells, strict=True):
@@ -88,3 +93,15 @@ def _parse(path: Path, rows: Iterator[list[str]]) -> Record:
         except ValueError:
             labels[name] = column
     return Record(path.name.removesuffix(".gz").removesuffix(".csv"), t_ms, columns, labels)
+
+
+def _wrong(path: Path, line: int, rows: list[list[str]], width: int) -> RecordError:
+    """What is wrong with the first of these rows that is not as it should be; `line` is where they begin."""
+    for at, row in enumerate(rows, line):
+        if len(row) != width:
+            return RecordError(f"{path}:{at}: {len(row)} cells; the header has {width}")
+        try:
+            ms_of(row[0])
+        except ValueError:
+            return RecordError(f'{path}:{at}: time "{row[0]}"; write ISO 8601 in UTC: 2024-08-08T07:20:00Z')
+    raise AssertionError("no row is wrong")

@@ -1,0 +1,67 @@
+"""The path for many rows where readings are faulty in ways that it has short cuts for: spikes, gaps, still values."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.test_thresholds_batch import same
+from tests.threshold_worlds import BEGIN, World
+from thresholds.batch import stream, track
+from thresholds.binding import bind
+from thresholds.kernel import Block
+from thresholds.plan import Plan
+from thresholds.rules import rules_of
+from thresholds.series import Series
+from tocsin.readings import Quality
+
+MINUTE, ROWS = 60_000, 260
+STAGE, TOTAL, AMOUNT = range(3)
+
+
+def plan() -> Plan:
+    """A stage, a running total and amounts, all checked; windows that gaps leave partly uncovered."""
+    series = [Series("radar/stage_m", "stage_m", MINUTE, (0.0, 9.0)),
+              Series("gauge/rain_total_mm", "rain_total_mm", MINUTE, (0.0, 50_000.0)),
+              Series("bucket/rain_mm", "rain_mm", MINUTE, (0.0, 100.0))]
+    sums = {"quantity": "rain_mm", "n": 2, "m": 3}
+    return bind(rules_of({"rule": [
+        {"name": "stage", "quantity": "stage_m", "off_below": 0.2, "yellow": 1.5, "red": 3.0, "n": 3, "m": 5},
+        {"name": "10 min", "over_min": 10, "blue": 4.0, "orange": 9.0, "min_valid": 0.9, **sums},
+        {"name": "90 min", "over_min": 90, "blue": 9.0, "orange": 30.0, "min_valid": 0.95, **sums},
+    ], "check": [
+        {"quantity": "stage_m", "max_rate_per_min": 0.1, "spike_floor": 0.3, "stuck_after_h": 0.2},
+        {"quantity": "rain_mm", "stuck_after_h": 0.4},
+    ]}, "faults"), series)
+
+
+def world_of(seed: int) -> World:
+    """Four hours with spikes alone, in pairs and side by side, values that stay, readings missing, late, out of range."""
+    dice = np.random.default_rng(seed)
+    minutes = np.arange(ROWS)
+    block = Block.blank(ROWS, 3)
+    block.now_ms[:] = np.where(dice.random(ROWS) < 0.9, BEGIN + minutes * MINUTE, 0)
+    block.t_ms[:] = (BEGIN + minutes * MINUTE)[:, None] + dice.integers(0, 4000, (ROWS, 3))
+    swell = np.exp(-((minutes - 130) / 30.0) ** 2)
+    block.raw[:, STAGE] = 900 + (2500 * swell).astype(np.int64) + dice.integers(0, 3, ROWS) * (minutes % 70 < 40)
+    block.raw[:, TOTAL] = 200 * np.cumsum(dice.poisson(2 * swell))
+    block.raw[:, AMOUNT] = 200 * dice.poisson(swell)
+    for column, size in ((STAGE, 900), (TOTAL, 40_000), (AMOUNT, 40_000)):
+        struck = dice.choice(ROWS, dice.integers(0, 20), replace=False)
+        block.raw[struck, column] += dice.choice((size, -size, size // 2), struck.size)
+        block.raw[dice.choice(ROWS, 3, replace=False), column] = 65_535_000
+        late = dice.choice(ROWS, dice.integers(0, 3), replace=False)
+        block.t_ms[late, column] -= dice.integers(1, 3 * MINUTE, late.size)
+    chance = dice.choice((0.0, 0.02, 0.2))
+    block.quality[:] = np.where(dice.random((ROWS, 3)) < chance, int(Quality.MISSING), 0)
+    block.quality[dice.random((ROWS, 3)) < 0.004] |= int(Quality.SERVICE)
+    return World(plan(), block, [])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from((8, 16, 512)), st.sampled_from((30, 1000)))
+def test_faulty_readings_at_once_are_the_same_as_one_by_one(seed: int, stretch: int, most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "STRETCH", stretch)
+        patch.setattr(track, "STRETCH", stretch)
+        same(world_of(seed), most, seed)
