@@ -74,7 +74,7 @@ class Agent:
         self.uplink = Uplink(self._log, table.id, station.file.hub.key)
         self.uplink.restore_urgent(before.uncommitted)
         self.recorder = Recorder(self._log, boot, self.uplink.written)
-        self.pipeline = Pipeline(station, before.decider, self.recorder, self._keeper, self._health)
+        self.pipeline = Pipeline(before.decider, self.recorder, self._keeper, self._health)
         self.operations = Operations(station, self.pipeline, self.recorder, self._log)
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
         self.pipeline.siren = self._make_siren()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
+import numpy as np
 
 from edge.rows import Recent, block_of
 from edge.ruling import candidate_of, plan_of
@@ -21,6 +22,7 @@ from thresholds.kernel import (
     State,
     StateError,
     acknowledge,
+    begin_anew,
     clear,
     new_epoch,
     restore,
@@ -137,9 +139,11 @@ class Decider:
         own, its = (msgspec.structs.replace(_loaded(one.save()), begun_ms=0) for one in (self, other))
         return self.config.hash == other.config.hash and own == its
 
-    def in_service(self, device: str, t_ms: int) -> bool:
-        """Whether somebody works on it."""
-        return t_ms < self.service.get(device, 0)
+    def in_service(self, name: str, t_ms: int) -> bool:
+        """Whether somebody works on this device, or on this series or its device."""
+        if not self.service:
+            return False
+        return t_ms < max(self.service.get(name, 0), self.service.get(name.partition("/")[0], 0))
 
     def take(self, record: Input, history: Recent | None = None) -> Decided:
         """Everything that follows from a record, which must come after all those taken before.
@@ -220,12 +224,21 @@ class Decider:
                 if record.epoch:
                     self._new_epoch(record.t)
             case Service():
-                self.service.pop(record.device, None)
-                if record.until > record.t:
-                    self.service[record.device] = record.until
+                self._serve(record)
             case _:
                 return self._operated(record)
         return Decided(noted=True)
+
+    def _serve(self, record: Service) -> None:
+        """What is said of a device holds for each of its series."""
+        name = record.series or record.device
+        self.service = {key: until for key, until in self.service.items() if not _is_of(key, name)}
+        if record.until > record.t:
+            self.service[name] = record.until
+        if record.anew:
+            for state in self.states:
+                keys = [i for i, one in enumerate(state.plan.series) if _is_of(one.key, name)]
+                begin_anew(state, np.array(keys, np.int64))
 
     def _new_epoch(self, t_ms: int) -> None:
         new_epoch(self.live)
@@ -233,7 +246,7 @@ class Decider:
             new_epoch(self.shadow)
         self.now_ms, self.begun_ms = t_ms, min(self.begun_ms, t_ms)
         self.sounding.set_back(t_ms)
-        self.service = {device: min(until, t_ms + LONGEST_SERVICE_MS) for device, until in self.service.items()}
+        self.service = {name: min(until, t_ms + LONGEST_SERVICE_MS) for name, until in self.service.items()}
 
     def _operated(self, record: Acknowledge | OperatorClear | Shelve) -> Decided:
         """On the live track; on the candidate's too where it has one of that name."""
@@ -252,6 +265,11 @@ class Decider:
 def track_of(state: State, rule: str, series: str) -> int | None:
     """Which track that is."""
     return next((k for k, track in enumerate(state.plan.tracks) if named(track) == (rule, series)), None)
+
+
+def _is_of(key: str, name: str) -> bool:
+    """Whether that is the device or series itself, or a series of the device."""
+    return key == name or key.startswith(f"{name}/")
 
 
 def _operate(state: State, track: int, record: Acknowledge | OperatorClear | Shelve) -> list[Change]:

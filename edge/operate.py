@@ -114,7 +114,7 @@ class Operate:
             case "shelve":
                 return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
             case "service":
-                return self._operations.service(ask.device, ask.minutes, ask.who)
+                return self._operations.service(ask.device, ask.minutes, ask.who, ask.series)
             case "reload":
                 return await self._operations.reload()
 
@@ -175,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
             kind.add_argument("minutes", type=float, help="0 ends it")
         kind.add_argument("--who", required=True, help="your name")
     kind = kinds.add_parser("service", help="work on a device: its readings count for nothing meanwhile")
-    kind.add_argument("device")
+    kind.add_argument("device", help="or one of its series, device/quantity")
     kind.add_argument("minutes", type=float, help="at most 60; 0 ends it")
     kind.add_argument("--who", required=True, help="your name")
     kinds.add_parser("reload", help="read the rules files again, as SIGHUP does")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edge.config import Device, Station
+from edge.config import Device
 from edge.decider import Decided, Decider, Input
 from edge.findings import detection, freshness, implausible, reason_of, shadow
 from edge.health import Health
@@ -32,15 +32,11 @@ _TIME_CAME = "a level's time to sound came, or ended"
 class Pipeline:
     """Owns what decides. `siren` is set where the station has one."""
 
-    def __init__(
-        self, station: Station, decider: Decider, recorder: Recorder, keeper: Timekeeper, health: Health
-    ) -> None:
+    def __init__(self, decider: Decider, recorder: Recorder, keeper: Timekeeper, health: Health) -> None:
         self.decider = decider
         self.siren: Siren | None = None
         self.handled = 0
         self.retired_may_go = False
-        self._devices = {plan.series.key: device.table.name for device in station.devices
-                         for plan in device.series.values()}
         self._recorder = recorder
         self._keeper = keeper
         self._health = health
@@ -133,19 +129,20 @@ class Pipeline:
         return self._now_ms
 
     def _end_service(self, now_ms: int) -> None:
-        for device in [device for device, until in self.decider.service.items() if until <= now_ms]:
-            self.decide(Service("", 0, now_ms, device, 0, ""))
-            self.told(EventKind.SERVICE, "service mode ended by itself: its time was over", device=device)
+        for name in [name for name, until in self.decider.service.items() if until <= now_ms]:
+            device, of_series, _ = name.partition("/")
+            series = name if of_series else ""
+            self.decide(Service("", 0, now_ms, device, 0, "", series, anew=True))
+            detail = "service mode ended by itself: its time was over"
+            self.told(EventKind.SERVICE, detail, device="" if series else device, series=series)
 
     def _evaluate(self, device: Device, readings: list[Reading], t_ms: int, read_s: float) -> bool:
         plans = [device.series[reading.quantity] for reading in readings]
         values = [plan.value(reading) for plan, reading in zip(plans, readings, strict=True)]
         keys = [plan.series.key for plan in plans]
         t_ms = self._after_last(keys, t_ms)
-        given = Quality.CLOCK if self._keeper.doubtful else Quality.GOOD
-        if self.decider.in_service(device.table.name, t_ms):
-            given |= Quality.SERVICE
-        record = Readings("", 0, [t_ms] * len(keys), keys, values, [int(given)] * len(keys))
+        self._end_service(t_ms)
+        record = Readings("", 0, [t_ms] * len(keys), keys, values, self._given(keys, t_ms))
         waiting = self._held(keys)
         decided = self.decider.take(record)
         self._sound_for(decided, read_s)
@@ -156,6 +153,13 @@ class Pipeline:
         self._follow(decided)
         return any(bits & Quality.SPIKE_HELD and (not plan.series.summed or plan.series.counter)
                    for bits, plan in zip(decided.quality, plans, strict=True))
+
+    def _given(self, keys: list[str], t_ms: int) -> list[int]:
+        """What the readings of these series bring along."""
+        given = int(Quality.CLOCK if self._keeper.doubtful else Quality.GOOD)
+        if not self.decider.service:
+            return [given] * len(keys)
+        return [given | int(Quality.SERVICE) if self.decider.in_service(key, t_ms) else given for key in keys]
 
     def _after_last(self, keys: list[str], t_ms: int) -> int:
         """Two frames that came in one lump, or a clock that was set back a little: both count, in their order."""
@@ -205,7 +209,7 @@ class Pipeline:
             self.told(EventKind.STUCK, "its value moves again", series=key)
         for fresh in decided.freshness:
             stale_ms = int(state.tables.series.stale[self.decider.columns[fresh.series.key]])
-            busy = self.decider.in_service(self._devices.get(fresh.series.key, ""), fresh.t_ms)
+            busy = self.decider.in_service(fresh.series.key, fresh.t_ms)
             self._recorder.add(freshness(fresh, stale_ms, in_service=busy))
         for change in decided.changes:
             self._recorder.add(detection(change))

@@ -1,0 +1,67 @@
+"""Work at a station: service mode of a device or of one series.
+
+In service mode readings are kept and count for nothing; all other series stay live. It is refused while anything is
+above clear, so that nobody takes a warning for his own work, and it ends by itself.
+"""
+
+from collections.abc import Sequence
+
+from edge.config import Device
+from edge.decider import LONGEST_SERVICE_MS
+from edge.pipeline import Pipeline
+from tocsin.inputs import Service
+from tocsin.levels import Level
+from tocsin.messages import EventKind
+
+LONGEST_MIN = LONGEST_SERVICE_MS / 60_000
+
+
+class Servicing:
+    """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
+
+    def __init__(self, devices: Sequence[Device], pipeline: Pipeline) -> None:
+        self._devices = {one.table.name: one for one in devices if one.series}
+        self._pipeline = pipeline
+
+    def service(self, device: str, minutes: float, who: str, series: str = "") -> str:
+        """Readings of the device, or of one series (`device/quantity`), count for nothing for so long; 0 ends that."""
+        device, series = self.named(device, series)
+        if not 0 <= minutes <= LONGEST_MIN:
+            raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {LONGEST_MIN:g}")
+        now_ms = self._pipeline.now_ms()
+        if minutes:
+            self._refuse_in_a_warning()
+        self._refuse_what_is_so(device, series, now_ms, ends=not minutes)
+        until = now_ms + round(minutes * 60_000) if minutes else 0
+        self._pipeline.decide(Service("", 0, now_ms, device, until, who, series, anew=not minutes))
+        detail = f"{who} works on it for at most {minutes:g} min" if minutes else f"{who} ended service mode"
+        self._pipeline.told(EventKind.SERVICE, detail, device="" if series else device, series=series)
+        return f"{series or device}: {detail}"
+
+    def named(self, device: str, series: str) -> tuple[str, str]:
+        """Device and series, of which one may be left out. Raises ValueError for what is not here."""
+        if "/" in device and not series:
+            device, series = "", device
+        name = device or series.partition("/")[0]
+        if name not in self._devices:
+            raise ValueError(f'"{name}" is not a device that measures here; use {", ".join(self._devices)}')
+        keys = [plan.series.key for plan in self._devices[name].series.values()]
+        if series and series not in keys:
+            raise ValueError(f'"{series}" is not a series of {name}; use {", ".join(keys)}')
+        return name, series
+
+    def _refuse_in_a_warning(self) -> None:
+        state = self._pipeline.decider.live
+        above = [f'"{track.rule.name}" on {track.series.key} is at {Level(level).word}' for track, level
+                 in zip(state.plan.tracks, state.memory.level.tolist(), strict=True) if level]
+        if above:
+            raise ValueError(f"not while a warning is open: {'; '.join(above)}; "
+                             "wait until it is clear, or clear it first")
+
+    def _refuse_what_is_so(self, device: str, series: str, now_ms: int, *, ends: bool) -> None:
+        decider = self._pipeline.decider
+        if series and decider.in_service(device, now_ms):
+            raise ValueError(f'"{device}" is in service as a whole; end that first')
+        inside = [device, *(key for key in decider.service if key.startswith(f"{device}/"))]
+        if ends and not any(decider.in_service(name, now_ms) for name in ([series] if series else inside)):
+            raise ValueError(f'"{series or device}" is not in service')
