@@ -25,6 +25,7 @@ from edge.poll import poll_for_ever
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
 from edge.siren import Siren
+from edge.survey import Survey
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
@@ -83,6 +84,9 @@ class Agent:
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
         )  # fmt: skip
         self._watch.link = self.link = self._make_link()
+        survey = Survey(station, clock, self._keeper, self.pipeline, self._log, self.uplink, self.link, self._watch,
+                        self.recorder, clock.monotonic_s())
+        self.operations.survey = survey.text
         self._begin(before)
 
     async def run(self) -> None:

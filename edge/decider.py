@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
-import numpy as np
 
 from edge.rows import Recent, block_of
 from edge.ruling import candidate_of, plan_of
+from edge.serviced import compare_anew, is_served, served
 from edge.sounding import Sounding, Wait
 from thresholds.kernel import (
     Block,
@@ -22,7 +22,6 @@ from thresholds.kernel import (
     State,
     StateError,
     acknowledge,
-    begin_anew,
     clear,
     new_epoch,
     restore,
@@ -141,9 +140,7 @@ class Decider:
 
     def in_service(self, name: str, t_ms: int) -> bool:
         """Whether somebody works on this device, or on this series or its device."""
-        if not self.service:
-            return False
-        return t_ms < max(self.service.get(name, 0), self.service.get(name.partition("/")[0], 0))
+        return is_served(self.service, name, t_ms)
 
     def take(self, record: Input, history: Recent | None = None) -> Decided:
         """Everything that follows from a record, which must come after all those taken before.
@@ -224,21 +221,12 @@ class Decider:
                 if record.epoch:
                     self._new_epoch(record.t)
             case Service():
-                self._serve(record)
+                self.service = served(self.service, record)
+                if record.anew:
+                    compare_anew(self.states, record)
             case _:
                 return self._operated(record)
         return Decided(noted=True)
-
-    def _serve(self, record: Service) -> None:
-        """What is said of a device holds for each of its series."""
-        name = record.series or record.device
-        self.service = {key: until for key, until in self.service.items() if not _is_of(key, name)}
-        if record.until > record.t:
-            self.service[name] = record.until
-        if record.anew:
-            for state in self.states:
-                keys = [i for i, one in enumerate(state.plan.series) if _is_of(one.key, name)]
-                begin_anew(state, np.array(keys, np.int64))
 
     def _new_epoch(self, t_ms: int) -> None:
         new_epoch(self.live)
@@ -265,11 +253,6 @@ class Decider:
 def track_of(state: State, rule: str, series: str) -> int | None:
     """Which track that is."""
     return next((k for k, track in enumerate(state.plan.tracks) if named(track) == (rule, series)), None)
-
-
-def _is_of(key: str, name: str) -> bool:
-    """Whether that is the device or series itself, or a series of the device."""
-    return key == name or key.startswith(f"{name}/")
 
 
 def _operate(state: State, track: int, record: Acknowledge | OperatorClear | Shelve) -> list[Change]:

@@ -26,6 +26,7 @@ SOCKET = "operate"
 _WITHIN_S = 30.0
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
+_LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
 # as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -33,7 +34,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing to do. `minutes`: for how long, where it has a length."""
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload"]
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "status"]
     who: str = ""
     rule: str = ""
     series: str = ""
@@ -93,9 +94,12 @@ class Operate:
     async def answer(self, line: bytes) -> Reply:
         """Does what a line asks for."""
         try:
-            said = await self._do(msgspec.json.decode(line, type=Ask))
+            asked = msgspec.json.decode(line, type=Ask)
+            said = await self._do(asked)
         except ValueError as err:
             return Reply(False, str(err))
+        if asked.do in _LOOKS:
+            return Reply(True, said)
         try:
             async with asyncio.timeout(_SYNCED_S):
                 await self._recorder.synced(self._recorder.last_seq)
@@ -115,6 +119,8 @@ class Operate:
                 return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
             case "service":
                 return self._operations.service(ask.device, ask.minutes, ask.who, ask.series)
+            case "status":
+                return await self._operations.status()
             case "reload":
                 return await self._operations.reload()
 

@@ -4,6 +4,7 @@ Each is an input of decisions like a reading: it is decided, logged and told. Wh
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import chain
 
 from edge.card import card_of
@@ -26,6 +27,10 @@ from tocsin.messages import EventKind, Start
 LONGEST_SHELVING_MIN = 24 * 60.0
 
 
+async def _not_yet() -> str:
+    raise ValueError("the agent is not ready yet")
+
+
 class Operations:
     """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
 
@@ -36,6 +41,7 @@ class Operations:
         self._log = storage
         self._lock = asyncio.Lock()
         self.servicing = Servicing(station.devices, pipeline)
+        self.survey: Callable[[], Awaitable[str]] = _not_yet
 
     def levels(self) -> str:
         """One line a rule that is above clear."""
@@ -43,6 +49,10 @@ class Operations:
         lines = [f"{Level(level).word}: {track.rule.name} on {track.series.key}" for track, level
                  in zip(state.plan.tracks, state.memory.level.tolist(), strict=True) if level]
         return "\n".join(lines) or "everything is clear"
+
+    async def status(self) -> str:
+        """All that the station knows of itself, as JSON."""
+        return await self.survey()
 
     def acknowledge(self, rule: str, series: str, who: str) -> str:
         """A person has seen the level: what latches may fall, and what waits to sound stays silent."""

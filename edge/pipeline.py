@@ -30,12 +30,13 @@ _TIME_CAME = "a level's time to sound came, or ended"
 
 
 class Pipeline:
-    """Owns what decides. `siren` is set where the station has one."""
+    """Owns what decides. `siren` is set where the station has one. `latest` has the newest record of each series."""
 
     def __init__(self, decider: Decider, recorder: Recorder, keeper: Timekeeper, health: Health) -> None:
         self.decider = decider
         self.siren: Siren | None = None
         self.handled = 0
+        self.latest: dict[str, Readings] = {}
         self.retired_may_go = False
         self._recorder = recorder
         self._keeper = keeper
@@ -146,7 +147,9 @@ class Pipeline:
         waiting = self._held(keys)
         decided = self.decider.take(record)
         self._sound_for(decided, read_s)
-        self._recorder.add(msgspec.structs.replace(record, quality=decided.quality))
+        logged = msgspec.structs.replace(record, quality=decided.quality)
+        self._recorder.add(logged)
+        self.latest.update(dict.fromkeys(keys, logged))
         self._count_held(device, keys, waiting, t_ms)
         for reading, value, bits in zip(readings, values, decided.quality, strict=True):
             self._judge(device, reading, value, Quality(bits), t_ms)

@@ -85,11 +85,16 @@ class Uplink:
         self._patience_s = _ANSWER_WITHIN_S
         self._looked_s = 0.0
         self._stuck_at, self._stuck_since_s = -1, 0.0
+        self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
 
     @property
     def backlog(self) -> int:
         """Records that the hub has not committed yet."""
         return self._newest - self._spans.floor
+
+    def has(self, seq: int) -> bool:
+        """Whether the hub has that record."""
+        return seq in self._spans
 
     def restore_urgent(self, entries: Sequence[Entry]) -> None:
         """Detections and answers of an earlier run that were never committed: they go before all else."""
@@ -262,6 +267,7 @@ class Uplink:
         await link.publish(topics.up(self._station, lane), encode(message))
 
     def _settle(self, first: int, last: int) -> None:
+        self.answered_s = asyncio.get_running_loop().time()
         self._spans.add(first, last)
         for seq in range(first, last + 1):
             self._sent.pop(seq, None)
@@ -271,17 +277,14 @@ class Uplink:
     def _start_over(self, hub: str) -> None:
         """Another hub, or one restored from a backup: it is offered everything that is still held."""
         log.warning("hub %s is not hub %s: everything in the log is offered again", hub, self._log.cursor_hub)
-        self._spans = Spans(0)
-        self._sent.clear()
-        self._given_up.clear()
+        self._spans, self._sent, self._given_up = Spans(0), {}, {}
         self._move_cursor(0, hub)
         self._read_again()
 
     def _save_cursor(self, hub: str) -> None:
         now_s = asyncio.get_running_loop().time()
-        if self._spans.floor > self._log.cursor and (
-            now_s - self._cursor_saved_s >= _CURSOR_EVERY_S or not self._log.cursor_hub
-        ):
+        is_due = now_s - self._cursor_saved_s >= _CURSOR_EVERY_S or not self._log.cursor_hub
+        if is_due and self._spans.floor > self._log.cursor:
             self._move_cursor(self._spans.floor, hub)
             self._cursor_saved_s = now_s
 
