@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
+from edge.calibration import Scales, Tabled, calibrated, given_of, read_entries
 from edge.series import SeriesPlan, SeriesTable, plan_series, scaled
 from thresholds.binding import bind
 from thresholds.plan import Plan
@@ -115,13 +116,23 @@ class StationFile(Table, frozen=True):
     siren: SirenTable | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Device:
     """A configured device with its driver, and for each quantity of the driver the series it becomes."""
 
     table: DeviceTable
     driver: PolledDriver | ListeningDriver | OutputDriver
     series: dict[str, SeriesPlan]
+
+    def become(self, other: "Device") -> None:
+        """Takes over the scale of the same device, calibrated anew. Who polls it holds it, and goes on."""
+        self.table, self.series = other.table, other.series
+        vars(self.driver).update(vars(other.driver))
+
+    def scales(self) -> Scales:
+        """Of each series what calibration may change, as it is in force."""
+        tabled = Tabled(self.table.name, self.table.settings, self.table.series)
+        return {plan.series.key: given_of(tabled, plan.series.quantity) for plan in self.series.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,15 @@ class Station:
     @property
     def series(self) -> tuple[Series, ...]:
         return tuple(self.plan.series)
+
+    def recalibrated(self) -> "Station":
+        """The station as it was read, with its calibration as it is now. Raises ConfigError."""
+        devices, problems = _devices(self.file, self.place, self.buses)
+        if problems:
+            raise ConfigError(problems)
+        series = [plan.series for device in devices for plan in device.series.values()]
+        candidate = _bound(self.candidate.rules if self.candidate else None, series)
+        return replace(self, devices=devices, plan=bind(self.plan.rules, series), candidate=candidate)
 
     def reloaded(self) -> "Station":
         """The station with its rules files as they are now. Raises ConfigError with every problem."""
@@ -170,12 +190,8 @@ def _read_station(path: Path) -> Station:
     buses = {bus.name: bus for bus in reversed(file.bus)}  # of two with one name the first is meant
     problems = _bus_problems(file, buses, place)
     problems += twice(place, "device", [device.name for device in file.device])
-    devices: list[Device] = []
-    for table in file.device:
-        try:
-            devices.append(_device(table, buses, f'{place}: device "{table.name}"'))
-        except ConfigError as err:
-            problems += err.problems
+    devices, refused = _devices(file, path, buses)
+    problems += refused
     problems += _siren_problems(file, devices, place)
     try:
         rules, candidate = _rules(file.station, path)
@@ -205,6 +221,24 @@ def _rules(table: StationTable, place: Path) -> tuple[Rules, Rules | None]:
 
 def _bound(rules: Rules | None, series: Sequence[Series]) -> Plan | None:
     return None if rules is None else bind(rules, series)
+
+
+def _devices(file: StationFile, path: Path, buses: dict[str, BusTable]) -> tuple[list[Device], list[str]]:
+    """Each as the file and its calibration say, and what is wrong with the others."""
+    devices: list[Device] = []
+    refused: list[str] = []
+    try:
+        entries = read_entries(path.parent / file.station.data)
+    except ConfigError as err:
+        return devices, err.problems
+    for table in file.device:
+        try:
+            tabled = calibrated(Tabled(table.name, table.settings, table.series), entries)
+            known = msgspec.structs.replace(table, settings=tabled.settings, series=tabled.series)
+            devices.append(_device(known, buses, f'{path}: device "{table.name}"'))
+        except ConfigError as err:
+            refused += err.problems
+    return devices, refused
 
 
 def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:

@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from edge.calibration import Key
 from edge.config import StationFile
 from edge.operations import Operations
 from edge.recorder import Recorder
@@ -27,24 +28,27 @@ _WITHIN_S = 30.0
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
 _LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
+_NOBODYS = {*_LOOKS, "reload"}
 # as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do. `minutes`: for how long, where it has a length."""
+    """One thing to do. `minutes`: for how long, where it has a length. `set`, `why`: of a calibration."""
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "status"]
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "status", "calibrate"]
     who: str = ""
     rule: str = ""
     series: str = ""
     device: str = ""
     minutes: float = 0.0
+    set: dict[Key, float | str] = {}
+    why: str = ""
 
     def __post_init__(self) -> None:
-        if self.do in {"ack", "clear", "shelve", "service"} and not self.who.strip():
+        if self.do not in _NOBODYS and not self.who.strip():
             raise ValueError("say who you are: --who NAME")
-        for text in (self.who, self.rule, self.series, self.device):
+        for text in (self.who, self.rule, self.series, self.device, self.why, *map(str, self.set.values())):
             if len(text) > 200 or _UNPRINTABLE.search(text):
                 raise ValueError("a name has at most 200 printable characters")
 
@@ -119,6 +123,8 @@ class Operate:
                 return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
             case "service":
                 return self._operations.service(ask.device, ask.minutes, ask.who, ask.series)
+            case "calibrate":
+                return await self._operations.calibrate(ask.series, ask.set, ask.who, ask.why)
             case "status":
                 return await self._operations.status()
             case "reload":

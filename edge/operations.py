@@ -4,9 +4,12 @@ Each is an input of decisions like a reading: it is decided, logged and told. Wh
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import chain
 
+from edge.calibration import Key, Scales, add_entry, changes, entry_of, put_back, remember
 from edge.card import card_of
 from edge.config import Station
 from edge.decider import track_of
@@ -25,6 +28,8 @@ from tocsin.log import Log
 from tocsin.messages import EventKind, Start
 
 LONGEST_SHELVING_MIN = 24 * 60.0
+
+log = logging.getLogger(__name__)
 
 
 async def _not_yet() -> str:
@@ -99,12 +104,45 @@ class Operations:
         self._pipeline.told(EventKind.OPERATOR, detail, series=series)
         return f"{detail} on {series}"
 
+    async def calibrate(self, series: str, set_: dict[Key, float | str], who: str, why: str = "") -> str:
+        """Dated, told and in force at once. Of a series in service alone: its numbers jump."""
+        async with self._lock:
+            now_ms = self._pipeline.now_ms()
+            given = self.servicing.given(series, self._station.file, now_ms)
+            entry = entry_of(now_ms, who, series, set_, given, why)
+            before = await asyncio.to_thread(add_entry, self._station.folder, entry)
+            try:
+                station = await asyncio.to_thread(self._station.recalibrated)
+                await self._bring_in(replace(station, devices=self._station.devices))
+            except (ConfigError, OSError) as err:
+                await asyncio.to_thread(put_back, self._station.folder, before)
+                raise ValueError(str(err)) from err
+            for device, other in zip(self._station.devices, station.devices, strict=True):
+                device.become(other)    # with no await in between: no reading is of two scales
+            return "; ".join(self._tell_scales(who)) or "it is so already"
+
+    def _tell_scales(self, who: str) -> list[str]:
+        """What is calibrated otherwise than when the agent last looked."""
+        scales: Scales = {}
+        found: list[tuple[str, str]] = []
+        for device in self._station.devices:
+            scales |= device.scales()
+        try:
+            found = changes(self._station.folder, scales)
+            for series, words in found:
+                self._pipeline.told(EventKind.CALIBRATION, f"{words}, by {who}", series=series)
+            remember(self._station.folder, scales)
+        except OSError as err:    # then it is told once more at the next start
+            log.warning("what is calibrated cannot be remembered: %s", err)
+        return [f"{series}: {words}" for series, words in found]
+
     # rules
 
     def begin(self) -> str:
         """At the start: brings in the rules of the files where they are other ones than those in force."""
         now_ms = self._pipeline.now_ms()
         self._recorder.keep()
+        self._tell_scales("the station's files")
         return self._apply(self._station, Recent(chain(self._log.read(), self._recorder.kept())), now_ms)
 
     async def reload(self) -> str:

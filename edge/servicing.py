@@ -5,8 +5,10 @@ above clear, so that nobody takes a warning for his own work, and it ends by its
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from edge.config import Device
+from edge.calibration import Tabled, given_of
+from edge.config import Device, StationFile
 from edge.decider import LONGEST_SERVICE_MS
 from edge.pipeline import Pipeline
 from tocsin.inputs import Service
@@ -49,6 +51,16 @@ class Servicing:
         if series and series not in keys:
             raise ValueError(f'"{series}" is not a series of {name}; use {", ".join(keys)}')
         return name, series
+
+    def given(self, series: str, file: StationFile, now_ms: int) -> dict[str, Any]:
+        """What station.toml says of a series that may be calibrated now. Refused where it is not in service."""
+        if "/" not in series:
+            raise ValueError(f'"{series}" is no series; say which: device/quantity')
+        device, _ = self.named("", series)
+        if not self._pipeline.decider.in_service(series, now_ms):
+            raise ValueError(f'"{series}" is not in service: its numbers will jump, and must count for nothing then')
+        table = next(one for one in file.device if one.name == device)
+        return given_of(Tabled(device, table.settings, table.series), series.partition("/")[2])
 
     def _refuse_in_a_warning(self) -> None:
         state = self._pipeline.decider.live

@@ -109,7 +109,7 @@ def test_what_other_parts_put_into_the_heartbeat_is_shown(tmp_path: Path, lang: 
     narrow(text)
     words = {"en": ("SOUNDS for orange", "proven 2 h ago (line)", "no test", "thinned by step 2",
                     "state saving, volts 11.9", "9 kB today, 2.0 MB this month"),
-             "zh": ("正在鸣响：橙色", "2 小时 前已验证（line）", "已精简到第 2 级", "今日 9 kB，本月 2.0 MB")}
+             "zh": ("正在鸣响：橙色", "2 小时前已验证（line）", "已精简到第 2 级", "今日 9 kB，本月 2.0 MB")}
     assert [one for one in words[lang] if one not in text] == []
 
 
