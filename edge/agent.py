@@ -84,9 +84,8 @@ class Agent:
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
         )  # fmt: skip
         self._watch.link = self.link = self._make_link()
-        survey = Survey(station, clock, self._keeper, self.pipeline, self._log, self.uplink, self.link, self._watch,
-                        self.recorder, clock.monotonic_s())
-        self.operations.survey = survey.text
+        self.operations.site = Survey(station, clock, self._keeper, self.pipeline, self._log, self.uplink, self.link,
+                                      self._watch, self.recorder, clock.monotonic_s())
         self._begin(before)
 
     async def run(self) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,9 +34,10 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do. `minutes`: for how long, where it has a length. `set`, `why`: of a calibration."""
+    """One thing to do. `minutes`: for how long, where it has a length. `set`, `why`: of a calibration.
+    `sheet`: that of a walk through the station, as JSON (edge.sheet)."""
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "status", "calibrate"]
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "status", "calibrate", "echo", "commission"]
     who: str = ""
     rule: str = ""
     series: str = ""
@@ -44,6 +45,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minutes: float = 0.0
     set: dict[Key, float | str] = {}
     why: str = ""
+    sheet: str = ""
 
     def __post_init__(self) -> None:
         if self.do not in _NOBODYS and not self.who.strip():
@@ -123,12 +125,24 @@ class Operate:
                 return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
             case "service":
                 return self._operations.service(ask.device, ask.minutes, ask.who, ask.series)
+            case "reload":
+                return await self._operations.reload()
+            case _:
+                return await self._serve_station(ask)
+
+    async def _serve_station(self, ask: Ask) -> str:
+        """What who works at the station wants."""
+        match ask.do:
+            case "echo":
+                return await self._operations.echo(ask.who)
+            case "commission":
+                return await self._operations.commission(ask.sheet, ask.who)
             case "calibrate":
                 return await self._operations.calibrate(ask.series, ask.set, ask.who, ask.why)
             case "status":
                 return await self._operations.status()
-            case "reload":
-                return await self._operations.reload()
+            case _:
+                raise ValueError(f'"{ask.do}" cannot be done here')
 
 
 @contextmanager
@@ -141,8 +155,11 @@ def _short(folder: Path) -> Iterator[Path]:
         os.close(number)
 
 
-def ask(folder: Path, what: Ask) -> Reply:
-    """Asks the agent that runs on this data folder. Raises OSError where none answers."""
+def ask(folder: Path, what: Ask | dict[str, Any]) -> Reply:
+    """Asks the agent that runs on this data folder. Raises OSError where none answers.
+
+    What is given as a dict is looked at by the agent alone.
+    """
     with _short(folder) as path, socket.socket(socket.AF_UNIX) as line:
         line.settimeout(_WITHIN_S)
         line.connect(str(path))

@@ -5,9 +5,9 @@ Each is an input of decisions like a reading: it is decided, logged and told. Wh
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import chain
+from typing import Protocol
 
 from edge.calibration import Key, Scales, add_entry, changes, entry_of, put_back, remember
 from edge.card import card_of
@@ -18,6 +18,7 @@ from edge.recorder import Recorder
 from edge.rows import Recent
 from edge.ruling import config_of
 from edge.servicing import Servicing
+from edge.sheet import in_words, keep, sheet_of
 from thresholds.parts import named
 from thresholds.reload import bind_over
 from tocsin import __version__
@@ -32,8 +33,14 @@ LONGEST_SHELVING_MIN = 24 * 60.0
 log = logging.getLogger(__name__)
 
 
-async def _not_yet() -> str:
-    raise ValueError("the agent is not ready yet")
+class Site(Protocol):
+    """The agent as a whole, as far as people ask of it."""
+
+    async def text(self) -> str:
+        """All that the station knows of itself, as JSON."""
+
+    async def echo(self, who: str) -> str:
+        """How long a record takes to the hub's disk and back. Raises ValueError where it does not come back."""
 
 
 class Operations:
@@ -46,7 +53,7 @@ class Operations:
         self._log = storage
         self._lock = asyncio.Lock()
         self.servicing = Servicing(station.devices, pipeline)
-        self.survey: Callable[[], Awaitable[str]] = _not_yet
+        self.site: Site
 
     def levels(self) -> str:
         """One line a rule that is above clear."""
@@ -57,7 +64,26 @@ class Operations:
 
     async def status(self) -> str:
         """All that the station knows of itself, as JSON."""
-        return await self.survey()
+        return await self.site.text()
+
+    async def echo(self, who: str) -> str:
+        """How long a record takes to the hub's disk and back."""
+        return await self.site.echo(who)
+
+    async def commission(self, text: str, who: str) -> str:
+        """Seals and keeps a technician's sheet, and sends it up."""
+        sheet = sheet_of(text)
+        table = self._station.file
+        if (sheet.station, sheet.who) != (table.station.id, who):
+            raise ValueError(f'a sheet of "{sheet.station}" by {sheet.who} is not allowed; '
+                             f'this is "{table.station.id}", and {who} asks')
+        try:
+            place, sealed = await asyncio.to_thread(keep, self._station.folder, sheet, table.hub.key)
+        except OSError as err:
+            raise ValueError(f"the sheet cannot be kept: {err}") from err
+        self._pipeline.now_ms()
+        self._pipeline.told(EventKind.COMMISSION, f"{in_words(sheet)}\n{sealed.decode()}")
+        return str(place)
 
     def acknowledge(self, rule: str, series: str, who: str) -> str:
         """A person has seen the level: what latches may fall, and what waits to sound stays silent."""

@@ -157,7 +157,8 @@ class _Page:
         yield _BOLD, words("siren")
         level = Level(now.health.get("siren", 0))
         sounding = words("sounding", level=level.zh if words.at else level.word)
-        yield (_RED if level else ""), f"  {sounding if level else words('silent')}"
+        silent = words("silent" if now.has_siren else "none")
+        yield (_RED if level else ""), f"  {sounding if level else silent}"
         yield from self._proof()
         power = _table(now.health.get("power"))
         if power:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from edge.config import Station
+from edge.config import Device, Station
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.timekeeper import Timekeeper
@@ -21,12 +21,17 @@ from tocsin.clock import Clock
 from tocsin.levels import Level
 from tocsin.link import Link
 from tocsin.log import Log
+from tocsin.messages import EventKind
+
+_ECHO_S = 20.0
+_LOOK_S = 0.02
 
 
 class SeriesNow(msgspec.Struct, frozen=True):
     """The newest reading of a series, taken or not, and when the last one was taken; times in ms UTC, 0 for never.
 
     `value` is in the quantity's unit, `quality` tocsin.readings.Quality bits. `service`: somebody works on it until.
+    `scale`: what calibration may change of it, as it is in force.
     """
 
     key: str
@@ -38,6 +43,7 @@ class SeriesNow(msgspec.Struct, frozen=True):
     quality: int = 0
     good: int = 0
     service: int = 0
+    scale: dict[str, float | str] = {}
 
 
 class LevelNow(msgspec.Struct, frozen=True):
@@ -90,6 +96,7 @@ class StationNow(msgspec.Struct, frozen=True):
     link: LinkNow
     disk: DiskNow
     health: dict[str, Any]
+    has_siren: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +122,25 @@ class Survey:
             table.id, table.name, table.name_zh or table.name, __version__, self.clock.now_ms(),
             self.clock.monotonic_s() - self.began_s, self.pipeline.decider.live.plan.rules.hash[:8],
             ClockNow(self.keeper.doubtful, self.clock.synchronized()), self._levels(), self._series(), self._link(),
-            disk, msgspec.to_builtins(self.watch.report()),
+            disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
         )  # fmt: skip
 
     async def text(self) -> str:
         """That, as JSON."""
         return msgspec.json.encode(await self.now()).decode()
+
+    async def echo(self, who: str) -> str:
+        """A record goes up, and the hub says that it is on its disk. Raises ValueError with what is in the way."""
+        loop = asyncio.get_running_loop()
+        self.pipeline.now_ms()
+        self.pipeline.told(EventKind.COMMISSION, f"{who} asks the hub for an echo")
+        seq, began_s = self.recorder.last_seq, loop.time()
+        while not self.uplink.has(seq):
+            if loop.time() - began_s > _ECHO_S:
+                raise ValueError(f"no connection to {self._broker()}" if not self.link.connected else
+                                 f"the hub has not answered within {_ECHO_S:g} s; {self.uplink.backlog} records wait")
+            await asyncio.sleep(_LOOK_S)
+        return f"{loop.time() - began_s:.2f} s"
 
     def _levels(self) -> list[LevelNow]:
         state = self.pipeline.decider.live
@@ -128,15 +148,16 @@ class Survey:
                 in enumerate(zip(state.plan.tracks, state.memory.level.tolist(), strict=True)) if level]
 
     def _series(self) -> list[SeriesNow]:
-        return [self._one(device.table.name, device.table.every_s, plan.series.key, plan.series.quantity)
+        return [self._one(device, plan.series.key, plan.series.quantity, device.scales()[plan.series.key])
                 for device in self.station.devices for plan in device.series.values()]
 
-    def _one(self, device: str, every_s: float, key: str, quantity: str) -> SeriesNow:
+    def _one(self, device: Device, key: str, quantity: str, scale: dict[str, Any]) -> SeriesNow:
+        name = device.table.name
         decider, found = self.pipeline.decider, self.pipeline.latest.get(key)
-        until = max(decider.service.get(key, 0), decider.service.get(device, 0))
+        until = max(decider.service.get(key, 0), decider.service.get(name, 0))
         column = decider.columns.get(key)
         good = int(decider.live.memory.good_t[column]) if column is not None else NEVER
-        now = SeriesNow(key, device, quantity, every_s, good=max(0, good), service=until)
+        now = SeriesNow(key, name, quantity, device.table.every_s, good=max(0, good), service=until, scale=scale)
         if found is None:
             return now
         at = found.series.index(key)

@@ -8,6 +8,7 @@ COMMANDS = {
     "operate": ("edge.operate", "at a station that runs: acknowledge, clear, shelve, service mode, reload the rules"),
     "probe": ("edge.probe", "say what answers on a bus"),
     "status": ("edge.status", "how a station is: what is polled, how fresh, levels, faults, backlog"),
+    "service": ("edge.service", "work at a station that runs: service mode, calibration, commissioning"),
     "hub": ("hub.command", "run the hub"),
     "simulate": ("simulators.command", "play instruments on real wires"),
     "demo": ("simulators.demo", "the whole journey on this machine: a storm in a minute"),
