@@ -28,6 +28,7 @@ NEAR_M = 0.02         # what waves leave of it
 _SERVICE_MIN = 30.0
 _LOOK_S = 0.5
 _PERIODS = 3
+_UNDER_WAY_MS = 1000  # a reading that was under way when the person answered may be of before
 _GOOD = ~int(Quality.CLOCK | Quality.STUCK | Quality.SERVICE)
 
 Say = Callable[[dict[str, Any]], Reply]
@@ -201,7 +202,7 @@ class Walk:
         begun = now = self._now()
         while now.t - begun.t <= (_PERIODS * one.every_s + 10) * 1000:
             found = next(other for other in now.series if other.key == one.key)
-            if found.t > begun.t and found.quality & _GOOD == 0:
+            if found.t > begun.t + _UNDER_WAY_MS and found.quality & _GOOD == 0:
                 return found.value
             self._wait(_LOOK_S)
             now = self._now()

@@ -121,7 +121,8 @@ async def test_a_station_is_proved_and_the_hub_has_the_sheet(
         text = msgspec.json.encode(sheet).decode()
         reply = await asyncio.to_thread(ask, site.folder, {"do": "commission", "sheet": text, "who": "Li Wei"})
         assert reply.done, reply.said
-        assert opened(Path(reply.said).read_bytes(), site.files.id, site.files.key) == sheet
+        place = Path(reply.said)
+        assert opened(await asyncio.to_thread(place.read_bytes), site.files.id, site.files.key) == sheet
         await agent.recorder.written(agent.recorder.last_seq)
         while agent.uplink.backlog:
             await asyncio.sleep(0.01)
@@ -142,8 +143,15 @@ async def test_what_is_not_so_is_said_and_a_walk_that_was_broken_off_goes_on(tmp
             await site.goes("n", site.tips(9), "y", site.tips(10))
         assert f"    {GAUGE}: NO GOOD READING silent: no answer within 0.4 s" in site.told
         assert "    NOT PROVED: 9 of 10 tips counted" in site.told
-        assert site.prompts[-1].endswith("The staff gauge reads (m):") or "gives no reading" in site.told[-1]
-    assert (site.folder / FILE).exists()
+        assert f"    NOT PROVED: {GAUGE}: gives no reading" in site.told
+        site.wire.set_fault(1, None)
+        for _ in range(4):
+            await site._pass_a_minute()
+        site.told.clear()
+        with pytest.raises(BrokenOffError):
+            await site.goes("1.0")
+        assert "--- 2 of 5: 10 tips are 10 counted" not in site.told, "proved before"
+        assert "    proved: 2 of 2 series give good readings" in site.told
 
 
 async def test_readings_stay_as_they_were_where_the_person_says_no(tmp_path: Path) -> None:
@@ -212,6 +220,9 @@ async def test_the_command_line_begins_ends_and_calibrates(
         assert await say("end", GAUGE, *who) == (1, f'"{GAUGE}" is not in service')
         assert (await say("gauge", "--minutes", "61", *who))[0] == 1
         monkeypatch.setattr("builtins.input", _closed)
+        site.wire.set_fault(1, Silent())
+        for _ in range(4):
+            await site._pass_a_minute()
         code, said = await say("--commission", *who, "--lang", "en")
         assert code == 1
         assert "broken off; missing: " in said
