@@ -24,6 +24,7 @@ from edge.pipeline import Pipeline
 from edge.poll import poll_for_ever
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
+from edge.service_button import ServiceButton
 from edge.siren import Siren
 from edge.survey import Survey
 from edge.timekeeper import Timekeeper
@@ -33,7 +34,7 @@ from thresholds.reload import bind_over
 from tocsin import __version__, messages, topics
 from tocsin.clock import Clock
 from tocsin.config import ConfigError
-from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
+from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver, Request
 from tocsin.levels import Level
 from tocsin.link import Broker, Link
 from tocsin.log import Log
@@ -127,6 +128,7 @@ class Agent:
             "operate": Operate(self._station.folder, self.operations, self.recorder).run,
             "watch": self._watch.run,
         }
+        parts |= self._service_button()
         if self.pipeline.siren is not None:
             parts["siren"] = self.pipeline.siren.run
         parts |= {f"bus {name}": bus.run for name, bus in self._buses.items()}
@@ -195,6 +197,24 @@ class Agent:
             self.recorder.add(Event("", 0, self._keeper.now_ms(), EventKind.SIREN, detail, device=name))
 
         return Siren(device.table, device.driver, bus, table.level, done, failed)
+
+    def _service_button(self) -> Parts:
+        table = self._station.file.service
+        if table is None:
+            return {}
+        device = next(one.table for one in self._station.devices if one.table.name == table.device)
+        bus, ask = self._buses[device.bus], Request(2, table.button_input, 1)
+
+        async def contact() -> bool:
+            return bool((await bus.exchange(device.unit, ask, device.deadline_s))[0])
+
+        def held() -> None:
+            self.operations.servicing.toggle(table.minutes, "the service button")
+
+        def tell(detail: str) -> None:
+            self.pipeline.told(EventKind.SERVICE, detail, device=device.name)
+
+        return {"service button": ServiceButton(contact, self._clock, on_held=held, tell=tell).run}
 
     def _make_link(self) -> Link:
         station = self._station.file.station.id

@@ -10,6 +10,7 @@ import msgspec
 import drivers
 from edge.calibration import Scales, Tabled, calibrated, given_of, read_entries
 from edge.series import SeriesPlan, SeriesTable, plan_series, scaled
+from edge.service_table import ServiceTable, service_problems
 from thresholds.binding import bind
 from thresholds.plan import Plan
 from thresholds.rule import Rules
@@ -114,6 +115,7 @@ class StationFile(Table, frozen=True):
     bus: list[BusTable]
     device: list[DeviceTable]
     siren: SirenTable | None = None
+    service: ServiceTable | None = None
 
 
 @dataclass(slots=True)
@@ -193,6 +195,9 @@ def _read_station(path: Path) -> Station:
     devices, refused = _devices(file, path, buses)
     problems += refused
     problems += _siren_problems(file, devices, place)
+    listening = {device.table.name for device in devices if isinstance(device.driver, ListeningDriver)}
+    on_modbus = [table.name for table in file.device if table.name not in listening]
+    problems += service_problems(file.service, on_modbus, place)
     try:
         rules, candidate = _rules(file.station, path)
     except ConfigError as err:

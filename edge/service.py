@@ -17,7 +17,8 @@ from edge.words import LANGS, Words, language
 from tocsin.config import ConfigError, load
 
 _USAGE = """tocsin service STATION.toml DEVICE[/QUANTITY] --minutes N --who NAME
-       tocsin service STATION.toml end DEVICE[/QUANTITY] --who NAME
+       tocsin service STATION.toml all --minutes N --who NAME
+       tocsin service STATION.toml end [DEVICE[/QUANTITY]] --who NAME
        tocsin service STATION.toml calibrate DEVICE/QUANTITY --offset M ... --who NAME [--why WORDS]
        tocsin service STATION.toml --commission --who NAME
        tocsin service STATION.toml --verify SHEET.json"""
@@ -46,6 +47,10 @@ def run(argv: list[str]) -> int:
 
 def _asked(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
     match args.what:
+        case ["end"]:
+            return {"do": "service", "minutes": 0, "who": args.who}
+        case ["all"] if args.minutes is not None:
+            return {"do": "service", "minutes": args.minutes, "who": args.who}
         case ["end", name]:
             return {"do": "service", "device": name, "minutes": 0, "who": args.who}
         case ["calibrate", series]:

@@ -26,7 +26,12 @@ class Servicing:
         self._pipeline = pipeline
 
     def service(self, device: str, minutes: float, who: str, series: str = "") -> str:
-        """Readings of the device, or of one series (`device/quantity`), count for nothing for so long; 0 ends that."""
+        """Readings of the device, or of one series (`device/quantity`), count for nothing for so long; 0 ends that.
+
+        Without a name it is said of every device.
+        """
+        if not device and not series:
+            return self._all(minutes, who)
         device, series = self.named(device, series)
         if not 0 <= minutes <= LONGEST_MIN:
             raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {LONGEST_MIN:g}")
@@ -39,6 +44,21 @@ class Servicing:
         detail = f"{who} works on it for at most {minutes:g} min" if minutes else f"{who} ended service mode"
         self._pipeline.told(EventKind.SERVICE, detail, device="" if series else device, series=series)
         return f"{series or device}: {detail}"
+
+    def toggle(self, minutes: float, who: str) -> None:
+        """All devices into service, or out of it where any is. Refused, it is told: nobody sees a terminal there."""
+        minutes = 0 if self._pipeline.decider.service else minutes
+        try:
+            self._all(minutes, who)
+        except ValueError as err:
+            self._pipeline.told(EventKind.SERVICE, f"{who}: refused, {err}")
+
+    def _all(self, minutes: float, who: str) -> str:
+        served = {name.partition("/")[0] for name in self._pipeline.decider.service}
+        names = [name for name in self._devices if minutes or name in served]
+        if not names:
+            raise ValueError("nothing is in service")
+        return "\n".join(self.service(name, minutes, who) for name in names)
 
     def named(self, device: str, series: str) -> tuple[str, str]:
         """Device and series, of which one may be left out. Raises ValueError for what is not here."""
