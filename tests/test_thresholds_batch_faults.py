@@ -36,7 +36,7 @@ def plan() -> Plan:
 
 
 def world_of(seed: int) -> World:
-    """Four hours with spikes alone, in pairs and side by side, values that stay, readings missing, late, out of range."""
+    """Four hours with spikes alone and in pairs, values that stay, readings missing, out of order and out of range."""
     dice = np.random.default_rng(seed)
     minutes = np.arange(ROWS)
     block = Block.blank(ROWS, 3)
@@ -44,14 +44,18 @@ def world_of(seed: int) -> World:
     block.t_ms[:] = (BEGIN + minutes * MINUTE)[:, None] + dice.integers(0, 4000, (ROWS, 3))
     swell = np.exp(-((minutes - 130) / 30.0) ** 2)
     block.raw[:, STAGE] = 900 + (2500 * swell).astype(np.int64) + dice.integers(0, 3, ROWS) * (minutes % 70 < 40)
+    block.raw[:, STAGE] += dice.integers(-1, 2, ROWS) * dice.choice((0, 170))
     block.raw[:, TOTAL] = 200 * np.cumsum(dice.poisson(2 * swell))
     block.raw[:, AMOUNT] = 200 * dice.poisson(swell)
     for column, size in ((STAGE, 900), (TOTAL, 40_000), (AMOUNT, 40_000)):
         struck = dice.choice(ROWS, dice.integers(0, 20), replace=False)
         block.raw[struck, column] += dice.choice((size, -size, size // 2), struck.size)
-        block.raw[dice.choice(ROWS, 3, replace=False), column] = 65_535_000
-        late = dice.choice(ROWS, dice.integers(0, 3), replace=False)
-        block.t_ms[late, column] -= dice.integers(1, 3 * MINUTE, late.size)
+        block.raw[np.minimum(struck + 1, ROWS - 1), column] -= dice.choice((0, 0, 200), struck.size)
+        wild = dice.choice(ROWS - 1, 4, replace=False)
+        wild = np.append(wild, wild[0] + 1)
+        block.raw[wild, column] = 65_535_000
+        late = np.append(dice.choice(ROWS, dice.integers(0, 3), replace=False), dice.choice(wild, dice.integers(0, 3)))
+        block.t_ms[late, column] += dice.integers(-3 * MINUTE, 2 * MINUTE, late.size)
     chance = dice.choice((0.0, 0.02, 0.2))
     block.quality[:] = np.where(dice.random((ROWS, 3)) < chance, int(Quality.MISSING), 0)
     block.quality[dice.random((ROWS, 3)) < 0.004] |= int(Quality.SERVICE)
