@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.test_thresholds_batch import same
-from tests.threshold_worlds import BEGIN, World
+from tests.test_thresholds_batch import by_batch, by_tick, same
+from tests.threshold_worlds import BEGIN, World, cut
 from thresholds.batch import stream, track
 from thresholds.binding import bind
-from thresholds.kernel import Block
+from thresholds.kernel import Block, save, start
 from thresholds.plan import Plan
 from thresholds.rules import rules_of
 from thresholds.series import Series
@@ -69,3 +69,20 @@ def test_faulty_readings_at_once_are_the_same_as_one_by_one(seed: int, stretch: 
         patch.setattr(stream, "STRETCH", stretch)
         patch.setattr(track, "STRETCH", stretch)
         same(world_of(seed), most, seed)
+
+
+def test_what_was_below_before_a_piece_is_known_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "STRETCH", 4)
+    monkeypatch.setattr(track, "STRETCH", 4)
+    low, between, high = 900, 1400, 1600
+    values = [low] * 10 + [between] * 20 + [high, low, low, high, high]
+    own = bind(rules_of({"rule": [{"name": "stage", "quantity": "stage_m", "yellow": 1.5, "off_below": 0.2, "n": 3,
+                                   "m": 5}]}, "below"), [Series("radar/stage_m", "stage_m", MINUTE, (0.0, 9.0))])
+    block, ours, theirs = Block.blank(len(values), 1), start(own), start(own)
+    block.t_ms[:, 0], block.raw[:, 0] = BEGIN + np.arange(len(values)) * MINUTE, values
+    block.quality[:] = 0
+    for part in (cut(block, 0, 10), cut(block, 10, len(values))):
+        got, want = by_batch(ours, part), by_tick(theirs, part)
+        assert got.changes == want.changes
+    assert [change.since_ms for change in got.changes] == [BEGIN + 30 * MINUTE]
+    assert save(ours) == save(theirs)
