@@ -48,6 +48,10 @@ def rules_state(station: str) -> str:
     return f"{ROOT}/{station}/{RULES}/state"
 
 
+def is_rules_state(topic: str) -> bool:
+    return topic.startswith(f"{ROOT}/") and topic.endswith(f"/{RULES}/state")
+
+
 def bulletin(area: str) -> str:
     return f"{ROOT}/area/{area}/bulletin"
 
