@@ -67,6 +67,11 @@ class StationOrders:
     state: RulesState | None
     commands: list[CommandRow]
 
+    @property
+    def waits(self) -> bool:
+        """Whether the station has not yet spoken of the newest rules."""
+        return self.sent > (max(self.state.version, self.state.refused) if self.state else 0)
+
 
 _ROW = "id, station, who, ask, issued, expires, state, answered, said"
 

@@ -136,8 +136,9 @@ def _config(text: str, key: str, public_key: str, broker: str) -> tuple[str, lis
     if (hub.get("key"), hub.get("public_key")) != (key, public_key) or (broker and hub.get("broker") != broker):
         raise SuccessionError("the keys of [hub] in the station file that was sent stand not on lines of their own")
     if urlsplit(str(hub.get("broker", ""))).password == NOT_SENT:
-        raise SuccessionError("its broker wants a password, which is never sent: give a new one by --broker")
-    return text, [f"[hub] {name} in station.toml is to be filled in" for name, value in hub.items() if value == NOT_SENT]
+        raise SuccessionError("its broker wants a password, which is never sent: give --broker")
+    return text, [f"[hub] {name} in station.toml is to be filled in" for name, value in hub.items()
+                  if value == NOT_SENT]
 
 
 def _with(table: str, name: str, value: str) -> str:
@@ -150,6 +151,6 @@ def _with(table: str, name: str, value: str) -> str:
 def _beside(name: str) -> str:
     """A name that lies in the station's folder, whatever the papers say."""
     path = PurePosixPath(name)
-    if not name.isprintable():
+    if not name.isprintable() or path.name in {"", ".."}:
         return "file"
-    return name if not path.is_absolute() and ".." not in path.parts and path.parts else path.name or "file"
+    return path.name if path.is_absolute() or ".." in path.parts else name
