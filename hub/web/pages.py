@@ -76,7 +76,7 @@ async def find_station(view: View, station_id: str) -> StationView:
     stations = await view.stations()
     found = next((station for station in stations if station.id == station_id), None)
     if found is None:
-        known = ", ".join(station.id for station in stations) or "none: no station is enrolled in hub.toml"
+        known = ", ".join(station.id for station in stations) or "none: no station is enrolled"
         raise Problem.of_value("station", station_id, known, 404)
     return found
 

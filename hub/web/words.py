@@ -93,7 +93,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "siren": ("siren: {level}", "警报器：{level}"),
     "backlog": ("{count} records waiting at the station", "站上 {count} 条待传"),
     "not_started": ("enrolled, has not reported yet", "已登记，尚未上报"),
-    "no_stations": ("No station is enrolled in hub.toml.", "hub.toml 中没有登记监测站。"),
+    "no_stations": ("No station is enrolled.", "尚未登记监测站。"),
     "no_data": ("no readings in this time", "此时段无数据"),
     "no_data_bar": ("no reading", "无数据"),
     "store_down": (
