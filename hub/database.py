@@ -91,10 +91,10 @@ CREATE TABLE IF NOT EXISTS rules_sent (
 -- what a station last said of the hub's rules: tocsin.orders.RulesState
 CREATE TABLE IF NOT EXISTS rules_states (station TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 
--- body: tocsin.orders.Command
+-- body: tocsin.orders.Command; issued and expires are by the hub's clock, stamp is what the body says: it always rises
 CREATE TABLE IF NOT EXISTS commands (
     id TEXT PRIMARY KEY, station TEXT NOT NULL, who TEXT NOT NULL, ask TEXT NOT NULL, body BLOB NOT NULL,
-    issued INTEGER NOT NULL, expires INTEGER NOT NULL,
+    issued INTEGER NOT NULL, expires INTEGER NOT NULL, stamp INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'waits' CHECK (state IN ('waits', 'sent', 'done', 'refused', 'expired')),
     answered INTEGER NOT NULL DEFAULT 0, said TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;

@@ -98,10 +98,13 @@ def put_command(
     if not 0 < lives_ms <= LONGEST_COMMAND_MS:
         raise ValueError(f"{lives_ms / 60_000:g} minutes are not allowed; use up to {LONGEST_COMMAND_MS / 60_000:g}")
     who, words = str(ask["who"]), encode(ask)
-    command = Command(VERSION, secrets.token_hex(8), station, now_ms, now_ms + lives_ms, msgspec.Raw(words))
+    # stations take it for a lower bound of time: were it ever to fall after the hub's clock was wrong, none would obey
+    (stamp,) = connection.execute(
+        "SELECT max(?, coalesce(max(stamp) + 1, 0)) FROM commands WHERE station = ?", (now_ms, station)).fetchone()
+    command = Command(VERSION, secrets.token_hex(8), station, stamp, stamp + lives_ms, msgspec.Raw(words))
     connection.execute(
-        "INSERT INTO commands (id, station, who, ask, body, issued, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (command.id, station, who, words.decode(), encode(command), now_ms, command.expires))
+        "INSERT INTO commands (id, station, who, ask, body, issued, expires, stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (command.id, station, who, words.decode(), encode(command), now_ms, now_ms + lives_ms, stamp))
     note(connection, now_ms, station, "command", who, f"{command.id}: {words.decode()}")
     return command_of(connection, command.id)
 

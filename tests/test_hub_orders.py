@@ -127,6 +127,18 @@ async def test_a_command_runs_out_and_a_late_answer_still_counts(desk: Desk) -> 
     assert desk.state(command) is CommandState.REFUSED
 
 
+async def test_a_hub_whose_clock_was_wrong_once_still_issues_in_order(desk: Desk) -> None:
+    with desk.database.transaction() as connection:
+        orders.put_command(connection, STATION, ASK, at("14:00") + 1000 * 86_400_000, MINUTE_MS)
+    command = desk.put(MINUTE_MS)
+    await desk.courier.step()
+    bodies = [body_of(desk, number, Command) for number in range(2)]
+    assert {body.issued for body in bodies} == {at("14:00") + 1000 * 86_400_000 + number for number in range(2)}
+    assert all(body.expires - body.issued == MINUTE_MS for body in bodies)
+    row = orders.command_of(desk.database.connection, command)
+    assert (row.issued, row.expires) == (at("14:00"), at("14:01")), "at the hub its own clock counts"
+
+
 def test_an_answer_of_another_station_is_none(desk: Desk) -> None:
     command = desk.put()
     desk.lands(Obeyed(BOOT, 1, at("14:00"), command, True, "me too"), "mill-creek")
