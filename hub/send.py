@@ -81,8 +81,7 @@ class Sender:
                                            *state.problems]))
             return None
 
-        late = f"no answer from the station yet: version {version} waits for it"
-        return _wait(look, wait_s, late)
+        return _wait(look, wait_s, lambda: f"no answer from the station yet: version {version} waits for it")
 
     def wait_command(self, command: str, wait_s: float) -> str:
         """The station's answer. Raises SendError where it was refused, or nothing was heard in time."""
@@ -95,8 +94,12 @@ class Sender:
                 raise SendError(row.said)
             return None
 
-        expires = orders.command_of(self._database.connection, command).expires
-        late = f"no answer from the station yet; it will do it until {iso(expires)} if it hears of it"
+        def late() -> str:
+            row = orders.command_of(self._database.connection, command)
+            if row.state is CommandState.WAITS:
+                return f"the hub has not sent it yet: is it running, and its broker? It is sent until {iso(row.expires)}"
+            return f"no answer from the station yet; it will do it until {iso(row.expires)} if it hears of it"
+
         return _wait(look, wait_s, late)
 
     def history(self) -> str:
@@ -106,11 +109,11 @@ class Sender:
         return "\n".join(lines) or "nothing was ever sent"
 
 
-def _wait(look: Callable[[], str | None], wait_s: float, late: str) -> str:
+def _wait(look: Callable[[], str | None], wait_s: float, late: Callable[[], str]) -> str:
     due_s = time.monotonic() + wait_s
     while (found := look()) is None:
         if time.monotonic() >= due_s:
-            raise SendError(late)
+            raise SendError(late())
         time.sleep(_LOOK_S)
     return found
 

@@ -219,3 +219,13 @@ def test_a_station_without_the_hubs_key_hears_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.agent.commands.handlers == {}
     bench.stop()
+
+
+async def test_words_that_come_faster_than_they_are_done_hold_up_nothing(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    async with asyncio.timeout(5):
+        for number in range(150):
+            await post.agent.commands.heard(*post.hub.command(f"c{number}", **SERVICE))
+        await post.agent.commands.heard(topics.order("bridge", topics.RULES), b"")
+    assert post.agent.commands._queue.qsize() == 100
+    post.stop()

@@ -95,6 +95,25 @@ def test_a_folder_that_cannot_be_made_enrols_nobody(
     assert "--out" in capsys.readouterr().err
 
 
+def test_a_command_to_a_hub_that_does_not_run_waits_for_it(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ["send", str(hub), "bridge", "command", "levels", "--who", "Zhao Min", "--wait", "0"]
+    assert main(said) == 1
+    assert "has this hub ever run here?" in capsys.readouterr().err
+    roster(hub)    # opens it
+    assert main(said) == 1
+    assert "the hub has not sent it yet: is it running" in capsys.readouterr().err
+    assert main(["send", str(hub), "bridge", "history"]) == 0
+    assert "Zhao Min" in capsys.readouterr().out
+    for words, why in ((["weir", "history"], '"weir" is not a station of this hub; use bridge'),
+                       (["bridge", "command", "ack", "rule", "--who", "x"], '"rule" is not allowed; use KEY=VALUE'),
+                       (["bridge", "command", "levels", "--who", " "], "--who ' ' is not allowed"),
+                       (["bridge", "command", "levels", "--who", "x", "--within", "0"], "0 minutes are not allowed")):
+        assert main(["send", str(hub), *words]) == 1
+        assert why in capsys.readouterr().err
+
+
 def test_the_command_line_must_be_whole(hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["enrol", str(hub), "mill", "--name", "x", "--out", str(tmp_path / "out")])
