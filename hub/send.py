@@ -97,7 +97,7 @@ class Sender:
         def late() -> str:
             row = orders.command_of(self._database.connection, command)
             if row.state is CommandState.WAITS:
-                return f"the hub has not sent it yet: is it running, and its broker? It is sent until {iso(row.expires)}"
+                return f"the hub has not sent it yet: is it running, and its broker? It is sent till {iso(row.expires)}"
             return f"no answer from the station yet; it will do it until {iso(row.expires)} if it hears of it"
 
         return _wait(look, wait_s, late)

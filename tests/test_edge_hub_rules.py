@@ -171,11 +171,12 @@ def test_a_station_starts_on_a_broken_rules_file_with_the_last_good_rules_and_sa
 def test_a_broken_candidate_is_left_out_and_the_station_starts(tmp_path: Path) -> None:
     bench = Bench(tmp_path, shadow=STAGE)
     (tmp_path / "shadow.toml").write_text("[[rule]]\nname = 'wrong'")
+    (tmp_path / "rules.toml").write_text(HIGHER)
     bench.kill(100)
     assert bench.agent.pipeline.decider.shadow is None
     assert "shadow.toml" in bench.events(EventKind.RULES)[-1][1]
     bench.read(2.6)
-    assert bench.levels() == [("stage", Level.ORANGE)]
+    assert bench.levels() == [("stage", Level.YELLOW)], "the station's new rules, not the last good ones"
     bench.stop()
 
 
