@@ -33,6 +33,7 @@ LOCAL_ONLY = frozenset({"clear", "commission"})
 _WAITING = 100          # messages; the hub sends again what was dropped
 _LOOK_S = 60.0
 _LONGEST_SAID = 4000
+_MOST_PROBLEMS = 30
 
 Handler = Callable[[str, bytes], Awaitable[None]]
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Commands:
         self._refused = RulesState(VERSION, table.id, 0, 0, "")
         self._told: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
+        self._orders: asyncio.Queue[RulesOrder] = asyncio.Queue()
         self._take: dict[str, Handler] = {
             topics.order(table.id, topics.HUB_KEY): self._new_key,
             topics.order(table.id, topics.RULES): self._rules,
@@ -90,11 +92,22 @@ class Commands:
     async def run(self) -> None:
         """Until cancelled."""
         self.begin()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._take_all(), name="commands")
+            tasks.create_task(self._order_all(), name="rules of the hub")
+
+    async def _take_all(self) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     message = await self._queue.get()
                 await self.take(*message)
+            self._papers.send(self._operations.station, self._now_ms())
+
+    async def _order_all(self) -> None:
+        """Beside the commands: rules may read a long log, and a siren that is to be silenced must not wait for them."""
+        while True:
+            await self.order(await self._orders.get())
             self._papers.send(self._operations.station, self._now_ms())
 
     def begin(self) -> None:
@@ -167,6 +180,10 @@ class Commands:
     async def _rules(self, topic: str, payload: bytes) -> None:
         order = decode(_RULES, verify(payload, topic, self._keys.public_key))
         self._ours(order.v, order.station)
+        self._orders.put_nowait(order)
+
+    async def order(self, order: RulesOrder) -> None:
+        """Rules that the hub has signed: taken or refused, and answered either way."""
         version = self._operations.station.source.version
         if order.version < version:
             why = f"version {order.version} is older than {version}, which is in force"
@@ -184,7 +201,7 @@ class Commands:
             try:
                 await self._operations.bring_in(lambda station: station.ordered(order))
             except ValueError as err:
-                problems = str(err).splitlines()
+                problems = _few(str(err).splitlines())
                 await asyncio.to_thread(_put_back, before)
         refused = order.version if problems else 0
         self._refused = msgspec.structs.replace(self._refused, refused=refused, problems=problems)
@@ -243,6 +260,12 @@ def _claimed(sealed: msgspec.Raw) -> str:
         return msgspec.json.decode(sealed, type=Link).body.public_key
     except ValueError:
         return ""
+
+
+def _few(problems: list[str]) -> list[str]:
+    """A file that is all wrong must not fill the link."""
+    more = len(problems) - _MOST_PROBLEMS
+    return [*problems[:_MOST_PROBLEMS], f"and {more} more"] if more > 0 else problems
 
 
 def _put_back(station: Station) -> None:

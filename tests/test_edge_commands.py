@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.orders import LEDGER, MOST_KNOWN, Known, Ledger
 from edge.recorder import KINDS, URGENT_KINDS
@@ -17,7 +19,7 @@ from tocsin import topics
 from tocsin.levels import Level
 from tocsin.messages import Event, EventKind
 from tocsin.orders import Obeyed
-from tocsin.signing import new_signing_key
+from tocsin.signing import SealError, new_signing_key, verify
 
 SERVICE: dict[str, Any] = {"do": "service", "device": "gauge", "minutes": 30}
 
@@ -37,6 +39,8 @@ class Post(Bench):
             async with beside(self.agent.recorder.run()):
                 for topic, payload in messages:
                     await self.agent.commands.take(topic, payload)
+                    while not self.agent.commands._orders.empty():
+                        await self.agent.commands.order(self.agent.commands._orders.get_nowait())
                 await self.agent.recorder.written(self.agent.recorder.last_seq)
 
         self._loop.run(take())
@@ -119,6 +123,19 @@ def test_what_the_hub_has_not_signed_for_this_station_moves_nothing_and_is_told_
     post.gets(post.hub.command("c2", **SERVICE))
     assert [done for _, done, _ in post.answers] == [True]
     post.stop()
+
+
+@given(place=st.integers(0, 10_000), mask=st.integers(1, 255))
+def test_one_changed_byte_is_refused_or_changes_nothing(place: int, mask: int) -> None:
+    hub = HubVoice()
+    topic, payload = hub.command(**SERVICE)
+    changed = bytearray(payload)
+    changed[place % len(payload)] ^= mask
+    try:
+        body = verify(bytes(changed), topic, hub.public_key)
+    except SealError:
+        return
+    assert body == verify(payload, topic, hub.public_key)
 
 
 @pytest.mark.parametrize(("issued", "lives_ms", "why"), [

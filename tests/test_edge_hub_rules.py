@@ -101,6 +101,13 @@ def test_rules_that_do_not_fit_change_nothing(post: Post, text: str, why: str) -
     post.stop()
 
 
+def test_a_file_that_is_all_wrong_does_not_fill_the_link(post: Post) -> None:
+    state = heard(post, post.hub.rules(1, "".join(f'[[rule]]\nname = "r{number}"\n' for number in range(200))))
+    assert len(state.problems) == 31
+    assert state.problems[-1].startswith("and ")
+    post.stop()
+
+
 def test_a_lower_version_is_refused_and_a_rollback_is_a_higher_one_with_old_content(post: Post) -> None:
     heard(post, post.hub.rules(7, STAGE + RAIN), post.hub.rules(8, HIGHER))
     state = heard(post, post.hub.rules(7, STAGE + RAIN))

@@ -232,3 +232,24 @@ def test_the_commands_start_fast_and_say_their_use() -> None:
         done = subprocess.run([sys.executable, "-m", "tocsin", command, "--help"], capture_output=True, text=True,
                               check=True, timeout=60)
         assert f"tocsin {command}" in done.stdout
+
+
+async def test_a_command_does_not_wait_for_rules_that_read_a_long_log(
+    valley: Valley, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with both(valley) as (_, agent):
+        async with agent.operations._lock:    # as if the log were read for minutes
+            code, _ = await valley.say(capsys, "rules", valley.rules(HIGHER), *WHO, "--wait", "0")
+            assert code == 1
+
+            async def asked() -> bool:
+                return bool(agent.operations._lock._waiters)
+
+            await until(asked)
+            assert await valley.say(capsys, "command", "levels", *WHO) == (0, "everything is clear")
+            assert agent.operations.station.source.version == 0
+
+        async def in_force() -> bool:
+            return agent.operations.station.source.version == 1
+
+        await until(in_force)
