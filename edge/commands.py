@@ -32,6 +32,7 @@ from tocsin.times import iso
 LOCAL_ONLY = frozenset({"clear", "commission"})
 _WAITING = 100          # messages; the hub sends again what was dropped
 _LOOK_S = 60.0
+_SYNCED_S = 5.0
 _LONGEST_SAID = 4000
 _MOST_PROBLEMS = 30
 
@@ -66,6 +67,7 @@ class Commands:
         self._papers = Outgoing(station.folder, recorder)
         self._refused = RulesState(VERSION, table.id, 0, 0, "")
         self._told: dict[str, str] = {}
+        self._answered: list[tuple[int, Known]] = []
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
         self._orders: asyncio.Queue[RulesOrder] = asyncio.Queue()
         self._take: dict[str, Handler] = {
@@ -92,6 +94,7 @@ class Commands:
     async def run(self) -> None:
         """Until cancelled."""
         self.begin()
+        await self.settle()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._take_all(), name="commands")
             tasks.create_task(self._order_all(), name="rules of the hub")
@@ -145,9 +148,10 @@ class Commands:
             return
         if why:
             self._answer(known, done=False, said=why)
-            return
-        reply = await self._operate.answer(bytes(command.ask))
-        self._answer(known, done=reply.done, said=reply.said)
+        else:
+            reply = await self._operate.answer(bytes(command.ask))
+            self._answer(known, done=reply.done, said=reply.said)
+        await self.settle()
 
     def _why_not(self, command: Command) -> str:
         """Why it is not done; "" where nothing stands against it."""
@@ -166,14 +170,21 @@ class Commands:
         return ""
 
     def _answer(self, known: Known, *, done: bool, said: str) -> None:
-        self._say(known.id, done=done, said=said)
-        try:
-            self._ledger.end(known)
-        except OSError as err:
-            log.warning("a command's end is not remembered: %s", err)
+        self._answered.append((self._say(known.id, done=done, said=said), known))
 
-    def _say(self, command: str, *, done: bool, said: str) -> None:
-        self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said[:_LONGEST_SAID]))
+    async def settle(self) -> None:
+        """Commands whose answers are on the disk are done with; no sooner, or a crash would leave them without one."""
+        waiting, self._answered = self._answered, []
+        for seq, known in waiting:
+            try:
+                async with asyncio.timeout(_SYNCED_S):
+                    await self._recorder.synced(seq)
+                await asyncio.to_thread(self._ledger.end, known)
+            except (OSError, TimeoutError) as err:    # the next start answers once more; the first answer counts
+                log.warning("a command's end is not remembered: %s", err)
+
+    def _say(self, command: str, *, done: bool, said: str) -> int:
+        return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said[:_LONGEST_SAID]))
 
     # rules
 

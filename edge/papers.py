@@ -34,9 +34,14 @@ class Outgoing:
         self._place = folder / SENT
         self._recorder = recorder
         self._seen: Station | None = None
+        self._waiting: tuple[int, _Sent] | None = None
 
     def send(self, station: Station, now_ms: int) -> None:
-        """Looks at the files only where the rules have changed since the last call. What cannot be read is not sent."""
+        """To be called every minute. Looks at the files only where the rules have changed since the last call.
+
+        What cannot be read is not sent.
+        """
+        self._note()
         if station is self._seen:
             return
         self._seen = station
@@ -44,10 +49,18 @@ class Outgoing:
             papers = papers_of(station)
             sent = _Sent(digest(encode(papers)), now_ms)
             if self._news(sent):
-                self._recorder.add(msgspec.structs.replace(papers, t=now_ms))
-                replace_file(self._place, encode(sent), sync=False)
+                self._waiting = self._recorder.add(msgspec.structs.replace(papers, t=now_ms)), sent
         except (OSError, ConfigError, ValueError) as err:
             log.warning("the papers are not sent: %s", err)
+
+    def _note(self) -> None:
+        """Only what is in the log will reach the hub."""
+        if self._waiting and self._recorder.status.written_seq >= self._waiting[0]:
+            try:
+                replace_file(self._place, encode(self._waiting[1]), sync=False)
+            except OSError as err:    # sent once more at the next start
+                log.warning("that the papers are sent is not remembered: %s", err)
+            self._waiting = None
 
     def _news(self, sent: _Sent) -> bool:
         try:

@@ -37,6 +37,7 @@ class Post(Bench):
 
         async def take() -> None:
             async with beside(self.agent.recorder.run()):
+                await self.agent.commands.settle()
                 for topic, payload in messages:
                     await self.agent.commands.take(topic, payload)
                     while not self.agent.commands._orders.empty():
@@ -170,6 +171,16 @@ def test_of_a_command_that_a_crash_broke_off_nobody_knows(post: Post) -> None:
     post.gets(post.hub.command("c7", **SERVICE))
     post.again()
     assert len(post.answers) == 1, "neither done after all nor answered twice"
+    post.stop()
+
+
+def test_an_answer_that_a_crash_took_is_given_again(post: Post) -> None:
+    known = Known("c7", START_MS)
+    post.agent.commands._ledger.begin(known)
+    post.agent.commands._answer(known, done=True, said="as told")
+    post.kill(0)    # the record was not yet in the log
+    post.agent.commands.begin()
+    assert [(name, done) for name, done, _ in post.answers] == [("c7", False)]
     post.stop()
 
 

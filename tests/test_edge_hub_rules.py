@@ -213,12 +213,19 @@ def test_the_papers_go_to_the_hub_when_they_change_and_hold_no_secret(post: Post
     assert post.hub.public_key in papers.config
     assert "sensor_height_m = 0.0" in papers.config
     assert papers.files == {"rules.toml": STAGE + RAIN}
+    post.kill(0)
+    post.agent.commands.begin()
+    assert len(post.of(Papers)) == 1, "a crash took them: once more"
+    post.gets()
+    post.agent.commands.begin()
     post.again()
     assert len(post.of(Papers)) == 1
     heard(post, post.hub.rules(3, HIGHER))
     post.agent.commands.begin()
     (_, papers) = post.of(Papers)
     assert (papers.rules_version, papers.files["rules.toml"]) == (3, HIGHER)
+    post.gets()
+    post.agent.commands.begin()
     post.clock.pass_ms(2 * 86_400_000)
     post.again()
     assert len(post.of(Papers)) == 3, "once a day at a start: a hub that lost them has them again"
