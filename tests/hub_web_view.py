@@ -228,8 +228,7 @@ def _gas() -> HubWarning:
     past = _past("w-gas", Level.YELLOW, Hazard.GAS, 5 * MINUTE)
     (episode,) = past.episodes.values()
     raised = msgspec.structs.replace(
-        episode, level=2, stage=Stage.MOVE, authority=Authority.CONFIRM, value=27.5, rule="ch4-fence"
-    )
+        episode, level=2, stage=Stage.MOVE, authority=Authority.CONFIRM, value=27.5, rule="ch4-fence")
     return msgspec.structs.replace(
         past, state=WarningState.OPEN, level=2, stage=Stage.PREPARE, closed_at=0,
         episodes={"plant/fence-2/ch4_pct_lel/ch4-fence": raised},

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from tocsin.inputs import Local
-from tocsin.inputs import Tick as Tick
 from tocsin.levels import Authority, Hazard, Stage
 from tocsin.orders import Obeyed, Papers
 
