@@ -9,6 +9,7 @@ import msgspec
 
 import drivers
 from edge.series import SeriesPlan, SeriesTable, plan_series, scaled
+from edge.siren_table import SirenTable
 from thresholds.binding import bind
 from thresholds.plan import Plan
 from thresholds.rule import Rules
@@ -17,7 +18,6 @@ from thresholds.series import Series
 from tocsin import plugins
 from tocsin.config import ConfigError, FileName, Table, convert, load, twice
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
-from tocsin.levels import Level
 from tocsin.link import Broker
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
@@ -92,17 +92,6 @@ class DeviceTable(Table, frozen=True):
     deadline_s: Seconds = 0.5
     settings: dict[str, Any] = {}
     series: dict[str, SeriesTable] = {}
-
-
-class SirenTable(Table, frozen=True):
-    """[siren]: which relay sounds it, and from which level on."""
-
-    device: Name
-    from_level: Literal["blue", "yellow", "orange", "red"] = "orange"
-
-    @property
-    def level(self) -> Level:
-        return Level.of(self.from_level)
 
 
 class StationFile(Table, frozen=True):
@@ -236,7 +225,7 @@ def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Devic
 def _siren_problems(file: StationFile, devices: list[Device], place: str) -> list[str]:
     outputs = [device.table.name for device in devices if isinstance(device.driver, OutputDriver)]
     refused = {table.name for table in file.device} - {device.table.name for device in devices}
-    if file.siren is None or file.siren.device in {*outputs, *refused}:
+    if file.siren is None or not file.siren.device or file.siren.device in {*outputs, *refused}:
         return []
     return [f'{place}: siren: device: "{file.siren.device}" is not an output of this file; '
             f"use {', '.join(outputs) or 'a device with an output driver such as relay_output'}"]
