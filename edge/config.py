@@ -162,7 +162,7 @@ def _read_station(path: Path) -> Station:
     devices: list[Device] = []
     for table in file.device:
         try:
-            devices.append(_device(table, buses, f'{place}: device "{table.name}"'))
+            devices.append(device_of(table, buses, f'{place}: device "{table.name}"'))
         except ConfigError as err:
             problems += err.problems
     problems += _siren_problems(file, devices, place)
@@ -196,7 +196,8 @@ def _bound(rules: Rules | None, series: Sequence[Series]) -> Plan | None:
     return None if rules is None else bind(rules, series)
 
 
-def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
+def device_of(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
+    """A device with its driver and series. `place` starts every problem. Raises ConfigError."""
     bus = buses.get(table.bus)
     if bus is None:
         cure = f"use {', '.join(sorted(buses))}" if buses else "there is no [[bus]]"

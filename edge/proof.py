@@ -144,6 +144,7 @@ class Proof:
         elif is_whole is False:
             self._line_is("the line to it is broken")
         else:
+            self._siren.agrees(on=False)
             self._line_is("")
 
     def _is_busy(self) -> bool:

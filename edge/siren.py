@@ -179,7 +179,7 @@ class Siren:
                 await asyncio.sleep(wait_s)
                 said = await self.output.is_on()
                 if said in {None, on}:
-                    self._agreed(on=on)
+                    self.agrees(on=on)
                     return True
         except RejectedError as err:
             self._tell_fault("feedback", f"its feedback cannot be read: {err}")
@@ -188,7 +188,8 @@ class Siren:
         self._tell_fault("contact", f"was switched {words}, but its feedback says {other}")
         return False
 
-    def _agreed(self, *, on: bool) -> None:
+    def agrees(self, *, on: bool) -> None:
+        """Its feedback was read, and says what is so."""
         for key in ("contact", "feedback"):
             if self._faults.pop(key, None):
                 self._fault("its feedback says again what it does")

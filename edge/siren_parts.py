@@ -1,11 +1,11 @@
 """Puts the siren of a station together: output, rhythm, words, proof and button, and what each tells."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.bus import Bus
 from edge.button import ButtonWatch
-from edge.config import Station
+from edge.config import Device, Station
 from edge.noise import Button, Pin, Tones
 from edge.operations import Operations
 from edge.outputs import Output, Relay
@@ -53,7 +53,7 @@ def siren_parts(
     table = station.file.siren
     if table is None:
         return None
-    output = output_of(station, table, buses)
+    output = output_of(table, station.devices, buses)
 
     def tell(kind: EventKind, detail: str, reason: str = "") -> None:
         recorder.add(Event("", 0, keeper.now_ms(), kind, detail, device=output.name, reason=reason))
@@ -87,10 +87,10 @@ def siren_parts(
     return SirenParts(siren, proof, speaker, button)
 
 
-def output_of(station: Station, table: SirenTable, buses: Mapping[str, Bus]) -> Output:
+def output_of(table: SirenTable, devices: Sequence[Device], buses: Mapping[str, Bus]) -> Output:
     """What the station's siren is switched by."""
     if table.device:
-        device = next(device for device in station.devices if device.table.name == table.device)
+        device = next(device for device in devices if device.table.name == table.device)
         assert isinstance(device.driver, OutputDriver)  # noqa: S101 - load_station has checked it
         return Relay(device.table, device.driver, buses[device.table.bus])
     if table.sound_card:

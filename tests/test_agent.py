@@ -162,7 +162,7 @@ async def test_an_impossible_value_is_kept_flagged_told_and_decides_nothing(site
         await site.read(agent, 25.0)
     flagged = [record for record in site.files.log() if isinstance(record, Readings) and record.value == [25.0]]
     assert [record.quality for record in flagged] == [[int(Quality.RANGE)]]
-    event = next(event for event in site.of(Event) if isinstance(event, Event))
+    event = next(event for event in site.of(Event) if isinstance(event, Event) and event.device == "gauge")
     assert (event.what, event.reason) == (EventKind.REFUSED, "implausible")
     assert event.detail == "stage_m 25 is outside the plausible -2 to 10"
     assert site.detections() == []

@@ -7,6 +7,7 @@ COMMANDS = {
     "edge": ("edge.command", "run the agent of a station"),
     "operate": ("edge.operate", "at a station that runs: acknowledge, clear, shelve, service mode, reload the rules"),
     "probe": ("edge.probe", "say what answers on a bus"),
+    "siren-off": ("edge.siren_off", "switch a station's siren off while its agent does not run"),
     "hub": ("hub.command", "run the hub"),
     "simulate": ("simulators.command", "play instruments on real wires"),
     "demo": ("simulators.demo", "the whole journey on this machine: a storm in a minute"),

@@ -214,6 +214,11 @@ class Words:
     def how(self, how: str) -> str:
         return self.both(how, _HOW_ZH.get(how, how))
 
+    def proof(self, how: str) -> str:
+        """How a siren was proven; the station's own word where this side knows no better."""
+        known = {"line": self("proof_line"), "test": self("proof_test"), "sounded": self("proof_sounded")}
+        return known.get(how, how)
+
     def fault(self, fault: str) -> str:
         """A reason of refusal, or the station's own sentence as it came."""
         return self.both(fault, _REASON_ZH[Reason(fault)]) if fault in set(Reason) else fault
