@@ -24,8 +24,7 @@ class CabinetRelay(Relay):
         self.is_pressed = False
         self.watchdog_ms = 0
 
-    @property
-    def sounds(self) -> bool:
+    def is_loud(self) -> bool:
         """Whether the horn is powered now."""
         if self.on and self.watchdog_ms and self._now() - self._heard_s > self.watchdog_ms / 1000:
             self.on = False
@@ -55,5 +54,5 @@ class CabinetRelay(Relay):
 
     def _spoken_to(self) -> None:
         """What is due happens before the word is heard."""
-        _ = self.sounds
+        self.is_loud()
         self._heard_s = self._now()

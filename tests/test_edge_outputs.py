@@ -47,7 +47,7 @@ async def tcp() -> AsyncIterator[Rig]:
     async with ModbusTcp({9: box}) as wire:
         bus = Bus(BusTable("field", "modbus-tcp", f"tcp://127.0.0.1:{wire.port}"))
         async with beside(bus.run()):
-            yield Rig(relay_on(bus, **WATCHDOG), lambda: box.sounds, lambda: wire.set_fault(9, Silent()))
+            yield Rig(relay_on(bus, **WATCHDOG), box.is_loud, lambda: wire.set_fault(9, Silent()))
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def rtu() -> AsyncIterator[Rig]:
     async with ModbusRtuPty({9: box}) as wire:
         bus = Bus(BusTable("field", "modbus-rtu", wire.path))
         async with beside(bus.run()):
-            yield Rig(relay_on(bus), lambda: box.sounds, lambda: wire.set_fault(9, Refuses(4)))
+            yield Rig(relay_on(bus), box.is_loud, lambda: wire.set_fault(9, Refuses(4)))
 
 
 @asynccontextmanager
@@ -142,7 +142,7 @@ async def test_a_relay_with_a_watchdog_lets_go_when_nobody_speaks_to_it_and_not_
             assert box.watchdog_ms == 5000
             for _ in range(5):
                 now[0] += 4.0
-                assert box.sounds
+                assert box.is_loud()
                 await relay.switch(on=True, stage=Stage.MOVE)
             box.power_cut()
             wire.set_fault(9, Silent())
@@ -153,7 +153,7 @@ async def test_a_relay_with_a_watchdog_lets_go_when_nobody_speaks_to_it_and_not_
             await relay.guard()
             assert box.watchdog_ms == 5000, "after a failure it is set again"
     now[0] += 5.1
-    assert not box.sounds
+    assert not box.is_loud()
 
 
 async def test_the_line_and_the_button_of_the_cabinet_are_read() -> None:

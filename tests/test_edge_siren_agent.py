@@ -63,7 +63,7 @@ class Site:
 
     async def sounds(self, *, on: bool) -> None:
         async with asyncio.timeout(10):
-            while self.box.sounds is not on:
+            while self.box.is_loud() is not on:
                 await asyncio.sleep(0.001)
 
     async def passes(self, seconds: float) -> None:
@@ -96,7 +96,7 @@ async def test_it_sounds_its_rhythm_with_no_hub_ever_seen(tmp_path: Path) -> Non
         heard = ""
         for _ in range(24):
             await site.passes(0.5)
-            heard += "#" if site.box.sounds else "."
+            heard += "#" if site.box.is_loud() else "."
             await site.passes(0.5)
         assert heard == 2 * (6 * "#" + 6 * ".")
         await agent.recorder.written(agent.recorder.last_seq)
@@ -110,10 +110,10 @@ async def test_prepare_and_move_differ(tmp_path: Path) -> None:
     async with site.agent() as agent:
         await site.rises(agent, 2.6)
         await site.passes(30)
-        assert site.box.sounds, "slow"
+        assert site.box.is_loud(), "slow"
         await site.rises(agent, 3.2)
         await site.passes(8)
-        assert not site.box.sounds, "fast"
+        assert not site.box.is_loud(), "fast"
     patterns = [(record.level, record.pattern) for record in site.files.log() if isinstance(record, Siren)]
     assert patterns == [(0, ""), (3, "prepare"), (4, "move")]
 
@@ -130,12 +130,12 @@ async def test_the_button_answers_and_the_siren_only_chirps_until_a_level_rises(
         await site.passes(4)
         site.box.is_pressed = False
         await site.passes(4)
-        assert not site.box.sounds
+        assert not site.box.is_loud()
         await agent.recorder.written(agent.recorder.last_seq)
         assert [record.who for record in site.files.log() if isinstance(record, Answer)] == ["button at the siren"]
         await site.rises(agent, 3.2)
         await site.passes(2)
-        assert site.box.sounds
+        assert site.box.is_loud()
     assert site.events(EventKind.SIREN) == []
     patterns = [record.pattern for record in site.files.log() if isinstance(record, Siren)]
     assert patterns == ["", "prepare", "answered", "move"]
@@ -200,7 +200,7 @@ async def test_a_relay_that_refuses_its_watchdog_sounds_all_the_same(tmp_path: P
         await site.rises(agent, 3.2)
         await site.told(EventKind.SIREN, "its watchdog cannot be set")
         await site.passes(3)
-        assert site.box.sounds
+        assert site.box.is_loud()
 
 
 # when the agent dies
@@ -227,9 +227,9 @@ async def test_after_kill_9_the_relay_lets_go_by_its_watchdog(tmp_path: Path) ->
     site = Site(tmp_path, every_s=0.05)
     async with site.wire:
         await dead_while_it_sounds(site, tmp_path)
-        assert site.box.sounds
+        assert site.box.is_loud()
         site.now_s += WATCHDOG_MS / 1000 + 0.001
-        assert not site.box.sounds
+        assert not site.box.is_loud()
 
 
 async def test_after_kill_9_siren_off_switches_it_off_and_not_while_an_agent_runs(
@@ -238,10 +238,10 @@ async def test_after_kill_9_siren_off_switches_it_off_and_not_while_an_agent_run
     site = Site(tmp_path, every_s=0.05)
     async with site.wire:
         place = await dead_while_it_sounds(site, tmp_path)
-        assert site.box.sounds
+        assert site.box.is_loud()
         assert await asyncio.to_thread(main, ["siren-off", str(place)]) == 0
         assert capsys.readouterr().out == "siren is off\n"
-        assert not site.box.sounds
+        assert not site.box.is_loud()
         site.wire.set_fault(9, Refuses(4))
         assert await asyncio.to_thread(main, ["siren-off", str(place)]) == 1
         assert "exception 4: server device failure" in capsys.readouterr().err
