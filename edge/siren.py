@@ -10,11 +10,11 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edge.outputs import Output
-from edge.patterns import Moment, Program, moment_of, program_of
+from edge.patterns import ANSWERED, Moment, Program, moment_of, program_of
 from edge.siren_table import SirenTable
 from edge.sounding import Sound
 from tocsin.clock import Clock
@@ -65,6 +65,7 @@ class Siren:
         self._fault = on_fault
         self._voice = voice
         self._program: Program | None = None
+        self._answered: tuple[float, Program] | None = None  # from which second on it plays that
         self._why: tuple[str, float] | None = None  # None: nothing is wanted yet
         self._began_s = 0.0
         self._testing: _Test | None = None
@@ -95,7 +96,7 @@ class Siren:
 
     def command(self, sounds: Sequence[Sound], why: str, decided_s: float) -> None:
         """Returns at once. `decided_s` is the loop's monotonic second of the deciding read."""
-        program = program_of(sounds, self._table)
+        program = self._in_full(program_of(sounds, self._table))
         if program is not None and (self._program is None or self._program.rhythm != program.rhythm):
             self._began_s = self._clock.monotonic_s()
         if program != self._program and self._voice is not None:
@@ -106,6 +107,17 @@ class Siren:
             self._testing.end(proved=False)
             self._testing = None
         self._wake.set()
+
+    def _in_full(self, program: Program | None) -> Program | None:
+        """An answer takes effect once the rhythm was heard in full for a while: the others must hear it too."""
+        before, self._answered = self._program, None
+        until_s = self._began_s + self._table.in_full_s
+        if program is None or before is None or ANSWERED not in {program.name} - {before.name}:
+            return program
+        if self._clock.monotonic_s() >= until_s:
+            return program
+        self._answered = until_s, program
+        return replace(before, level=program.level)
 
     async def test(self, seconds: float) -> bool:
         """Sounds for so long of the agent's clock. True: it obeyed, and its feedback, where it has one, said so.
@@ -141,8 +153,11 @@ class Siren:
                 return Moment(True, self._testing.until_s)
             self._testing.end()
             self._testing = None
+        if self._answered is not None and now_s >= self._answered[0]:
+            (self._began_s, self._program), self._answered = self._answered, None
         if self._program is not None:
-            return moment_of(self._program.rhythm, self._began_s, now_s)
+            moment = moment_of(self._program.rhythm, self._began_s, now_s)
+            return replace(moment, until_s=min(moment.until_s, self._answered[0])) if self._answered else moment
         return Moment(False) if self._why is not None or self._on else None
 
     async def _obey(self, now: Moment) -> bool:

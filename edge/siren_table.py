@@ -42,6 +42,7 @@ class SirenTable(Table, frozen=True):
     prepare: Rhythm = (36, 24)
     move: Rhythm = (6, 6, 6, 6, 6, 6, 6, 18)
     answered: Rhythm = (1, 59)
+    in_full_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 180.0
     button_input: Input = NONE
     button_gpio: Pin = NONE
     silence_at_most_min: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0

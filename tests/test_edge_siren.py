@@ -213,6 +213,25 @@ async def test_words_are_said_once_in_each_long_pause_and_end_with_it() -> None:
         assert stand.talk.said == ["move", "move"]
 
 
+async def test_an_answer_takes_effect_once_the_rhythm_was_heard_in_full() -> None:
+    full = 3 * (6 * "#" + 6 * ".") + 6 * "#" + 18 * "."
+    async with Stand().running() as stand:
+        stand.command(sound(Level.RED))
+        assert await stand.rhythm(20) == full[:20]
+        stand.command(sound(Level.RED, answered=True))
+        stand.command(sound(Level.RED, answered=True))
+        assert await stand.rhythm(159) == (3 * full)[20:179]
+        assert stand.told == [("clear", ""), ("red", "move")]
+        assert await stand.rhythm(1) == "."
+        assert await stand.rhythm(120) == 2 * ("#" + 59 * ".")
+        assert stand.told[2:] == [("red", "answered")]
+        stand.command(sound(Level.RED))
+        assert await stand.rhythm(60) == full
+        stand.command(sound(Level.RED, answered=True))
+        stand.command()
+        assert await stand.rhythm(200) == 200 * "."
+
+
 # feedback
 
 
