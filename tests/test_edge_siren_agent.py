@@ -163,14 +163,13 @@ async def test_a_test_and_a_silence_are_asked_for_by_their_words(tmp_path: Path)
                     and agent.pipeline.siren._testing.agreed)
         await site.passes(4)
         assert await asked == "the siren sounded for 3 s and obeyed"
+        assert agent.operations.proof is not None
+        assert agent.operations.proof.health().how == "test"
         await site.sounds(on=False)
         await site.rises(agent, 3.2)
         assert await ask(agent, do="siren_test", who="Li Wei") == "something is above clear: no test now"
         assert await ask(agent, do="silence", minutes=5, who="Li Wei") == "Li Wei silenced the siren for 5 min"
         await site.sounds(on=False)
-        assert agent.pipeline.siren is not None
-        assert agent.operations.proof is not None
-        assert agent.operations.proof.health().how == "test"
     assert "Li Wei tested the siren: it sounded for 3 s" in site.events(EventKind.PROOF)
 
 
