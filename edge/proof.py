@@ -84,9 +84,9 @@ class Proof:
             self._known.begun, self._dirty = now_ms, True
         if abs(now_ms - self._line_tried) >= DAY_MS or self._line_fault:
             await self._check_line(now_ms)
-        if self._test_is_due(now_ms) and self._is_calm():
+        if self._test_is_due(now_ms):
             self._test_tried = now_ms
-            with suppress(ValueError):  # told as an event already, or a warning came
+            with suppress(ValueError):  # refused in a warning, or told as an event already: the next day
                 await self.audible_test("the timetable")
         self._look_for_late()
         await self._write()

@@ -172,6 +172,7 @@ async def test_a_test_that_nothing_confirms_is_told_and_tried_again_the_next_day
     async with Stand(tmp_path).running() as stand:
         stand.box.stuck = False
         await stand.passes(24 * 32 + 13)
+        await stand.proof.look()
         failed = [detail for reason, detail in stand.told if reason == "failed"]
         assert failed == ["the audible test proved nothing: was switched on, but its feedback says off"] * len(failed)
         assert len(failed) == 3
@@ -184,7 +185,7 @@ async def test_a_test_that_nothing_confirms_is_told_and_tried_again_the_next_day
 async def test_what_was_proven_outlives_the_agent(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     async with stand.running():
-        await stand.passes(24 * 31)
+        await stand.passes(24 * 32)
         before = stand.proof.health()
     assert before.tested > 0
     stand.make()

@@ -11,7 +11,7 @@ from edge.patterns import Program
 from edge.siren import Siren, Told
 from edge.siren_table import SirenTable
 from edge.sounding import Sound
-from tests.lines import until
+from tests.lines import settle, until
 from tests.stations import START_MS
 from tocsin.clock import WoundClock
 from tocsin.levels import Hazard, Level, Stage
@@ -291,5 +291,7 @@ async def test_a_warning_that_comes_in_a_test_goes_on_from_there() -> None:
         test = asyncio.create_task(stand.siren.test(3.0))
         assert await stand.rhythm(1) == "#"
         stand.command(sound(Level.RED))
+        await settle()
+        assert stand.told == [("clear", ""), ("red", "move")], "not only when the test would have ended"
         assert await stand.rhythm(8) == 6 * "#" + 2 * "."
         assert not await test
