@@ -23,7 +23,6 @@ from tocsin.readings import RejectedError
 
 _AGAIN_S = 1.0
 _LOOKS_S = (0.0, 0.1, 0.4)  # a contact takes its time to pull in
-TEST = "test"
 log = logging.getLogger(__name__)
 
 Failed = Callable[[str], None]
@@ -37,7 +36,6 @@ class Told:
     pattern: str
     why: str
     took_ms: float
-    confirmed: bool = False
 
 
 class Voice(Protocol):
@@ -155,6 +153,7 @@ class Siren:
             self._testing = None
         if self._answered is not None and now_s >= self._answered[0]:
             (self._began_s, self._program), self._answered = self._answered, None
+            self._why = self._why and (self._why[0], time.monotonic())
         if self._program is not None:
             moment = moment_of(self._program.rhythm, self._began_s, now_s)
             return replace(moment, until_s=min(moment.until_s, self._answered[0])) if self._answered else moment

@@ -34,7 +34,7 @@ class EventKind(StrEnum):
     FAULT = "fault"              # a part of the agent failed and begins again
     STUCK = "stuck"              # a series may be stuck or blocked: its value does not move, or moves again
     SERVICE = "service"          # somebody works on a device: begun or ended
-    OPERATOR = "operator"        # a person at the station acknowledged, cleared or shelved a rule
+    OPERATOR = "operator"        # a person at the station acknowledged, cleared, shelved or silenced
     RULES = "rules"              # other rules are in force, or were refused
     PROOF = "proof"              # the siren's line check or audible test: its result, or that it is overdue
 
