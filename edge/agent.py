@@ -25,16 +25,15 @@ from edge.pipeline import Pipeline
 from edge.poll import poll_for_ever
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
-from edge.siren import Siren
+from edge.siren_parts import siren_parts
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
 from thresholds.reload import bind_over
-from tocsin import __version__, messages, topics
+from tocsin import __version__, topics
 from tocsin.clock import Clock
 from tocsin.config import ConfigError
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
-from tocsin.levels import Level
 from tocsin.link import Broker, Link
 from tocsin.log import Log
 from tocsin.messages import Event, EventKind, Start
@@ -80,7 +79,8 @@ class Agent:
         self._operate = Operate(station.folder, self.operations, self.recorder)
         self.commands = Commands(station, self._operate, self.operations, self.recorder, self.pipeline.now_ms)
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
-        self.pipeline.siren = self._make_siren()
+        self._siren = siren_parts(station, self._buses, clock, self._keeper, recorder=self.recorder,
+                                  pipeline=self.pipeline, operations=self.operations)
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
@@ -97,6 +97,8 @@ class Agent:
                 finally:
                     await self._watch.say_goodbye()
         finally:
+            if self._siren is not None:
+                self._siren.siren.output.close()
             self.recorder.close()
             self.uplink.close()
             self._lock.close()
@@ -128,8 +130,8 @@ class Agent:
             "commands": self.commands.run,
             "watch": self._watch.run,
         }
-        if self.pipeline.siren is not None:
-            parts["siren"] = self.pipeline.siren.run
+        if self._siren is not None:
+            parts |= self._siren.parts()
         parts |= {f"bus {name}": bus.run for name, bus in self._buses.items()}
         for device in self._station.devices:
             parts |= self._device_part(device)
@@ -179,23 +181,6 @@ class Agent:
     async def _reload(self) -> None:
         with suppress(ValueError):  # told as an event already
             await self.operations.reload()
-
-    def _make_siren(self) -> Siren | None:
-        table = self._station.file.siren
-        if table is None:
-            return None
-        device = next(device for device in self._station.devices if device.table.name == table.device)
-        assert isinstance(device.driver, OutputDriver)  # noqa: S101 - load_station has checked it
-        name, bus = device.table.name, self._buses[device.table.bus]
-
-        def done(level: Level, why: str, took_ms: float) -> None:
-            now_ms = self._keeper.now_ms()
-            self.recorder.add(messages.Siren("", 0, now_ms, name, int(level), why, round(took_ms, 3)))
-
-        def failed(detail: str) -> None:
-            self.recorder.add(Event("", 0, self._keeper.now_ms(), EventKind.SIREN, detail, device=name))
-
-        return Siren(device.table, device.driver, bus, table.level, done, failed)
 
     def _make_link(self) -> Link:
         station = self._station.file.station.id

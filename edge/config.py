@@ -19,12 +19,12 @@ from edge.rule_source import (
     source_of,
 )
 from edge.series import SeriesPlan, SeriesTable, plan_series, scaled
+from edge.siren_table import SirenTable
 from thresholds.plan import Plan
 from thresholds.series import Series
 from tocsin import plugins
 from tocsin.config import ConfigError, FileName, Table, convert, load, twice
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
-from tocsin.levels import Level
 from tocsin.link import Broker
 from tocsin.orders import RulesOrder
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
@@ -102,17 +102,6 @@ class DeviceTable(Table, frozen=True):
     deadline_s: Seconds = 0.5
     settings: dict[str, Any] = {}
     series: dict[str, SeriesTable] = {}
-
-
-class SirenTable(Table, frozen=True):
-    """[siren]: which relay sounds it, and from which level on."""
-
-    device: Name
-    from_level: Literal["blue", "yellow", "orange", "red"] = "orange"
-
-    @property
-    def level(self) -> Level:
-        return Level.of(self.from_level)
 
 
 class StationFile(Table, frozen=True):
@@ -210,7 +199,7 @@ def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Sour
     devices: list[Device] = []
     for table in file.device:
         try:
-            devices.append(_device(table, buses, f'{place}: device "{table.name}"'))
+            devices.append(device_of(table, buses, f'{place}: device "{table.name}"'))
         except ConfigError as err:
             problems += err.problems
     problems += _siren_problems(file, devices, place)
@@ -221,7 +210,8 @@ def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Sour
     return Station(file, path, files.folder, buses, devices, read(files, series))
 
 
-def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
+def device_of(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
+    """A device with its driver and series. `place` starts every problem. Raises ConfigError."""
     bus = buses.get(table.bus)
     if bus is None:
         cure = f"use {', '.join(sorted(buses))}" if buses else "there is no [[bus]]"
@@ -250,7 +240,7 @@ def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Devic
 def _siren_problems(file: StationFile, devices: list[Device], place: str) -> list[str]:
     outputs = [device.table.name for device in devices if isinstance(device.driver, OutputDriver)]
     refused = {table.name for table in file.device} - {device.table.name for device in devices}
-    if file.siren is None or file.siren.device in {*outputs, *refused}:
+    if file.siren is None or not file.siren.device or file.siren.device in {*outputs, *refused}:
         return []
     return [f'{place}: siren: device: "{file.siren.device}" is not an output of this file; '
             f"use {', '.join(outputs) or 'a device with an output driver such as relay_output'}"]

@@ -33,7 +33,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing to do. `minutes`: for how long, where it has a length."""
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload"]
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence"]
     who: str = ""
     rule: str = ""
     series: str = ""
@@ -41,7 +41,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minutes: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.do in {"ack", "clear", "shelve", "service"} and not self.who.strip():
+        if self.do in {"ack", "clear", "shelve", "service", "siren_test", "silence"} and not self.who.strip():
             raise ValueError("say who you are: --who NAME")
         for text in (self.who, self.rule, self.series, self.device):
             if len(text) > 200 or _UNPRINTABLE.search(text):
@@ -115,6 +115,10 @@ class Operate:
                 return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
             case "service":
                 return self._operations.service(ask.device, ask.minutes, ask.who)
+            case "siren_test":
+                return await self._operations.siren_test(ask.who)
+            case "silence":
+                return self._operations.silence(ask.minutes, ask.who)
             case "reload":
                 return await self._operations.reload()
 
@@ -177,6 +181,11 @@ def _parser() -> argparse.ArgumentParser:
     kind = kinds.add_parser("service", help="work on a device: its readings count for nothing meanwhile")
     kind.add_argument("device")
     kind.add_argument("minutes", type=float, help="at most 60; 0 ends it")
+    kind.add_argument("--who", required=True, help="your name")
+    kind = kinds.add_parser("silence", help="silence what sounds; it sounds again when a level rises")
+    kind.add_argument("minutes", type=float, help="at most what the station file allows; 0 ends it")
+    kind.add_argument("--who", required=True, help="your name")
+    kind = kinds.add_parser("siren_test", help="sound the siren for some seconds, announced; never in a warning")
     kind.add_argument("--who", required=True, help="your name")
     kinds.add_parser("reload", help="read the rules files again, as SIGHUP does")
     return parser

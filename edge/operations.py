@@ -12,18 +12,20 @@ from edge.card import card_of
 from edge.config import Station
 from edge.decider import LONGEST_SERVICE_MS, track_of
 from edge.pipeline import Pipeline
+from edge.proof import Proof
 from edge.recorder import Recorder
 from edge.rows import Recent
 from edge.rule_source import keep_good
 from edge.ruling import config_of
+from edge.siren_table import SirenTable
 from thresholds.parts import named
 from thresholds.reload import bind_over
 from tocsin import __version__
 from tocsin.config import ConfigError
-from tocsin.inputs import Acknowledge, OperatorClear, Service, Shelve
+from tocsin.inputs import Acknowledge, OperatorClear, Service, Shelve, Silence
 from tocsin.levels import Level
 from tocsin.log import Log
-from tocsin.messages import EventKind, Start
+from tocsin.messages import Answer, EventKind, Start
 
 LONGEST_SHELVING_MIN = 24 * 60.0
 
@@ -39,6 +41,7 @@ class Operations:
         self._recorder = recorder
         self._log = storage
         self._lock = asyncio.Lock()
+        self.proof: Proof | None = None  # where the station has a siren
 
     @property
     def station(self) -> Station:
@@ -90,6 +93,44 @@ class Operations:
         detail = f"{who} works on it for at most {minutes:g} min" if minutes else f"{who} ended service mode"
         self._pipeline.told(EventKind.SERVICE, detail, device=device)
         return f"{device}: {detail}"
+
+    def answer(self, who: str) -> str:
+        """A person at the site has heard the siren: all that sounds is acknowledged, and the hub is told."""
+        lowest = self._siren().level
+        now_ms = self._pipeline.now_ms()
+        heard = [sound for sound in self._pipeline.sounds() if sound.level >= lowest and not sound.answered]
+        if not heard:
+            raise ValueError("nothing sounds that nobody has answered")
+        for sound in heard:
+            self._pipeline.decide(Acknowledge("", 0, now_ms, sound.series, sound.rule, who))
+        self._recorder.add(Answer("", 0, now_ms, who, who))
+        names = ", ".join(f'"{sound.rule}" at {sound.level.word}' for sound in heard)
+        return self._told(f"{who}: answered {names}", heard[0].series)
+
+    def silence(self, minutes: float, who: str) -> str:
+        """What sounds is quiet for so long, and sounds again at once when a level rises; 0 ends that."""
+        longest = self._siren().silence_at_most_min
+        if not 0 <= minutes <= longest:
+            raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {longest:g}")
+        now_ms = self._pipeline.now_ms()
+        if minutes and not self._pipeline.sounds():
+            raise ValueError("nothing sounds: there is nothing to silence")
+        self._pipeline.decide(Silence("", 0, now_ms, now_ms + round(minutes * 60_000), who))
+        detail = f"{who} silenced the siren for {minutes:g} min" if minutes else f"{who} ended the siren's silence"
+        self._pipeline.told(EventKind.OPERATOR, detail)
+        return detail
+
+    async def siren_test(self, who: str) -> str:
+        """Sounds it for some seconds, announced. Raises ValueError while anything is above clear."""
+        self._siren()
+        assert self.proof is not None  # noqa: S101 - each siren has one
+        return await self.proof.audible_test(who)
+
+    def _siren(self) -> SirenTable:
+        table = self._station.file.siren
+        if table is None:
+            raise ValueError("this station has no siren")
+        return table
 
     def _active(self, rule: str, series: str) -> Level:
         level = self._level(rule, series)

@@ -18,6 +18,7 @@ from edge.health import Health
 from edge.recorder import Recorder
 from edge.rows import Recent
 from edge.siren import Siren
+from edge.sounding import Sound
 from edge.timekeeper import Timekeeper
 from thresholds.kernel import last_t, levels
 from thresholds.tables import NEVER
@@ -26,7 +27,7 @@ from tocsin.levels import Level
 from tocsin.messages import Event, EventKind, Readings
 from tocsin.readings import Quality, Reading, Reason, Rejection
 
-_TIME_CAME = "a level's time to sound came, or ended"
+_TIME_CAME = "a level's time to sound came, or ended, or a person did something"
 
 
 class Pipeline:
@@ -46,7 +47,7 @@ class Pipeline:
         self._health = health
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._ticked = False
-        self._asked = Level.CLEAR
+        self._asked: list[Sound] = []
         self._now_ms = decider.now_ms
 
     def heard(self, device: Device, items: Sequence[Reading | Rejection], read_s: float) -> bool:
@@ -102,13 +103,17 @@ class Pipeline:
     def sound(self, why: str, decided_s: float) -> None:
         """Commands the siren to what the levels ask for now."""
         self._recorder.urgent = bool(levels(self.decider.live).max(initial=0) > Level.CLEAR)
-        self._asked = self.decider.sounding.level(self.decider.live, self._now_ms)
+        self._asked = self.sounds()
         if self.siren is not None:
             self.siren.command(self._asked, why, decided_s)
 
+    def sounds(self) -> list[Sound]:
+        """What asks the siren to sound now, from any level on."""
+        return self.decider.sounding.sounds(self.decider.live, self._now_ms)
+
     def _sound_in_time(self) -> None:
-        """Time alone makes a level sound that nobody objected to, and ends shelving."""
-        if self.decider.sounding.level(self.decider.live, self._now_ms) != self._asked:
+        """Time alone makes a level sound that nobody objected to, and ends shelving and silence."""
+        if self.sounds() != self._asked:
             self.sound(_TIME_CAME, time.monotonic())
 
     async def wait_handled(self, count: int) -> None:

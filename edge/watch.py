@@ -106,4 +106,5 @@ class Watch:
             backlog=self._uplink.backlog,
             siren=int(siren.level) if siren else 0,
             devices=self._health.report(),
+            siren_health=self._operations.proof.health() if self._operations.proof else None,
         )

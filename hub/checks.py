@@ -132,7 +132,8 @@ def _heartbeat(payload: bytes, station: str) -> Heartbeat:
     if heartbeat.v != VERSION:
         raise RefusedError(Refusal.VERSION, f"version {heartbeat.v}; this side speaks {VERSION}")
     _same_station(heartbeat.station, station)
-    _check_times([heartbeat.t])
+    siren = heartbeat.siren_health
+    _check_times([heartbeat.t, *([t for t in (siren.proven, siren.tested) if t] if siren else [])])
     return heartbeat
 
 

@@ -9,6 +9,7 @@ from edge.config import load_station
 from edge.operations import Operations
 from edge.restore import write_checkpoint
 from tests.stations import STAGE_RULES, START_MS, SetClock, StationFiles, radar_device, rain_device
+from tocsin.levels import Level
 from tocsin.messages import Detection, Event, EventKind, Record, encode, record_of
 from tocsin.readings import Reading, Reason, Rejection
 
@@ -102,10 +103,7 @@ class Bench:
     @property
     def sounds(self) -> str:
         """The level that the siren was told last."""
-        siren = self.agent.pipeline.siren
-        assert siren is not None
-        assert siren._wanted is not None
-        return siren._wanted[0].word
+        return max((sound.level for sound in self.agent.pipeline._asked if not sound.quiet), default=Level.CLEAR).word
 
     def of(self, kind: type[T]) -> list[T]:
         """Records of a kind, written or not yet."""

@@ -45,6 +45,12 @@ WHOLE: dict[str, tuple[str, bytes, Refusal]] = {
     "a heartbeat of version 2": (
         topics.up(STATION, topics.HEARTBEAT), heartbeat(STATION).replace(b'"v":1', b'"v":2'), Refusal.VERSION),
     "a heartbeat of another": (topics.up(STATION, topics.HEARTBEAT), heartbeat("lin-an-02"), Refusal.STATION),
+    "a siren proven in 1970": (
+        topics.up(STATION, topics.HEARTBEAT),
+        heartbeat(STATION)[:-1] + b',"siren_health":{"proven":5,"how":"line"}}', Refusal.TIME),
+    "a siren heard in a far year": (
+        topics.up(STATION, topics.HEARTBEAT),
+        heartbeat(STATION)[:-1] + b',"siren_health":{"tested":9000000000000000000}}', Refusal.TIME),
     "a heartbeat of 1970": (topics.up(STATION, topics.HEARTBEAT), heartbeat(STATION, at=5), Refusal.TIME),
 }
 

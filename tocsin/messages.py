@@ -33,9 +33,10 @@ class EventKind(StrEnum):
     FAULT = "fault"              # a part of the agent failed and begins again
     STUCK = "stuck"              # a series may be stuck or blocked: its value does not move, or moves again
     SERVICE = "service"          # somebody works on a device: begun or ended
-    OPERATOR = "operator"        # a person at the station acknowledged, cleared or shelved a rule
+    OPERATOR = "operator"        # a person at the station acknowledged, cleared, shelved or silenced
     RULES = "rules"              # other rules are in force, or were refused
     COMMAND = "command"          # something from the hub was refused, or the hub has another key
+    PROOF = "proof"              # the siren's line check or audible test: its result, or that it is overdue
 
 
 class SeriesCard(msgspec.Struct, frozen=True):
@@ -150,7 +151,10 @@ class Detection(msgspec.Struct, frozen=True, tag="detection", tag_field="kind"):
 
 
 class Siren(msgspec.Struct, frozen=True, tag="siren", tag_field="kind"):
-    """The siren was commanded: level 0 is silence. `took_ms` is from the deciding read's end to the device's answer."""
+    """The siren was commanded: level 0 is silence. `took_ms` is from the deciding read's end to the device's answer.
+
+    `pattern`: the rhythm it plays, a stage's word or `answered`; "" for silence.
+    """
 
     boot: str
     seq: int
@@ -159,6 +163,7 @@ class Siren(msgspec.Struct, frozen=True, tag="siren", tag_field="kind"):
     level: int
     why: str
     took_ms: float
+    pattern: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
@@ -195,6 +200,19 @@ class DeviceHealth(msgspec.Struct, frozen=True):
     confirmed: int = 0
 
 
+class SirenHealth(msgspec.Struct, frozen=True):
+    """When the siren was last known to work (ms UTC, 0: never), and how: `line` (a silent check), `test`, `sounded`.
+
+    `tested`: when it was last heard, in a test or in earnest. `overdue` and `fault`: in words, "" where all is well.
+    """
+
+    proven: int = 0
+    how: str = ""
+    tested: int = 0
+    overdue: str = ""
+    fault: str = ""
+
+
 class Heartbeat(msgspec.Struct, frozen=True):
     """A station's health. `online` is false in the last will, and after a clean stop; `siren` is the level it sounds
     for, 0 while it is silent; `backlog` counts records that the hub has not committed."""
@@ -207,6 +225,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     backlog: int = 0
     siren: int = 0
     devices: list[DeviceHealth] = []
+    siren_health: SirenHealth | None = None
 
 
 class Range(msgspec.Struct, frozen=True):

@@ -91,6 +91,13 @@ _TABLE: dict[str, tuple[str, str]] = {
     "unknown": ("unknown", "未知"),
     "offline": ("offline", "离线"),
     "siren": ("siren: {level}", "警报器：{level}"),
+    "siren_proven": ("siren proven {at}, {how}", "警报器最近检验：{at}，{how}"),
+    "siren_never": ("siren never proven", "警报器从未检验"),
+    "siren_overdue": ("siren: proof overdue", "警报器检验逾期"),
+    "siren_fault": ("siren fault: {fault}", "警报器故障：{fault}"),
+    "proof_line": ("line check", "线路自检"),
+    "proof_test": ("audible test", "试鸣"),
+    "proof_sounded": ("it sounded", "实际鸣响"),
     "backlog": ("{count} records waiting at the station", "站上 {count} 条待传"),
     "not_started": ("enrolled, has not reported yet", "已登记，尚未上报"),
     "no_stations": ("No station is enrolled.", "尚未登记监测站。"),
@@ -219,6 +226,11 @@ class Words:
 
     def how(self, how: str) -> str:
         return self.both(how, _HOW_ZH.get(how, how))
+
+    def proof(self, how: str) -> str:
+        """How a siren was proven; the station's own word where this side knows no better."""
+        known = {"line": self("proof_line"), "test": self("proof_test"), "sounded": self("proof_sounded")}
+        return known.get(how, how)
 
     def fault(self, fault: str) -> str:
         """A reason of refusal, or the station's own sentence as it came."""
