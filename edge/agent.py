@@ -34,7 +34,7 @@ from tocsin.clock import Clock
 from tocsin.config import ConfigError
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
 from tocsin.levels import Level
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.log import Log
 from tocsin.messages import Event, EventKind, Start
 from tocsin.readings import Reading, Rejection
@@ -201,7 +201,7 @@ class Agent:
             await self._watch.beat()
 
         return Link(
-            Broker.of(self._station.file.hub.broker),
+            self._station.broker,
             f"tocsin-edge-{station}",
             subscriptions=[topics.committed(station)],
             on_message=self.uplink.committed,
