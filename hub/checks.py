@@ -12,6 +12,7 @@ import msgspec
 from hub.store import EARLIEST_MS, LATEST_MS, LONGEST_NAME
 from tocsin.levels import Level
 from tocsin.messages import (
+    LARGEST,
     VERSION,
     Detection,
     Heartbeat,
@@ -20,14 +21,15 @@ from tocsin.messages import (
     Siren,
     Start,
     StationCard,
+    Summary,
     digest,
+    plain_of,
     record_of,
     upload_of,
 )
 from tocsin.times import iso
 from tocsin.topics import AREA_CODE, HEARTBEAT, parse_up
 
-LARGEST = 4 << 20  # bytes of one message
 BOOT = re.compile(r"[0-9a-f]{16}")
 _INT64 = 1 << 63
 _LONGEST_BOOT = 64
@@ -126,7 +128,7 @@ def _station_of(topic: str, payload: bytes, known: Container[str]) -> tuple[str,
 
 def _heartbeat(payload: bytes, station: str) -> Heartbeat:
     try:
-        heartbeat = msgspec.json.decode(payload, type=Heartbeat)
+        heartbeat = msgspec.json.decode(plain_of(payload), type=Heartbeat)
     except (ValueError, RecursionError) as err:
         raise RefusedError(Refusal.FORMAT, str(err)) from err
     if heartbeat.v != VERSION:
@@ -220,6 +222,8 @@ def _check_content(record: Record) -> None:
             _check_whole("quality", record.quality)
             for series in set(record.series):
                 _check_series(series)
+        case Summary():
+            _check_summary(record)
         case Detection():
             _check_times([record.t, record.since])
             _check_finite("value, threshold and target", [record.value, record.threshold, record.target or 0.0])
@@ -236,6 +240,14 @@ def _check_content(record: Record) -> None:
             _check_card(record.card)
         case _:
             _check_times([record.t])
+
+
+def _check_summary(record: Summary) -> None:
+    _check_times([record.since, *record.t])
+    _check_finite("min, max, mean and last", [*record.min, *record.max, *record.mean, *record.last])
+    _check_whole("count and quality", [*record.count, *record.quality])
+    for series in set(record.series):
+        _check_series(series)
 
 
 def _check_times(times: list[int]) -> None:
