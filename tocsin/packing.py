@@ -2,13 +2,13 @@
 
 import zlib
 
-_WORTH = 200     # bytes; below it nothing is won
+WORTH = 200      # bytes; below it nothing is won
 _ZLIB = 0x78     # the first byte of every zlib stream that this side makes; no JSON begins so
 
 
-def pack(data: bytes) -> bytes:
-    """Compressed where that makes it smaller."""
-    if len(data) < _WORTH:
+def pack(data: bytes, least: int = WORTH) -> bytes:
+    """Compressed where it has `least` bytes or more and that makes it smaller."""
+    if len(data) < least:
         return data
     packed = zlib.compress(data, 6)
     return packed if len(packed) < len(data) else data
