@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import msgspec
 
+from edge.budget import Budget
 from edge.bus import Bus, listen
 from edge.card import card_of
 from edge.config import Device, Station
@@ -71,18 +72,21 @@ class Agent:
                                f'log of "{whose}": use that id, or name another folder in data'])
         self._health = Health([device.table.name for device in station.devices])
         self._keeper = Timekeeper(clock, before.decider.now_ms)
-        self.uplink = Uplink(self._log, table.id, station.file.hub.key)
+        self.budget = Budget(station.file.uplink.monthly_mb, station.folder, lambda: self.pipeline.calm)
+        self.uplink = Uplink(self._log, table.id, station.file.hub.key, self.budget.thinner)
         self.uplink.restore_urgent(before.uncommitted)
         self.recorder = Recorder(self._log, boot, self.uplink.written)
         self.pipeline = Pipeline(station, before.decider, self.recorder, self._keeper, self._health)
-        self.operations = Operations(station, self.pipeline, self.recorder, self._log)
+        self.operations = Operations(station, self.pipeline, self.recorder, self._log, self.uplink)
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
         self.pipeline.siren = self._make_siren()
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
+            budget=self.budget,
         )  # fmt: skip
         self._watch.link = self.link = self._make_link()
+        self.budget.traffic = self.link.traffic
         self._begin(before)
 
     async def run(self) -> None:
@@ -96,6 +100,7 @@ class Agent:
         finally:
             self.recorder.close()
             self.uplink.close()
+            self.budget.meter.save()
             self._lock.close()
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
@@ -207,6 +212,7 @@ class Agent:
             on_message=self.uplink.committed,
             on_connect=connected,
             will=self._watch.will,
+            keepalive_s=self.budget.keepalive_s,
         )
 
 

@@ -31,19 +31,21 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do. `minutes`: for how long, where it has a length."""
+    """One thing to do. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC."""
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload"]
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "raw"]
     who: str = ""
     rule: str = ""
     series: str = ""
     device: str = ""
     minutes: float = 0.0
+    start: str = ""
+    until: str = ""
 
     def __post_init__(self) -> None:
-        if self.do in {"ack", "clear", "shelve", "service"} and not self.who.strip():
+        if self.do in {"ack", "clear", "shelve", "service", "raw"} and not self.who.strip():
             raise ValueError("say who you are: --who NAME")
-        for text in (self.who, self.rule, self.series, self.device):
+        for text in (self.who, self.rule, self.series, self.device, self.start, self.until):
             if len(text) > 200 or _UNPRINTABLE.search(text):
                 raise ValueError("a name has at most 200 printable characters")
 
@@ -115,6 +117,8 @@ class Operate:
                 return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
             case "service":
                 return self._operations.service(ask.device, ask.minutes, ask.who)
+            case "raw":
+                return self._operations.raw(ask.series, ask.start, ask.until, ask.who)
             case "reload":
                 return await self._operations.reload()
 
@@ -177,6 +181,11 @@ def _parser() -> argparse.ArgumentParser:
     kind = kinds.add_parser("service", help="work on a device: its readings count for nothing meanwhile")
     kind.add_argument("device")
     kind.add_argument("minutes", type=float, help="at most 60; 0 ends it")
+    kind.add_argument("--who", required=True, help="your name")
+    kind = kinds.add_parser("raw", help="send the readings of a time to the hub that a data budget kept back")
+    kind.add_argument("start", help="as in 2024-08-08T00:00:00Z")
+    kind.add_argument("until")
+    kind.add_argument("--series", default="", help="DEVICE/QUANTITY; all without it")
     kind.add_argument("--who", required=True, help="your name")
     kinds.add_parser("reload", help="read the rules files again, as SIGHUP does")
     return parser

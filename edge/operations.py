@@ -13,6 +13,7 @@ from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.rows import Recent
 from edge.ruling import config_of
+from edge.uplink import Uplink
 from thresholds.parts import named
 from thresholds.reload import bind_over
 from tocsin import __version__
@@ -21,6 +22,7 @@ from tocsin.inputs import Acknowledge, OperatorClear, Service, Shelve
 from tocsin.levels import Level
 from tocsin.log import Log
 from tocsin.messages import EventKind, Start
+from tocsin.times import iso, ms_of
 
 LONGEST_SHELVING_MIN = 24 * 60.0
 
@@ -28,11 +30,12 @@ LONGEST_SHELVING_MIN = 24 * 60.0
 class Operations:
     """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
 
-    def __init__(self, station: Station, pipeline: Pipeline, recorder: Recorder, storage: Log) -> None:
+    def __init__(self, station: Station, pipeline: Pipeline, recorder: Recorder, storage: Log, uplink: Uplink) -> None:
         self._station = station
         self._pipeline = pipeline
         self._recorder = recorder
         self._log = storage
+        self._uplink = uplink
         self._lock = asyncio.Lock()
 
     def levels(self) -> str:
@@ -80,6 +83,23 @@ class Operations:
         detail = f"{who} works on it for at most {minutes:g} min" if minutes else f"{who} ended service mode"
         self._pipeline.told(EventKind.SERVICE, detail, device=device)
         return f"{device}: {detail}"
+
+    def raw(self, series: str, start: str, until: str, who: str) -> str:
+        """Offers the readings of a time that are in the log to the hub again, behind all else; "" for all series.
+
+        A restart of the agent forgets what is still to be sent.
+        """
+        known = [one.key for one in self._station.series]
+        if series and series not in known:
+            raise ValueError(f'"{series}" is not a series of this station; use {", ".join(known)}, or none for all')
+        start_ms, until_ms = ms_of(start), ms_of(until)
+        if until_ms < start_ms:
+            raise ValueError(f"{until} is before {start}")
+        self._uplink.ask(series, start_ms, until_ms)
+        self._pipeline.now_ms()
+        detail = f"{who} asked for readings from {iso(start_ms)} to {iso(until_ms)}"
+        self._pipeline.told(EventKind.OPERATOR, detail, series=series)
+        return f"{detail} of {series or 'all series'}: what the log has of them goes to the hub, behind all else"
 
     def _active(self, rule: str, series: str) -> Level:
         level = self._level(rule, series)

@@ -106,6 +106,12 @@ class Pipeline:
         if self.siren is not None:
             self.siren.command(self._asked, why, decided_s)
 
+    @property
+    def calm(self) -> bool:
+        """Nothing is above clear, and nothing on its way there: no reading qualifies, none is held as a spike."""
+        memory = self.decider.live.memory
+        return not (memory.level.any() or memory.on_bits.any() or (memory.held_t != NEVER).any())
+
     def _sound_in_time(self) -> None:
         """Time alone makes a level sound that nobody objected to, and ends shelving."""
         if self.decider.sounding.level(self.decider.live, self._now_ms) != self._asked:

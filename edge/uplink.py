@@ -161,6 +161,7 @@ class Uplink:
     async def connected(self) -> None:
         """A new connection: the newest state first, then what the last one carried unanswered and all since."""
         self._underway.give_up_all()
+        self._urgent = {entry.seq: entry for entry in newest_first(list(self._urgent.values()))}
         self._live.clear()
         self._live.extend(entry for entry in self._newest_of.values() if entry.seq not in self._spans)
         self._pace = Pace()
@@ -218,9 +219,9 @@ class Uplink:
         now_s, within_s = asyncio.get_running_loop().time(), min(self._underway.patience_s, _URGENT_WITHIN_S)
         sent = self._underway.sent
         for kind, lane in _URGENT.items():
-            waiting = [entry for entry in self._urgent.values() if entry.kind == kind
-                       and (entry.seq not in sent or now_s - sent[entry.seq].at_s > within_s)]
-            group, _ = next_of(newest_first(waiting), self._pace.bytes)
+            waiting = (entry for entry in self._urgent.values() if entry.kind == kind
+                       and (entry.seq not in sent or now_s - sent[entry.seq].at_s > within_s))
+            group, _ = next_of(waiting, self._pace.bytes)
             if group:
                 # the station's card goes along: a hub that came up just now must know whom a detection warns
                 card = [entry for entry in self._card if entry.seq not in self._spans]
