@@ -3,7 +3,7 @@
 import msgspec
 
 from edge.lanes import History
-from edge.thinning import Thinner
+from edge.thinning import Thinner, readings_of
 from tocsin.log import Entry
 from tocsin.messages import Summary, decode
 
@@ -62,8 +62,14 @@ class Holding:
             history.ready.extend(up)
             self.open.update(waiting)
 
-    def settled(self, seq: int) -> list[int]:
-        """What is settled with that record."""
+    def told(self, history: History, entry: Entry) -> None:
+        """A reading of the history that the hub has, or that is on its way there."""
+        if self._thinner is not None:
+            history.changes.tell(readings_of(entry))
+
+    def settle(self, seq: int) -> list[int]:
+        """The hub has that record: what is settled with it."""
+        self.open.discard(seq)
         return self._covers.pop(seq, [])
 
     def clear(self) -> None:

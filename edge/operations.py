@@ -92,7 +92,7 @@ class Operations:
         known = [one.key for one in self._station.series]
         if series and series not in known:
             raise ValueError(f'"{series}" is not a series of this station; use {", ".join(known)}, or none for all')
-        start_ms, until_ms = ms_of(start), ms_of(until)
+        start_ms, until_ms = _moment("start", start), _moment("until", until)
         if until_ms < start_ms:
             raise ValueError(f"{until} is before {start}")
         self._uplink.ask(series, start_ms, until_ms)
@@ -186,3 +186,10 @@ class Operations:
                  *(f'"{rule.name}" stays until it is clear' for rule in stays), *let_go]
         self._pipeline.told(EventKind.RULES, "; ".join(words))
         return "; ".join(words)
+
+
+def _moment(key: str, text: str) -> int:
+    try:
+        return ms_of(text)
+    except ValueError:
+        raise ValueError(f'{key}: "{text}" is not a time; write ISO 8601 in UTC: 2024-08-08T07:20:00Z') from None

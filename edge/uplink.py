@@ -78,17 +78,14 @@ class Uplink:
     @property
     def backlog(self) -> int:
         """Records that the hub has not committed yet, without those that wait for their summary."""
-        return self._newest - self._spans.floor - len(self._holding.open)
+        return self._newest - self._spans.floor - self._spans.above - len(self._holding.open)
 
     def restore_urgent(self, entries: Sequence[Entry]) -> None:
         """Detections and answers of an earlier run that were never committed: they go before all else."""
         self._urgent = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
 
     def ask(self, series: str, start_ms: int, end_ms: int) -> None:
-        """Offers all readings of a time in the log again, of one series or ("") of all, behind everything else.
-
-        Raises ValueError where too much is asked for already.
-        """
+        """Offers the readings of a time in the log again, of one series or ("") of all. Raises ValueError: too much."""
         self._requests.add(asked_for(self._log.read(), series, start_ms, end_ms))
         self._wake.set()
 
@@ -145,7 +142,7 @@ class Uplink:
         for seq in range(first, last + 1):
             self._underway.settle(seq)
             self._urgent.pop(seq, None)
-            for covered in self._holding.settled(seq):
+            for covered in self._holding.settle(seq):
                 self._spans.add(covered, covered)
 
     def _start_over(self, hub: str) -> None:
@@ -269,7 +266,9 @@ class Uplink:
         elif entry.kind in _URGENT:
             if entry.seq not in self._spans:
                 self._urgent.setdefault(entry.seq, entry)
-        elif entry.kind != _READINGS or self._is_new(entry):
+        elif entry.kind == _READINGS and not self._is_new(entry):
+            self._holding.told(history, entry)
+        else:
             self._holding.sift(history, entry)
             if entry.kind == _SUMMARY and self._holding.on:
                 self._holding.cover(entry)

@@ -33,7 +33,8 @@ from tocsin.topics import AREA_CODE, HEARTBEAT, parse_up
 BOOT = re.compile(r"[0-9a-f]{16}")
 _INT64 = 1 << 63
 _LONGEST_BOOT = 64
-LONGEST_HOLD_S = 86_400  # a day; the rules loader allows no more
+_DAY_S = 86_400
+LONGEST_HOLD_S = _DAY_S  # the rules loader allows no more
 
 
 class Refusal(StrEnum):
@@ -135,6 +136,9 @@ def _heartbeat(payload: bytes, station: str) -> Heartbeat:
         raise RefusedError(Refusal.VERSION, f"version {heartbeat.v}; this side speaks {VERSION}")
     _same_station(heartbeat.station, station)
     _check_times([heartbeat.t])
+    if not (0 < heartbeat.every_s <= _DAY_S and 0 <= heartbeat.summary_s <= _DAY_S):
+        said = f"every_s {heartbeat.every_s}, summary_s {heartbeat.summary_s}; use up to {_DAY_S}"
+        raise RefusedError(Refusal.VALUE, said)
     return heartbeat
 
 

@@ -69,6 +69,7 @@ class StationFiles:
     rules: str = STAGE_RULES
     shadow_rules: str = ""
     siren: bool = True
+    uplink: str = ""
 
     def write(self) -> Path:
         siren = '[siren]\ndevice = "siren"\nfrom_level = "orange"\n' if self.siren else ""
@@ -100,6 +101,7 @@ port = "{self.port}"
 {self.devices or radar_device()}
 {relay}
 {siren}
+{self.uplink}
 """)
         return path
 
