@@ -155,12 +155,14 @@ async def test_what_was_kept_back_can_be_asked_for_and_no_point_is_there_twice(
         values = await there.stored(2)
         assert values == [1.0, *(1.0 + number % 3 / 1000 for number in range(70))]
         assert len(await there.stored(3)) < 8
-        for wrong, words in ((("g99/stage_m", ask.start, ask.until), "is not a series of this station"),
-                             ((ask.series, ask.until, ask.start), "is before"),
-                             ((ask.series, "yesterday", ask.until), 'start: "yesterday" is not a time; write ISO 8601 in UTC'),
-                             ((ask.series, "2024-08-08T00:00:00", ask.until), 'start: "2024-08-08T00:00:00" is not a time')):
+        for series, start, until, words in (
+            ("g99/stage_m", ask.start, ask.until, "is not a series of this station"),
+            (ask.series, ask.until, ask.start, "is before"),
+            (ask.series, "yesterday", ask.until, 'start: "yesterday" is not a time; write ISO 8601 in UTC'),
+            (ask.series, "2024-08-08T00:00:00", ask.until, 'start: "2024-08-08T00:00:00" is not a time'),
+        ):
             with pytest.raises(ValueError, match=words):
-                there.agent.operations.raw(*wrong, "Li Wei")
+                there.agent.operations.raw(series, start, until, "Li Wei")
 
 
 async def test_without_a_budget_every_reading_goes_up(tmp_path: Path, new_mosquitto: Callable[[], Mosquitto]) -> None:
