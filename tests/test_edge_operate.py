@@ -37,8 +37,8 @@ async def test_a_person_asks_the_running_agent(tmp_path: Path, capsys: pytest.Ca
         assert await say("reload") == (0, "the rules are as before")
         begin, end = "2024-08-08T00:00:00Z", "2024-08-08T01:00:00Z"
         assert await say("raw", begin, end, "--series", GAUGE, "--who", "Li Wei") == (
-            0, f"Li Wei asked for readings from {begin} to {end} of gauge/stage_m: what the log has of them goes to the "
-               "hub, behind all else")
+            0, f"Li Wei asked for readings from {begin} to {end} of gauge/stage_m: what the log has of them goes to "
+               "the hub, behind all else")
         assert await say("ack", "stage", GAUGE, "--who", " ") == (1, "say who you are: --who NAME")
     code, said = await say("levels")
     assert code == 1
