@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import msgspec
 
+from edge.budget import Budget
 from edge.bus import Bus, listen
 from edge.card import card_of
 from edge.commands import Commands
@@ -34,7 +35,7 @@ from tocsin import __version__, topics
 from tocsin.clock import Clock
 from tocsin.config import ConfigError
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.log import Log
 from tocsin.messages import Event, EventKind, Start
 from tocsin.readings import Reading, Rejection
@@ -71,11 +72,12 @@ class Agent:
                                f'log of "{whose}": use that id, or name another folder in data'])
         self._health = Health([device.table.name for device in station.devices])
         self._keeper = Timekeeper(clock, before.decider.now_ms)
-        self.uplink = Uplink(self._log, table.id, station.file.hub.key)
+        self.budget = Budget(station.file.uplink.monthly_mb, station.folder, lambda: self.pipeline.calm)
+        self.uplink = Uplink(self._log, table.id, station.file.hub.key, self.budget.thinner)
         self.uplink.restore_urgent(before.uncommitted)
         self.recorder = Recorder(self._log, boot, self.uplink.written)
         self.pipeline = Pipeline(station, before.decider, self.recorder, self._keeper, self._health)
-        self.operations = Operations(station, self.pipeline, self.recorder, self._log)
+        self.operations = Operations(station, self.pipeline, self.recorder, self._log, self.uplink)
         self._operate = Operate(station.folder, self.operations, self.recorder)
         self.commands = Commands(station, self._operate, self.operations, self.recorder, self.pipeline.now_ms)
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
@@ -84,8 +86,10 @@ class Agent:
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
+            budget=self.budget,
         )  # fmt: skip
         self._watch.link = self.commands.link = self.link = self._make_link()
+        self.budget.traffic = self.link.traffic
         self._begin(before)
 
     async def run(self) -> None:
@@ -101,6 +105,7 @@ class Agent:
                 self._siren.siren.output.close()
             self.recorder.close()
             self.uplink.close()
+            self.budget.meter.save()
             self._lock.close()
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
@@ -193,12 +198,13 @@ class Agent:
             await self.commands.connected()
 
         return Link(
-            Broker.of(self._station.file.hub.broker),
+            self._station.broker,
             f"tocsin-edge-{station}",
             subscriptions=list(handlers),
             on_message=lambda topic, payload: handlers[topic](topic, payload),
             on_connect=connected,
             will=self._watch.will,
+            keepalive_s=self.budget.keepalive_s,
         )
 
 

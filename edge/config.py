@@ -23,9 +23,9 @@ from edge.siren_table import SirenTable
 from thresholds.plan import Plan
 from thresholds.series import Series
 from tocsin import plugins
+from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileName, Table, convert, load, twice
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
-from tocsin.link import Broker
 from tocsin.orders import RulesOrder
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
@@ -58,9 +58,18 @@ class HubTable(Table, frozen=True):
     broker: str
     key: Key
     public_key: KeyOrNone = ""
+    ca: FileOrNone = ""
+    cert: FileOrNone = ""
+    cert_key: FileOrNone = ""
 
     def __post_init__(self) -> None:
-        Broker.of(self.broker)
+        Broker.of(self.broker, self.ca, self.cert, self.cert_key)
+
+
+class UplinkTable(Table, frozen=True):
+    """[uplink]"""
+
+    monthly_mb: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 0.0
 
 
 class BusTable(Table, frozen=True):
@@ -112,6 +121,7 @@ class StationFile(Table, frozen=True):
     bus: list[BusTable]
     device: list[DeviceTable]
     siren: SirenTable | None = None
+    uplink: UplinkTable = UplinkTable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,12 @@ class Station:
     def series(self) -> tuple[Series, ...]:
         return tuple(self.plan.series)
 
+    @property
+    def broker(self) -> Broker:
+        """Where the hub is met; files are named beside the station file."""
+        hub = self.file.hub
+        return Broker.of(hub.broker, hub.ca, hub.cert, hub.cert_key).beside(self.place.parent)
+
     def reloaded(self) -> "Station":
         """The station with its rules files as they are now. Raises ConfigError with every problem."""
         return replace(self, source=read_source(self.files, self.series))
@@ -175,12 +191,15 @@ def load_station(path: Path) -> Station:
 
 
 def check(path: Path) -> list[str]:
-    """Problems of a station.toml and the rules file it names, for `tocsin check`."""
+    """Problems of a station.toml and the files it names, for `tocsin check`.
+
+    An agent runs without what TLS needs - it sounds alone - and says in its log what is missing.
+    """
     try:
-        _read_station(path, own_source)
+        station = _read_station(path, own_source)
     except ConfigError as err:
         return err.problems
-    return []
+    return [f"{path}: hub: {problem}" for problem in problems_of(station.broker)]
 
 
 def rule_files(file: StationFile, place: Path) -> RuleFiles:

@@ -31,19 +31,21 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do. `minutes`: for how long, where it has a length."""
+    """One thing to do. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC."""
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence"]
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw"]
     who: str = ""
     rule: str = ""
     series: str = ""
     device: str = ""
     minutes: float = 0.0
+    start: str = ""
+    until: str = ""
 
     def __post_init__(self) -> None:
-        if self.do in {"ack", "clear", "shelve", "service", "siren_test", "silence"} and not self.who.strip():
+        if self.do in {"ack", "clear", "shelve", "service", "siren_test", "silence", "raw"} and not self.who.strip():
             raise ValueError("say who you are: --who NAME")
-        for text in (self.who, self.rule, self.series, self.device):
+        for text in (self.who, self.rule, self.series, self.device, self.start, self.until):
             if len(text) > 200 or _UNPRINTABLE.search(text):
                 raise ValueError("a name has at most 200 printable characters")
 
@@ -119,6 +121,8 @@ class Operate:
                 return await self._operations.siren_test(ask.who)
             case "silence":
                 return self._operations.silence(ask.minutes, ask.who)
+            case "raw":
+                return self._operations.raw(ask.series, ask.start, ask.until, ask.who)
             case "reload":
                 return await self._operations.reload()
 
@@ -186,6 +190,10 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("minutes", type=float, help="at most what the station file allows; 0 ends it")
     kind.add_argument("--who", required=True, help="your name")
     kind = kinds.add_parser("siren_test", help="sound the siren for some seconds, announced; never in a warning")
+    kind = kinds.add_parser("raw", help="send the readings of a time to the hub that a data budget kept back")
+    kind.add_argument("start", help="as in 2024-08-08T00:00:00Z")
+    kind.add_argument("until")
+    kind.add_argument("--series", default="", help="DEVICE/QUANTITY; all without it")
     kind.add_argument("--who", required=True, help="your name")
     kinds.add_parser("reload", help="read the rules files again, as SIGHUP does")
     return parser

@@ -18,6 +18,7 @@ from edge.rows import Recent
 from edge.rule_source import keep_good
 from edge.ruling import config_of
 from edge.siren_table import SirenTable
+from edge.uplink import Uplink
 from thresholds.parts import named
 from thresholds.reload import bind_over
 from tocsin import __version__
@@ -26,6 +27,7 @@ from tocsin.inputs import Acknowledge, OperatorClear, Service, Shelve, Silence
 from tocsin.levels import Level
 from tocsin.log import Log
 from tocsin.messages import Answer, EventKind, Start
+from tocsin.times import iso, ms_of
 
 LONGEST_SHELVING_MIN = 24 * 60.0
 
@@ -35,11 +37,12 @@ log = logging.getLogger(__name__)
 class Operations:
     """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
 
-    def __init__(self, station: Station, pipeline: Pipeline, recorder: Recorder, storage: Log) -> None:
+    def __init__(self, station: Station, pipeline: Pipeline, recorder: Recorder, storage: Log, uplink: Uplink) -> None:
         self._station = station
         self._pipeline = pipeline
         self._recorder = recorder
         self._log = storage
+        self._uplink = uplink
         self._lock = asyncio.Lock()
         self.proof: Proof | None = None  # where the station has a siren
 
@@ -131,6 +134,23 @@ class Operations:
         if table is None:
             raise ValueError("this station has no siren")
         return table
+
+    def raw(self, series: str, start: str, until: str, who: str) -> str:
+        """Offers the readings of a time that are in the log to the hub again, behind all else; "" for all series.
+
+        A restart of the agent forgets what is still to be sent.
+        """
+        known = [one.key for one in self._station.series]
+        if series and series not in known:
+            raise ValueError(f'"{series}" is not a series of this station; use {", ".join(known)}, or none for all')
+        start_ms, until_ms = _moment("start", start), _moment("until", until)
+        if until_ms < start_ms:
+            raise ValueError(f"{until} is before {start}")
+        self._uplink.ask(series, start_ms, until_ms)
+        self._pipeline.now_ms()
+        detail = f"{who} asked for readings from {iso(start_ms)} to {iso(until_ms)}"
+        self._pipeline.told(EventKind.OPERATOR, detail, series=series)
+        return f"{detail} of {series or 'all series'}: what the log has of them goes to the hub, behind all else"
 
     def _active(self, rule: str, series: str) -> Level:
         level = self._level(rule, series)
@@ -239,3 +259,10 @@ class Operations:
                  *(f'"{rule.name}" stays until it is clear' for rule in stays), *let_go]
         self._pipeline.told(EventKind.RULES, "; ".join(words))
         return "; ".join(words)
+
+
+def _moment(key: str, text: str) -> int:
+    try:
+        return ms_of(text)
+    except ValueError:
+        raise ValueError(f'{key}: "{text}" is not a time; write ISO 8601 in UTC: 2024-08-08T07:20:00Z') from None

@@ -111,6 +111,12 @@ class Pipeline:
         """What asks the siren to sound now, from any level on."""
         return self.decider.sounding.sounds(self.decider.live, self._now_ms)
 
+    @property
+    def calm(self) -> bool:
+        """Nothing is above clear, and nothing on its way there: no reading qualifies, none is held as a spike."""
+        memory = self.decider.live.memory
+        return not (memory.level.any() or memory.on_bits.any() or (memory.held_t != NEVER).any())
+
     def _sound_in_time(self) -> None:
         """Time alone makes a level sound that nobody objected to, and ends shelving and silence."""
         if self.sounds() != self._asked:

@@ -34,7 +34,7 @@ from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
 from tocsin.clock import Clock
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.messages import Bulletin, Heartbeat, StationCard
 
 TICK_S = 1.0
@@ -131,7 +131,7 @@ class Hub:
 
     def _make_link(self) -> Link:
         return Link(
-            Broker.of(self.config.broker_url),
+            self.config.broker,
             "tocsin-hub",
             subscriptions=[*(f"{topics.ROOT}/+/{kind}" for kind in topics.UPLINKS), topics.rules_state("+")],
             on_message=self._on_message,

@@ -72,6 +72,7 @@ class StationFiles:
     public_key: str = ""
     siren_keys: str = ""
     relay_settings: str = ""
+    uplink: str = ""
 
     def write(self) -> Path:
         siren = '[siren]\ndevice = "siren"\nfrom_level = "orange"\n' + self.siren_keys if self.siren else ""
@@ -105,6 +106,7 @@ port = "{self.port}"
 {self.devices or radar_device()}
 {relay}
 {siren}
+{self.uplink}
 """)
         return path
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.checks import LARGEST, Refusal, inspect
+from hub.checks import Refusal, inspect
 from tests.hub_messages import BOOT, NOON_MS, detection, event, heartbeat, readings, start, upload
 from tests.shared_data import REPOSITORY
 from tocsin import topics
-from tocsin.messages import Record, Siren, encode
+from tocsin.messages import LARGEST, Record, Siren, encode
 
 STATION = "lin-an-01"
 TOPIC = topics.up(STATION, topics.READINGS)

@@ -5,17 +5,23 @@ start, `seq` rises by one over the whole log. A record's JSON bytes never change
 identifies the content. A message up is an envelope around records. What never leaves the station is in tocsin.inputs.
 """
 
-import hashlib
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
 
+from tocsin.bulletins import Bulletin as Bulletin
+from tocsin.bulletins import BulletinKind as BulletinKind
+from tocsin.digests import digest as digest
+from tocsin.digests import digest_of_digests as digest_of_digests
 from tocsin.inputs import Local
 from tocsin.levels import Authority, Hazard, Stage
 from tocsin.orders import Obeyed, Papers
+from tocsin.packing import unpack
+from tocsin.summary import Summary as Summary
 
 VERSION = 1
+LARGEST = 4 << 20  # bytes of one message, unpacked
 T = TypeVar("T")
 
 
@@ -37,6 +43,7 @@ class EventKind(StrEnum):
     RULES = "rules"              # other rules are in force, or were refused
     COMMAND = "command"          # something from the hub was refused, or the hub has another key
     PROOF = "proof"              # the siren's line check or audible test: its result, or that it is overdue
+    BUDGET = "budget"            # the data budget thins what goes up more, or less
 
 
 class SeriesCard(msgspec.Struct, frozen=True):
@@ -177,7 +184,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
     warning: str = ""
 
 
-Record = Start | Readings | Event | Detection | Siren | Answer | Obeyed | Papers | Local
+Record = Start | Readings | Summary | Event | Detection | Siren | Answer | Obeyed | Papers | Local
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -215,7 +222,9 @@ class SirenHealth(msgspec.Struct, frozen=True):
 
 class Heartbeat(msgspec.Struct, frozen=True):
     """A station's health. `online` is false in the last will, and after a clean stop; `siren` is the level it sounds
-    for, 0 while it is silent; `backlog` counts records that the hub has not committed."""
+    for, 0 while it is silent; `backlog` counts records that the hub has not committed. It comes every `every_s`. With
+    `summary_s`, in calm the newest values come that often. `today_bytes` and `month_bytes` (UTC) are what the network
+    counts for the link, of `budget_bytes` a month (0: no budget), which thins what goes up by `thinning` steps."""
 
     v: int
     station: str
@@ -226,6 +235,12 @@ class Heartbeat(msgspec.Struct, frozen=True):
     siren: int = 0
     devices: list[DeviceHealth] = []
     siren_health: SirenHealth | None = None
+    every_s: float = 60.0
+    summary_s: float = 0.0
+    today_bytes: int = 0
+    month_bytes: int = 0
+    budget_bytes: int = 0
+    thinning: int = 0
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -243,39 +258,6 @@ class Committed(msgspec.Struct, frozen=True):
     v: int
     hub: str
     ranges: list[Range]
-
-
-class BulletinKind(StrEnum):
-    """As in CAP: the first word, a changed word, the last word."""
-
-    ALERT = "alert"
-    UPDATE = "update"
-    CLOSE = "close"
-
-
-class Bulletin(msgspec.Struct, frozen=True):
-    """What is said about a warning at one moment, for one area. Travels signed (tocsin.signing).
-
-    `version` rises per area, also over warnings; `id` is unique. Times are ms UTC.
-    """
-
-    v: int
-    id: str
-    version: int
-    warning: str
-    area: str
-    kind: BulletinKind
-    hazard: Hazard
-    level: int
-    stage: Stage
-    sent: int
-    expires: int
-    place: str
-    place_zh: str
-    text_en: str
-    text_zh: str
-    references: list[str] = []
-    cause_t: int = 0
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -296,24 +278,22 @@ def decode(decoder: "msgspec.json.Decoder[T]", data: bytes | msgspec.Raw) -> T:
         raise msgspec.DecodeError(f"not UTF-8: {err}") from err
 
 
+def plain_of(data: bytes, most: int = LARGEST) -> bytes:
+    """A message's JSON, unpacked where it was packed. Raises msgspec.DecodeError."""
+    try:
+        return unpack(data, most)
+    except ValueError as err:
+        raise msgspec.DecodeError(str(err)) from err
+
+
 def record_of(data: bytes | msgspec.Raw) -> Record:
     """Raises msgspec.ValidationError or msgspec.DecodeError that says where and what."""
     return decode(_RECORD, data)
 
 
-def upload_of(data: bytes) -> Upload:
+def upload_of(data: bytes, most: int = LARGEST) -> Upload:
     """Raises msgspec.ValidationError or msgspec.DecodeError; ValueError for another version."""
-    upload = decode(_UPLOAD, data)
+    upload = decode(_UPLOAD, plain_of(data, most))
     if upload.v != VERSION:
         raise ValueError(f"version {upload.v} of the wire contract; this side speaks {VERSION}")
     return upload
-
-
-def digest(data: bytes) -> str:
-    """16 hex digits of BLAKE2b over the exact bytes."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def digest_of_digests(digests: list[str]) -> str:
-    """The digest that a committed range carries."""
-    return digest("".join(digests).encode())

@@ -20,8 +20,9 @@ from hub.web.rain import Rainfall
 from hub.web.render import Asked, Site
 from hub.web.requests import fields_of, refuse_foreign
 from hub.web.view import HOW_OFFICER, StationView, View
+from hub.web.words import Words
 from tocsin.levels import Level
-from tocsin.messages import StationCard
+from tocsin.messages import Heartbeat, StationCard
 
 RECENT = 20
 RANGE = "6h"
@@ -117,11 +118,14 @@ async def _station(site: Site, request: Asked, station_id: str) -> Response[str]
         raise Problem.of_value("range", name, ", ".join(RANGES))
     found = await find_station(view, station_id)
     cards = await cards_of(view)
-    frame = Frame(found.id, now - RANGES[name].span_ms, now, RANGES[name].bar_ms, site.zone, say)
+    beat = found.heartbeat
+    frame = Frame(found.id, now - RANGES[name].span_ms, now, RANGES[name].bar_ms, site.zone, say,
+                  beat.summary_s if beat else 0.0)
     here = [w for w in await view.open_warnings() if any(e.station == found.id for e in w.episodes.values())]
     context = {
         "state": of_station(found, now),
         "name": name_of(found.id, cards, say),
+        "traffic": traffic_of(beat, say) if beat else "",
         "ranges": RANGES,
         "chosen": name,
         "panels": await panels(view.store, found.card, frame) if found.card else [],
@@ -131,6 +135,17 @@ async def _station(site: Site, request: Asked, station_id: str) -> Response[str]
         "state_of": state_of,
     }
     return await site.page(request, "station.html", context)
+
+
+def traffic_of(beat: Heartbeat, say: Words) -> str:
+    """What the link took, and what the budget makes of it; "" where the station does not say."""
+    if not beat.month_bytes:
+        return ""
+    today, month, budget = (f"{count / 1e6:.1f}" for count in (beat.today_bytes, beat.month_bytes, beat.budget_bytes))
+    if not beat.budget_bytes:
+        return say("traffic", today=today, month=month)
+    over = say("thinned", minutes=f"{beat.summary_s / 60:g}") if beat.thinning else ""
+    return say("traffic_of", today=today, month=month, budget=budget) + over
 
 
 async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]:

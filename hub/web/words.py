@@ -99,6 +99,15 @@ _TABLE: dict[str, tuple[str, str]] = {
     "proof_test": ("audible test", "试鸣"),
     "proof_sounded": ("it sounded", "实际鸣响"),
     "backlog": ("{count} records waiting at the station", "站上 {count} 条待传"),
+    "traffic": ("link: {today} MB today, {month} MB this month", "流量：今日 {today} MB，本月 {month} MB"),
+    "traffic_of": (
+        "link: {today} MB today, {month} of {budget} MB this month",
+        "流量：今日 {today} MB，本月 {month} MB，预算 {budget} MB",
+    ),
+    "thinned": (
+        "; more than the budget allows: in calm, values every {minutes} min",
+        "；超出预算：平时每 {minutes} 分钟上传一次",
+    ),
     "not_started": ("enrolled, has not reported yet", "已登记，尚未上报"),
     "no_stations": ("No station is enrolled.", "尚未登记监测站。"),
     "no_data": ("no readings in this time", "此时段无数据"),
