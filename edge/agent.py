@@ -18,11 +18,13 @@ from edge.bus import Bus, listen
 from edge.card import card_of
 from edge.commands import Commands
 from edge.config import Device, Station
+from edge.gather import Gather
 from edge.health import Health
+from edge.load import Load
 from edge.operate import Operate
 from edge.operations import Operations
 from edge.pipeline import Pipeline
-from edge.poll import poll_for_ever
+from edge.poll import Poller, phases
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
 from edge.siren import Siren
@@ -80,6 +82,10 @@ class Agent:
         self._operate = Operate(station.folder, self.operations, self.recorder)
         self.commands = Commands(station, self._operate, self.operations, self.recorder, self.pipeline.now_ms)
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
+        told = partial(self.pipeline.told, EventKind.OVERLOAD)
+        self._loads = {name: Load(bus, told) for name, bus in self._buses.items()}
+        self._phases = phases(station.devices)
+        self._gather = Gather(self.pipeline)
         self.pipeline.siren = self._make_siren()
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
@@ -148,8 +154,9 @@ class Agent:
 
                 return {name: partial(listen, bus, driver, heard)}
             case PolledDriver() as driver:
-                bus_of = self._buses[device.table.bus]
-                return {name: partial(poll_for_ever, device, driver, bus_of, self._clock, self.pipeline.heard)}
+                bus_of, load = self._buses[device.table.bus], self._loads[device.table.bus]
+                return {name: Poller(device, driver, bus_of, self._clock, self._gather.heard, load,
+                                     self._phases[device.table.name]).run}
 
     def _begin(self, before: Restored) -> None:
         """The first records of this start, and what was wrong with the files. The siren first."""

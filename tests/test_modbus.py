@@ -122,8 +122,24 @@ def test_a_late_answer_over_tcp_is_known_by_its_transaction() -> None:
 
 
 def test_a_stream_that_is_no_modbus_is_refused() -> None:
-    with pytest.raises(RejectedError, match="not a Modbus TCP header"):
-        modbus.tcp_find(b"HTTP/1.1 400 Bad Request", 1, 1, Request(3, 0, 1))
+    found = modbus.tcp_find(b"HTTP/1.1 400 Bad Request", 1, 1, Request(3, 0, 1))
+    assert found is not None
+    assert found.stray
+    assert str(found.refused).startswith("format: not a Modbus TCP header: ")
+
+
+@given(st.binary(min_size=1, max_size=60), st.booleans())
+def test_a_stream_finds_its_step_again_at_the_answer(babble: bytes, refuses: bool) -> None:
+    """Whatever one device says through a gateway, what it says is not taken and the next answer is."""
+    ask = Request(3, 0, 2)
+    answer = modbus.tcp_frame(513, 7, bytes([0x83, 4]) if refuses else bytes([3, 4, 0, 1, 0, 2]))
+    buffer = babble + answer
+    while (found := modbus.tcp_find(buffer, 513, 7, ask)) is not None and found.stray:
+        assert found.used > 0
+        buffer = buffer[found.used:]
+    assert found is not None
+    assert found.data == (b"" if refuses else bytes([0, 1, 0, 2]))
+    assert isinstance(found.refused, modbus.DeviceRefusedError) is refuses
 
 
 @given(UNITS, WORDS, st.binary(max_size=8))

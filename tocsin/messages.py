@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     OPERATOR = "operator"        # a person at the station acknowledged, cleared or shelved a rule
     RULES = "rules"              # other rules are in force, or were refused
     COMMAND = "command"          # something from the hub was refused, or the hub has another key
+    OVERLOAD = "overload"        # a bus cannot keep its devices' periods, or can again
 
 
 class SeriesCard(msgspec.Struct, frozen=True):

@@ -1,0 +1,65 @@
+"""Puts polls that come in quick succession into one row: at a high rate the kernel and the log work by the row.
+
+Below OFTEN polls in the last SLOT_S each goes through at once and is a record of its own. Above, they wait up to
+HOLD_S for each other.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from edge.config import Device
+from edge.pipeline import Pipeline, Poll
+from tocsin.readings import Reading, Rejection
+
+HOLD_S = 0.004
+SLOT_S = 0.1
+OFTEN = 40
+
+
+class Gather:
+    """In front of a pipeline. Of one device at most one poll may wait."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._waiting: list[tuple[Poll, asyncio.Future[bool]]] = []
+        self._slot_s = 0.0
+        self._count = self._before = 0
+
+    async def heard(self, device: Device, items: Sequence[Reading | Rejection], read_s: float) -> bool:
+        """As Pipeline.heard."""
+        poll = Poll.of(device, items, read_s)  # here: a defect in it is its own device's alone
+        loop = asyncio.get_running_loop()
+        if not self._waiting and not self._is_often(loop.time()):
+            return self._pipeline.heard_together([poll])[0]
+        answer: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append((poll, answer))
+        if len(self._waiting) == 1:
+            await self._pass_on()
+        else:
+            self._count += 1
+        return await answer
+
+    def _is_often(self, now_s: float) -> bool:
+        """Counts a poll."""
+        if now_s - self._slot_s >= SLOT_S:
+            self._before = self._count if now_s - self._slot_s < 2 * SLOT_S else 0
+            self._slot_s, self._count = now_s, 0
+        self._count += 1
+        return max(self._count, self._before) > OFTEN
+
+    async def _pass_on(self) -> None:
+        """The first that waits does it for all."""
+        waiting: list[tuple[Poll, asyncio.Future[bool]]] = []
+        try:
+            await asyncio.sleep(HOLD_S)
+            waiting, self._waiting = self._waiting, []
+            again = self._pipeline.heard_together([poll for poll, _ in waiting])
+            for (_, answer), one in zip(waiting, again, strict=True):
+                if not answer.done():
+                    answer.set_result(one)
+        finally:  # whatever happened here: who waits must not wait for ever
+            for _, answer in waiting or self._waiting:
+                if not answer.done():
+                    answer.cancel()
+            if not waiting:
+                self._waiting = []
