@@ -10,7 +10,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInpu
 
 from edge import modbus
 from tocsin.devices import Request, Write
-from tocsin.readings import Reason, RejectedError
+from tocsin.readings import Reason
 
 UNITS = st.integers(1, 247)
 WORDS = st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=125)
