@@ -84,7 +84,7 @@ class Agent:
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
         told = partial(self.pipeline.told, EventKind.OVERLOAD)
         self._loads = {name: Load(bus, told) for name, bus in self._buses.items()}
-        self._phases = phases(station.devices)
+        self._phases = phases(station)
         self._gather = Gather(self.pipeline)
         self.pipeline.siren = self._make_siren()
         self._watch = Watch(

@@ -1,7 +1,7 @@
-"""Puts polls that come in quick succession into one row: at a high rate the kernel and the log work by the row.
+"""Puts polls that come in quick succession into one row: the kernel, the log and the link work by the row.
 
-Below OFTEN polls in the last SLOT_S each goes through at once and is a record of its own. Above, they wait up to
-HOLD_S for each other.
+Each goes through at once and is a record of its own, until more than OFTEN have come within SLOT_S. Then, and until
+that has not been so for LASTING_S, they wait up to HOLD_S for each other.
 """
 
 import asyncio
@@ -11,9 +11,10 @@ from edge.config import Device
 from edge.pipeline import Pipeline, Poll
 from tocsin.readings import Reading, Rejection
 
-HOLD_S = 0.004
+HOLD_S = 0.005
 SLOT_S = 0.1
-OFTEN = 40
+OFTEN = 8
+LASTING_S = 5.0
 
 
 class Gather:
@@ -22,30 +23,29 @@ class Gather:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._waiting: list[tuple[Poll, asyncio.Future[bool]]] = []
-        self._slot_s = 0.0
-        self._count = self._before = 0
+        self._slot_s = self._often_until_s = float("-inf")
+        self._count = 0
 
     async def heard(self, device: Device, items: Sequence[Reading | Rejection], read_s: float) -> bool:
         """As Pipeline.heard."""
         poll = Poll.of(device, items, read_s)  # here: a defect in it is its own device's alone
         loop = asyncio.get_running_loop()
-        if not self._waiting and not self._is_often(loop.time()):
+        if not self._is_often(loop.time()):
             return self._pipeline.heard_together([poll])[0]
         answer: asyncio.Future[bool] = loop.create_future()
         self._waiting.append((poll, answer))
         if len(self._waiting) == 1:
             await self._pass_on()
-        else:
-            self._count += 1
         return await answer
 
     def _is_often(self, now_s: float) -> bool:
         """Counts a poll."""
         if now_s - self._slot_s >= SLOT_S:
-            self._before = self._count if now_s - self._slot_s < 2 * SLOT_S else 0
             self._slot_s, self._count = now_s, 0
         self._count += 1
-        return max(self._count, self._before) > OFTEN
+        if self._count > OFTEN:
+            self._often_until_s = now_s + LASTING_S
+        return now_s < self._often_until_s
 
     async def _pass_on(self) -> None:
         """The first that waits does it for all."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from edge import blocks
 from edge.breaker import Breaker, is_costly, probe_of
 from edge.bus import Bus
-from edge.config import Device
+from edge.config import Device, Station
 from edge.load import Load
 from edge.modbus import DeviceRefusedError
 from tocsin.clock import Clock
@@ -16,7 +16,7 @@ from tocsin.readings import Reading, RejectedError, Rejection
 Items = Sequence[Reading | Rejection]
 Heard = Callable[[Device, Items, float], Awaitable[bool]]
 
-_OFTEN_S = 5.0              # devices asked so often fill a line: spread, none waits for a burst of the others
+_OFTEN_S = 5.0              # devices asked so often can fill a line: spread, none waits for a burst of the others
 _SPREAD_S = 1.0             # first polls lie within this, so that a start is not blind for long
 _NOT_SO_MANY = {2, 3}       # exceptions: illegal data address, illegal data value
 
@@ -107,10 +107,15 @@ class Poller:
         return await self._bus.exchange(table.unit, request, table.deadline_s)
 
 
-def phases(devices: Sequence[Device]) -> dict[str, float]:
-    """By its name, each polled device's place among those on its bus, from 0 to below 1."""
-    polled = [device.table for device in devices if isinstance(device.driver, PolledDriver)]
+def phases(station: Station) -> dict[str, float]:
+    """By its name, each polled device's place among those on its bus, from 0 to below 1.
+
+    All 0 on a connection, where an exchange takes less than a millisecond: what is asked in one go costs a small
+    machine half of what it costs spread (docs/performance.md).
+    """
     on: dict[str, list[str]] = {}
-    for table in polled:
-        on.setdefault(table.bus, []).append(table.name)
-    return {name: place / len(names) for names in on.values() for place, name in enumerate(names)}
+    for device in station.devices:
+        if isinstance(device.driver, PolledDriver):
+            on.setdefault(device.table.bus, []).append(device.table.name)
+    return {name: place / len(names) if station.buses[bus].speaks == "modbus-rtu" else 0.0
+            for bus, names in on.items() for place, name in enumerate(names)}
