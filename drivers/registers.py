@@ -93,16 +93,17 @@ class Driver:
         return [_value(one, words) for one, words in zip(self._registers, answers, strict=True)]
 
 
+def _number(one: Register, words: Sequence[int]) -> int:
+    if one.type is Type.UINT16:
+        return words[0]
+    if one.type is Type.INT16:
+        return int16(words[0])
+    high, low = reversed(words) if one.low_word_first else words
+    return uint32(high, low) if one.type is Type.UINT32 else int32(high, low)
+
+
 def _value(one: Register, words: Sequence[int]) -> Reading | Rejection:
-    match one.type:
-        case Type.UINT16:
-            number = words[0]
-        case Type.INT16:
-            number = int16(words[0])
-        case _:
-            high, low = reversed(words) if one.low_word_first else words
-            number = uint32(high, low) if one.type is Type.UINT32 else int32(high, low)
-    value = round(number * one.scale, _DIGITS)
+    value = round(_number(one, words) * one.scale, _DIGITS)
     low_end, high_end = one.span
     if low_end <= value <= high_end:
         return Reading(one.quantity, value)

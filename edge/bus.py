@@ -129,7 +129,7 @@ class Bus:
         if isinstance(found, modbus.Found):
             if not (isinstance(found.refused, modbus.DeviceRefusedError) and found.refused.by_gateway):
                 self.replies[job.unit].heard(self._port.heard_s - asked_s - self._wire_s(job.ask))
-            self._owed.answered(job.unit, job.ask)
+            self._owed.answered(job.unit)
             if found.refused is None:
                 return modbus.values(job.ask, found.data)
             raise found.refused
@@ -158,8 +158,8 @@ class Bus:
                 self._echoes |= found.echoed
                 return found
             instead = found.refused
-            if found.unit >= 0:
-                self._came_late(found.unit)
+            if found.frame is not None:
+                self._came_late(found.frame)
 
     def _count_out_of_step(self) -> None:
         """What came was no frame: where others of this connection answer it goes on, else it is made anew."""
@@ -200,16 +200,16 @@ class Bus:
             raise RejectedError(Reason.SILENT, f"still owes an answer that {job.deadline_s:g} s were given for")
 
     def _forget_frames(self) -> None:
-        """What came between questions answers none; a unit heard so owes nothing any more."""
-        for unit in modbus.rtu_units(bytes(self._port.buffer)) if self._owed else ():
-            self._came_late(unit)
+        """What came between questions answers none; what a unit owed may be among it."""
+        for frame in modbus.rtu_frames(bytes(self._port.buffer)) if self._owed else ():
+            self._came_late(frame)
         self._port.buffer.clear()
 
-    def _came_late(self, unit: int) -> None:
+    def _came_late(self, frame: modbus.Frame) -> None:
         """Too late to count, but it tells how long this unit takes."""
-        asked_s = self._owed.came(unit)
+        asked_s = self._owed.came(frame)
         if asked_s is not None:
-            self.replies[unit].heard(self._port.heard_s - asked_s)
+            self.replies[frame.unit].heard(self._port.heard_s - asked_s)
 
     async def _connect(self) -> None:
         """A host that is away is not waited for at each question that stands in line: half of the time at most."""

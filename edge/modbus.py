@@ -7,6 +7,7 @@ Checked in the tests against pymodbus.
 
 import struct
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tocsin.devices import Request, Write
 from tocsin.readings import Reason, RejectedError
@@ -18,6 +19,7 @@ _EXCEPTIONS = {
 }  # fmt: skip
 _BY_GATEWAY = {10, 11}
 _BITS = {1, 2}
+_FUNCTIONS = {1, 2, 3, 4, 5, 6}
 _MBAP = struct.Struct(">HHHB")
 MAX_FRAME = 260
 
@@ -35,19 +37,27 @@ class DeviceRefusedError(RejectedError):
         return self.code in _BY_GATEWAY
 
 
+class Frame(NamedTuple):
+    """Whose answer it is, and to what kind of question; `length` is that of its PDU in bytes."""
+
+    unit: int
+    function: int
+    length: int
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a buffer holds: an answer's data bytes, or why a whole frame was refused; and how many bytes were used.
 
-    `stray` says that it belongs to no open question, so that the answer may still follow; `unit` is that of a foreign
-    frame, else -1. `echoed` says that the question itself stood before the answer.
+    `stray` says that it belongs to no open question, so that the answer may still follow; `frame` is what a foreign
+    frame says of itself. `echoed` says that the question itself stood before the answer.
     """
 
     used: int
     data: bytes = b""
     refused: RejectedError | None = None
     stray: bool = False
-    unit: int = -1
+    frame: Frame | None = None
     echoed: bool = False
 
 
@@ -119,7 +129,8 @@ def _rtu_at(buffer: bytes, at: int, unit: int, ask: Request | Write) -> Found | 
         return _rtu_foreign(buffer, at, unit)
     if buffer[at] != unit:
         detail = f"a frame of unit {buffer[at]} while unit {unit} was asked"
-        return Found(end, refused=RejectedError(Reason.FOREIGN, detail), stray=True, unit=buffer[at])
+        frame = Frame(buffer[at], function, length)
+        return Found(end, refused=RejectedError(Reason.FOREIGN, detail), stray=True, frame=frame)
     return _judged(end, ask, buffer[at + 1:end - 2])
 
 
@@ -131,27 +142,28 @@ def _rtu_foreign(buffer: bytes, at: int, unit: int) -> Found | None:
     if end > len(buffer) or crc16(buffer[at:end - 2]) != int.from_bytes(buffer[end - 2:end], "little"):
         return None
     detail = f"unit {buffer[at]}, function {buffer[at + 1]}, {buffer[at + 2]} bytes; unit {unit} was asked otherwise"
-    return Found(end, refused=RejectedError(Reason.FOREIGN, detail), stray=True, unit=buffer[at])
+    frame = Frame(buffer[at], buffer[at + 1], end - at - 3)
+    return Found(end, refused=RejectedError(Reason.FOREIGN, detail), stray=True, frame=frame)
 
 
-def rtu_units(buffer: bytes) -> set[int]:
-    """The units of the whole, checked answers inside `buffer`, whatever was asked."""
-    units: set[int] = set()
+def rtu_frames(buffer: bytes) -> list[Frame]:
+    """The whole, checked answers inside `buffer`, whatever was asked."""
+    frames: list[Frame] = []
     at = 0
     while at + 5 <= len(buffer):
         end = at + _rtu_length(buffer[at + 1], buffer[at + 2])
         if at < end <= len(buffer) and crc16(buffer[at:end - 2]) == int.from_bytes(buffer[end - 2:end], "little"):
-            units.add(buffer[at])
+            frames.append(Frame(buffer[at], buffer[at + 1], end - at - 3))
             at = end
         else:
             at += 1
-    return units
+    return frames
 
 
 def _rtu_length(function: int, count: int) -> int:
     """Bytes of an answer of that function, whose next byte is `count`; 0 for what is none."""
     if function & 0x80:
-        return 5
+        return 5 if function & 0x7F in _FUNCTIONS else 0
     return {1: 5 + count, 2: 5 + count, 3: 5 + count, 4: 5 + count, 5: 8, 6: 8}.get(function, 0)
 
 
@@ -174,7 +186,8 @@ def tcp_find(buffer: bytes, transaction: int, unit: int, ask: Request | Write) -
         return _tcp_lost(buffer, good, _tcp_heads(transaction, unit, ask))
     if got != transaction or got_unit != unit:
         detail = f"transaction {got} of unit {got_unit} while {transaction} of unit {unit} was asked"
-        return Found(end, refused=RejectedError(Reason.FOREIGN, detail), stray=True, unit=got_unit)
+        frame = Frame(got_unit, buffer[_MBAP.size], length - 1)
+        return Found(end, refused=RejectedError(Reason.FOREIGN, detail), stray=True, frame=frame)
     return _judged(end, ask, buffer[_MBAP.size:end])
 
 

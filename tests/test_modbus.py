@@ -144,13 +144,14 @@ def test_a_stream_finds_its_step_again_at_the_answer(babble: bytes, refuses: boo
 
 @given(UNITS, WORDS, st.binary(max_size=8))
 def test_a_late_answer_is_known_by_its_whole_frame_behind_noise_too(unit: int, words: list[int], noise: bytes) -> None:
-    assert unit in modbus.rtu_units(noise + rtu_answer(unit, 3, words)) | modbus.rtu_units(noise)
-    assert unit in modbus.rtu_units(rtu_answer(unit, 4, words) + noise)
-    assert modbus.rtu_units(modbus.rtu_frame(unit, modbus.question(Write(5, 0, 1)))) == {unit}
-    assert modbus.rtu_units(RTU.buildFrame(ExceptionResponse(3, 4, device_id=unit))) == {unit}
+    length = 2 + 2 * len(words)
+    assert (unit, 3, length) in modbus.rtu_frames(noise + rtu_answer(unit, 3, words)) or modbus.rtu_frames(noise)
+    assert (unit, 4, length) in modbus.rtu_frames(rtu_answer(unit, 4, words) + noise)
+    assert modbus.rtu_frames(modbus.rtu_frame(unit, modbus.question(Write(5, 0, 1)))) == [(unit, 5, 5)]
+    assert modbus.rtu_frames(RTU.buildFrame(ExceptionResponse(3, 4, device_id=unit))) == [(unit, 0x83, 2)]
 
 
 @given(UNITS, WORDS)
 def test_a_torn_answer_or_a_byte_of_noise_names_no_unit(unit: int, words: list[int]) -> None:
-    assert modbus.rtu_units(bytes([unit])) == set()
-    assert modbus.rtu_units(rtu_answer(unit, 3, words)[:-1]) <= {0}
+    assert modbus.rtu_frames(bytes([unit])) == []
+    assert {frame.unit for frame in modbus.rtu_frames(rtu_answer(unit, 3, words)[:-1])} <= {0}
