@@ -39,6 +39,7 @@ class _Job:
     ask: Request | Write = field(compare=False)
     deadline_s: float = field(compare=False)
     answer: "asyncio.Future[list[int]]" = field(compare=False)
+    probe: bool = field(compare=False)
 
 
 class Bus:
@@ -65,10 +66,15 @@ class Bus:
         self._character_s = 0.0 if table.address else _BITS_A_CHARACTER / table.baud
         self._silence_s = max(_SILENCE_S, _SILENCE_CHARS * self._character_s)
 
-    async def exchange(self, unit: int, ask: Request | Write, deadline_s: float, priority: int = POLL) -> list[int]:
-        """The answer's bits or words. Raises RejectedError with the reason why there is none."""
+    async def exchange(
+        self, unit: int, ask: Request | Write, deadline_s: float, priority: int = POLL, *, probe: bool = False
+    ) -> list[int]:
+        """The answer's bits or words. Raises RejectedError with the reason why there is none.
+
+        With `probe` only a sign of life is wanted, so that a late answer is as good; the words are not to be used.
+        """
         answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait(_Job(priority, next(self._numbers), unit, ask, deadline_s, answer))
+        self._jobs.put_nowait(_Job(priority, next(self._numbers), unit, ask, deadline_s, answer, probe))
         return await answer
 
     def deadline_s(self, unit: int, ask: Request | Write, most_s: float) -> float:
@@ -196,7 +202,7 @@ class Bus:
                     break
                 await self._port.more(self._silence_s - quiet_s)
             self._unclean = False
-        if not self._owed.may_ask(job.unit, job.ask, loop.time()):
+        if not job.probe and not self._owed.may_ask(job.unit, job.ask, loop.time()):
             raise RejectedError(Reason.SILENT, f"still owes an answer that {job.deadline_s:g} s were given for")
 
     def _forget_frames(self) -> None:

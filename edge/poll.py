@@ -76,7 +76,7 @@ class Poller:
     async def _probe(self) -> None:
         """Raises RejectedError where the device is as bad as it was. An exception is a sign of life."""
         try:
-            await self._ask(probe_of(self._blocks[0].request))
+            await self._ask(probe_of(self._blocks[0].request), probe=True)
         except RejectedError as err:
             if not isinstance(err, DeviceRefusedError) or is_costly(err):
                 raise
@@ -102,9 +102,9 @@ class Poller:
         self._blocks[at:at + 1] = alone
         return answers
 
-    async def _ask(self, request: Request) -> list[int]:
+    async def _ask(self, request: Request, *, probe: bool = False) -> list[int]:
         table = self._device.table
-        return await self._bus.exchange(table.unit, request, table.deadline_s)
+        return await self._bus.exchange(table.unit, request, table.deadline_s, probe=probe)
 
 
 def phases(station: Station) -> dict[str, float]:

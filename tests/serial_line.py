@@ -8,8 +8,10 @@ import asyncio
 import os
 import random
 import tty
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from tests.lines import crc16
 
@@ -43,7 +45,7 @@ class SerialLine:
     number: int = 0
     asked: dict[int, int] = field(default_factory=dict)
 
-    def __enter__(self) -> "SerialLine":
+    def __enter__(self) -> Self:
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -88,6 +90,26 @@ class SerialLine:
             os.write(self._master, piece)
 
 
+@asynccontextmanager
+async def converter(path: str) -> AsyncIterator[str]:
+    """A serial server: passes bytes on between TCP and the line; gives the port as a station file has it."""
+    loop = asyncio.get_running_loop()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        loop.add_reader(line, lambda: writer.write(os.read(line, 4096)))
+        try:
+            while data := await reader.read(4096):
+                os.write(line, data)
+        finally:
+            loop.remove_reader(line)
+            os.close(line)
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
 def exception(asked: Asked, code: int = 4) -> bytes:
     body = bytes([asked.unit, asked.request[1] | 0x80, code])
     return body + crc16(body)
@@ -97,7 +119,7 @@ class Mischief:
     """Every fault in turn, by chance: `late_s` is longer than the line's deadline; `part` of the answers are spoilt."""
 
     def __init__(self, seed: int, late_s: float, part: float = 0.5) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - chance that can be repeated
+        self._random = random.Random(seed)
         self._late_s = late_s
         self.part = part
         self.seen: dict[str, int] = {}
