@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edge import modbus
 from edge.config import BusTable
@@ -31,15 +31,14 @@ _SLOW_OPEN_S = 0.1
 _OUT_OF_STEP = 5         # answers in a row that were no Modbus TCP: it is the connection, not one device of many
 
 
-@dataclass(order=True)
+@dataclass(frozen=True, slots=True)
 class _Job:
-    priority: int
     number: int
-    unit: int = field(compare=False)
-    ask: Request | Write = field(compare=False)
-    deadline_s: float = field(compare=False)
-    answer: "asyncio.Future[list[int]]" = field(compare=False)
-    probe: bool = field(compare=False)
+    unit: int
+    ask: Request | Write
+    deadline_s: float
+    answer: "asyncio.Future[list[int]]"
+    probe: bool
 
 
 class Bus:
@@ -57,7 +56,7 @@ class Bus:
         self._port = Port(table)
         self._open = False
         self._shut_until_s, self._shut_for = 0.0, ""
-        self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
+        self._jobs: asyncio.PriorityQueue[tuple[int, int, _Job]] = asyncio.PriorityQueue()
         self._numbers = itertools.count(1)
         self._owed = Owed()
         self._unclean = False
@@ -74,7 +73,8 @@ class Bus:
         With `probe` only a sign of life is wanted, so that a late answer is as good; the words are not to be used.
         """
         answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait(_Job(priority, next(self._numbers), unit, ask, deadline_s, answer, probe))
+        number = next(self._numbers)
+        self._jobs.put_nowait((priority, number, _Job(number, unit, ask, deadline_s, answer, probe)))
         return await answer
 
     def deadline_s(self, unit: int, ask: Request | Write, most_s: float) -> float:
@@ -93,7 +93,7 @@ class Bus:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                job = await self._jobs.get()
+                _, _, job = await self._jobs.get()
                 if not job.answer.done():
                     began_s = loop.time()
                     await self._serve(job)
@@ -151,7 +151,7 @@ class Bus:
         instead: RejectedError | None = None
         last_look = False
         while True:
-            found = self._find(number, job)
+            found = self._find(number, job) if self._port.buffer else None
             if found is None:
                 left_s = until_s - loop.time()
                 if last_look or not await self._port.more(left_s):
