@@ -2,7 +2,7 @@
 
 Silence and garbage cost the line a deadline each time; an exception comes as fast as an answer, so such a device is
 asked as ever (but for those of a gateway that waited for it in vain). After PATIENCE costly polls in a row the device
-is only probed, after 2, 4, 8... of its periods, and no rarer than its probes take a hundredth of the line. The first
+is only probed, after 2, 4, 8... of its periods, and no rarer than its probes take a fiftieth of the line. The first
 good answer ends that.
 """
 
@@ -11,7 +11,7 @@ from tocsin.devices import Request
 from tocsin.readings import Reason, RejectedError
 
 PATIENCE = 3
-_SHARE = 0.01
+_SHARE = 0.02
 _LONGEST_PAUSE_S = 60.0
 _COSTLY = {Reason.SILENT, Reason.CHECKSUM, Reason.FOREIGN, Reason.FORMAT}
 _BITS = {1, 2}

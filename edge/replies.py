@@ -12,7 +12,7 @@ late is still heard, and its time counted (`heard`), which is what a slower devi
 
 _MEAN_GAIN, _SPREAD_GAIN, _SPREADS = 1 / 8, 1 / 4, 4
 _ENOUGH = 8         # answers before what was learned is used
-_LEAST_S = 0.1      # USB adapters deliver in lumps of 16 ms, and a small machine's loop can be busy for some of them
+_LEAST_S = 0.2      # USB adapters deliver in lumps of 16 ms, and a small machine that is busy in lumps of more
 
 
 class ReplyTimes:

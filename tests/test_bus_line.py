@@ -18,7 +18,7 @@ from tocsin.config import convert
 from tocsin.devices import Request
 from tocsin.readings import Reading, RejectedError
 
-DEADLINE_S = 0.12
+DEADLINE_S = 0.25
 
 
 async def ask_often(line: SerialLine, bus: Bus, seed: int, count: int) -> tuple[int, int]:

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from drivers import registers
@@ -164,13 +166,18 @@ def test_devices_of_a_serial_line_are_spread_and_those_of_a_connection_are_not(t
 # --- polls that become one row
 
 
+def many(device: Device) -> list[Device]:
+    """So many devices that those after them wait for each other."""
+    return [replace(device, table=msgspec.structs.replace(device.table, name=f"d{n}")) for n in range(gather.MANY)]
+
+
 def test_polls_that_come_together_are_one_record_and_the_log_gives_the_same_decisions(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     gauge, bucket = bench.agent._station.devices[:2]
 
     async def burst() -> list[bool]:
         together = Gather(bench.agent.pipeline)
-        answers = [await together.heard(bucket, [], 0.0) for _ in range(gather.OFTEN)]
+        answers = [await together.heard(one, [], 0.0) for one in many(bucket)]
         for stage in (3.5, 3.6):
             answers += await asyncio.gather(
                 together.heard(gauge, [Reading("depth_m", stage)], 0.0),
@@ -179,7 +186,7 @@ def test_polls_that_come_together_are_one_record_and_the_log_gives_the_same_deci
         return answers
 
     assert asyncio.run(burst())[-2:] == [False, False]
-    assert bench.agent.pipeline.handled == gather.OFTEN + 4
+    assert bench.agent.pipeline.handled == gather.MANY + 4
     assert [record.series for record in bench.of(Readings)] == [["gauge/stage_m", "bucket/rain_total_mm"]] * 2
     assert bench.sounds == "red"
     bench.flush()
@@ -194,8 +201,8 @@ def test_a_defect_in_one_poll_leaves_nobody_waiting(tmp_path: Path, monkeypatch:
 
     async def burst() -> tuple[bool | BaseException, bool | BaseException]:
         together = Gather(bench.agent.pipeline)
-        for _ in range(gather.OFTEN):
-            await together.heard(bucket, [], 0.0)
+        for one in many(bucket):
+            await together.heard(one, [], 0.0)
         monkeypatch.setattr(bench.agent.pipeline, "heard_together", lambda _: 1 // 0)
         async with asyncio.timeout(5):
             return await asyncio.gather(together.heard(gauge, [], 0.0), together.heard(bucket, [], 0.0),
