@@ -65,17 +65,21 @@ class Bus:
         self._character_s = 0.0 if table.address else _BITS_A_CHARACTER / table.baud
         self._silence_s = max(_SILENCE_S, _SILENCE_CHARS * self._character_s)
 
-    async def exchange(
-        self, unit: int, ask: Request | Write, deadline_s: float, priority: int = POLL, *, probe: bool = False
-    ) -> list[int]:
-        """The answer's bits or words. Raises RejectedError with the reason why there is none.
+    async def exchange(self, unit: int, ask: Request | Write, deadline_s: float, priority: int = POLL) -> list[int]:
+        """The answer's bits or words. Raises RejectedError with the reason why there is none."""
+        return await self._put(unit, ask, deadline_s, priority)
 
-        With `probe` only a sign of life is wanted, so that a late answer is as good; the words are not to be used.
-        """
+    async def probe(self, unit: int, ask: Request, deadline_s: float) -> None:
+        """Returns at any sign of life, a late answer too. Raises RejectedError where there is none."""
+        await self._put(unit, ask, deadline_s, POLL, probe=True)
+
+    def _put(
+        self, unit: int, ask: Request | Write, deadline_s: float, priority: int, *, probe: bool = False
+    ) -> "asyncio.Future[list[int]]":
         answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
         number = next(self._numbers)
         self._jobs.put_nowait((priority, number, _Job(number, unit, ask, deadline_s, answer, probe)))
-        return await answer
+        return answer
 
     def deadline_s(self, unit: int, ask: Request | Write, most_s: float) -> float:
         """How long this answer may take. A command to a relay is given all that is configured."""

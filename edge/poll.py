@@ -76,7 +76,8 @@ class Poller:
     async def _probe(self) -> None:
         """Raises RejectedError where the device is as bad as it was. An exception is a sign of life."""
         try:
-            await self._ask(probe_of(self._blocks[0].request), probe=True)
+            await self._bus.probe(self._device.table.unit, probe_of(self._blocks[0].request),
+                                  self._device.table.deadline_s)
         except RejectedError as err:
             if not isinstance(err, DeviceRefusedError) or is_costly(err):
                 raise
@@ -102,9 +103,8 @@ class Poller:
         self._blocks[at:at + 1] = alone
         return answers
 
-    async def _ask(self, request: Request, *, probe: bool = False) -> list[int]:
-        table = self._device.table
-        return await self._bus.exchange(table.unit, request, table.deadline_s, probe=probe)
+    async def _ask(self, request: Request) -> list[int]:
+        return await self._bus.exchange(self._device.table.unit, request, self._device.table.deadline_s)
 
 
 def phases(station: Station) -> dict[str, float]:
