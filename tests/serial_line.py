@@ -127,7 +127,7 @@ class Mischief:
     def __call__(self, asked: Asked) -> Pieces:
         kinds = [self._clean] if self._random.random() >= self.part else [
             self._echo, self._noise, self._bytes, self._lumps, self._flipped, self._cut, self._foreign, self._behind,
-            *([self._late, self._silent, self._exception] if self._random.random() < 0.1 else []),
+            *([self._late, self._silent, self._exception] if self._random.random() < 0.5 else []),
         ]
         kind = self._random.choice(kinds)
         self.seen[kind.__name__] = self.seen.get(kind.__name__, 0) + 1
