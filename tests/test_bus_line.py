@@ -43,7 +43,7 @@ async def test_no_wrong_value_whatever_the_line_does(count: Callable[[int, int],
 
     Every second line is behind a serial server.
     """
-    lines = 10
+    lines = 20
     mischief = [Mischief(seed, DEADLINE_S) for seed in range(lines)]
     async with AsyncExitStack() as stack:
         asking = []
@@ -52,9 +52,9 @@ async def test_no_wrong_value_whatever_the_line_does(count: Callable[[int, int],
             port = await stack.enter_async_context(converter(line.path)) if seed % 2 else line.path
             bus = Bus(BusTable("field", "modbus-rtu", port, 115200))
             await stack.enter_async_context(beside(bus.run()))
-            asking.append(ask_often(line, bus, seed, count(200, 10_000)))
+            asking.append(ask_often(line, bus, seed, count(100, 5_000)))
         found = await asyncio.gather(*asking)
-    asked = lines * count(200, 10_000)
+    asked = lines * count(100, 5_000)
     assert sum(wrong for _, wrong in found) == 0
     assert sum(good for good, _ in found) > asked / 3, "a bus that refuses everything proves nothing"
     seen = {kind for spoil in mischief for kind in spoil.seen}
