@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from benchmarks._extra import MissingPeerError
+from benchmarks._rows import BenchError
 from tests.shared_data import REPOSITORY, shared_root
 from tocsin.quantities import quantity
 from tocsin.signing import new_station_key
@@ -25,14 +27,19 @@ _NEEDS = {"floor_c": ("PEERS_FLOOR_C",), "modpoll": ("PEERS_MODPOLL",), "nodered
           "thingsboard": ("PEERS_TB", "PEERS_TB_PKG")}
 
 
-def harness() -> Any:
-    """The harness's module `bench`, with the agent among its contenders. Raises MissingPeerError."""
+def find_harness() -> Path:
+    """Its folder. Raises MissingPeerError where it, or the broker that it starts, is not there."""
     folder = shared_root() / "bench" / "peers_edge"
     if not folder.is_dir():
         raise MissingPeerError(f"no harness at {folder}: put the shared data beside the checkout as ../shared")
-    for needed in ("mosquitto",):
-        if shutil.which(needed) is None:
-            raise MissingPeerError(f"{needed} is not installed: it is the broker of the harness")
+    if shutil.which("mosquitto") is None:
+        raise MissingPeerError("mosquitto is not installed: it is the broker of the harness")
+    return folder
+
+
+def _harness() -> Any:
+    """Its module `bench`, with the agent among the contenders."""
+    folder = find_harness()
     os.environ.setdefault("PEERS_PY", sys.executable)
     sys.path.insert(0, str(folder))
     try:
@@ -42,6 +49,20 @@ def harness() -> Any:
         sys.path.remove(str(folder))
     bench.CONTENDERS["tocsin"] = _class_of(peers)
     return bench
+
+
+def measured(experiment: str, name: str, **asked: Any) -> dict[str, Any]:
+    """One experiment of the harness in a process of its own, which ends with all that the harness started.
+
+    Raises BenchError where it gives no numbers.
+    """
+    command = [sys.executable, "-m", "benchmarks._contender", experiment, name, json.dumps(asked)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    try:
+        numbers: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, json.JSONDecodeError) as err:
+        raise BenchError(f"{experiment} of {name}: {done.stderr.strip()[-500:]}") from err
+    return numbers
 
 
 def installed() -> tuple[list[str], list[str]]:
@@ -130,3 +151,7 @@ def _rule(name: str) -> str:
     datum = 'datum = "gauge zero"\n' if name == "stage_m" else ""
     return (f'[[rule]]\nname = "{name}"\nquantity = "{name}"\n{datum}direction = "high"\nyellow = {high * 0.98}\n'
             f"red = {high * 0.99}\noff_fraction = 0.05\n")
+
+
+if __name__ == "__main__":
+    print(json.dumps(getattr(_harness(), sys.argv[1])(Namespace(**json.loads(sys.argv[3])), sys.argv[2])))

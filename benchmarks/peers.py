@@ -9,11 +9,9 @@ named.
 """
 
 import sys
-from argparse import Namespace
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks._contender import harness, installed
+from benchmarks._contender import find_harness, installed, measured
 from benchmarks._rows import BenchError, Row
 
 FLOOR = "floor_py"
@@ -26,32 +24,32 @@ Numbers = dict[str, Any]
 
 def run(quick: bool) -> list[Row]:
     """Rows of the issue's bars. Raises MissingPeerError without the harness, BenchError where a contender fails."""
-    bench = harness()
+    find_harness()
     there, missing = installed()
     if missing:
         print(f"peers: not installed, left out: {', '.join(missing)}", file=sys.stderr)
     peers = [FLOOR, *([] if quick else there)]
-    steady = _each(bench.steady, ["tocsin", *peers], _asked(secs=2 if quick else 30))
+    steady = _each("steady", peers, secs=2 if quick else 30)
     rows = [row for name in peers for row in _steady(steady["tocsin"], steady[name], name)]
     if quick:
         return rows
-    highest = {name: bench.maximum(_asked(secs=10, devices=200, period0=_period_of(name), rungs=3), name)
+    highest = {name: measured("maximum", name, **_asked(secs=10, devices=200, period0=_period_of(name), rungs=3))
                for name in ["tocsin", *peers]}
     rows += [_highest(highest["tocsin"], highest[name], name) for name in peers]
-    faults = _each(bench.fault, ["tocsin", *peers], _asked(secs=60))
+    faults = _each("fault", peers, secs=60)
     rows += [row for name in peers for mode in _MODES for row in _fault(faults["tocsin"], faults[name], mode, name)]
-    away = (("60 s without a broker", bench.outage, 60), ("kill -9, broker away", bench.kill9, 20))
+    away = (("60 s without a broker", "outage", 60), ("kill -9, broker away", "kill9", 20))
     for what, experiment, secs in away:
-        found = _each(experiment, ["tocsin", *peers], _asked(secs=secs))
+        found = _each(experiment, peers, secs=secs)
         rows += [_kept(what, found["tocsin"], found[name], name) for name in peers]
     return rows
 
 
-def _asked(**given: Any) -> Namespace:
+def _asked(**given: Any) -> Numbers:
     """What the harness's command line would give."""
     usual = {"devices": 20, "registers": 10, "secs": 30, "period0": 1.0, "rungs": 6, "modes": ",".join(_MODES),
              "opts": "{}", "watch": 40, "base": _BASE}
-    return Namespace(**(usual | given))
+    return usual | given
 
 
 def _period_of(name: str) -> float:
@@ -59,8 +57,8 @@ def _period_of(name: str) -> float:
     return 0.0 if name.startswith("floor") else 0.0625 if name == "tocsin" else 0.5
 
 
-def _each(experiment: Callable[[Namespace, str], Numbers], names: list[str], asked: Namespace) -> dict[str, Numbers]:
-    return {name: experiment(asked, name) for name in names}
+def _each(experiment: str, peers: list[str], **asked: Any) -> dict[str, Numbers]:
+    return {name: measured(experiment, name, **_asked(**asked)) for name in ["tocsin", *peers]}
 
 
 def _steady(ours: Numbers, theirs: Numbers, name: str) -> list[Row]:
