@@ -19,11 +19,13 @@ from edge.bus import Bus, listen
 from edge.card import card_of
 from edge.commands import Commands
 from edge.config import Device, Station
+from edge.gather import Gather
 from edge.health import Health
+from edge.load import Load
 from edge.operate import Operate
 from edge.operations import Operations
 from edge.pipeline import Pipeline
-from edge.poll import poll_for_ever
+from edge.poll import Poller, phases
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
 from edge.siren_parts import siren_parts
@@ -83,6 +85,10 @@ class Agent:
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
         self._siren = siren_parts(station, self._buses, clock, self._keeper, recorder=self.recorder,
                                   pipeline=self.pipeline, operations=self.operations)
+        told = partial(self.pipeline.told, EventKind.OVERLOAD)
+        self._loads = {name: Load(bus, told) for name, bus in self._buses.items()}
+        self._phases = phases(station)
+        self._gather = Gather(self.pipeline)
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
@@ -155,8 +161,9 @@ class Agent:
 
                 return {name: partial(listen, bus, driver, heard)}
             case PolledDriver() as driver:
-                bus_of = self._buses[device.table.bus]
-                return {name: partial(poll_for_ever, device, driver, bus_of, self._clock, self.pipeline.heard)}
+                bus_of, load = self._buses[device.table.bus], self._loads[device.table.bus]
+                return {name: Poller(device, driver, bus_of, self._clock, self._gather.heard, load,
+                                     self._phases[device.table.name]).run}
 
     def _begin(self, before: Restored) -> None:
         """The first records of this start, and what was wrong with the files. The siren first."""

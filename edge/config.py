@@ -109,6 +109,7 @@ class DeviceTable(Table, frozen=True):
     unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
     every_s: Seconds = 60.0
     deadline_s: Seconds = 0.5
+    max_registers: Annotated[int, msgspec.Meta(ge=1, le=125)] = 125
     settings: dict[str, Any] = {}
     series: dict[str, SeriesTable] = {}
 

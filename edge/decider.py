@@ -38,6 +38,8 @@ from tocsin.messages import Readings
 from tocsin.readings import Quality
 
 REFUSED = (ValueError, ConfigError, StateError)    # what a record that cannot be taken raises
+_STUCK = int(Quality.STUCK)
+_EXCLUDES = ~int(Quality.CLOCK | Quality.STUCK)
 LONGEST_SERVICE_MS = 3_600_000
 Input = Readings | Tick | Config | ClockStep | Acknowledge | OperatorClear | Shelve | Service | Silence
 
@@ -178,9 +180,11 @@ class Decider:
         quality = [int(Quality.MISSING)] * len(record.series)
         for i, bits in zip(known, found, strict=True):
             quality[i] = bits
-        taken = {key for key, bits in zip(keys, found, strict=True) if bits & ~(Quality.CLOCK | Quality.STUCK) == 0}
-        suspect = {key for key, bits in zip(keys, found, strict=True) if bits & Quality.STUCK}
-        stuck, moving = sorted(suspect - self.stuck), sorted((taken - suspect) & self.stuck)
+        suspect = {key for key, bits in zip(keys, found, strict=True) if bits & _STUCK}
+        stuck, moving = sorted(suspect - self.stuck), []
+        if self.stuck:
+            taken = {key for key, bits in zip(keys, found, strict=True) if bits & _EXCLUDES == 0}
+            moving = sorted((taken - suspect) & self.stuck)
         self.stuck = (self.stuck | suspect) - set(moving)
         shadow = step(self.shadow, block).changes if self.shadow else []
         return Decided(quality, outcome.changes, outcome.freshness, shadow, stuck, moving)

@@ -5,7 +5,6 @@ start, `seq` rises by one over the whole log. A record's JSON bytes never change
 identifies the content. A message up is an envelope around records. What never leaves the station is in tocsin.inputs.
 """
 
-from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +13,7 @@ from tocsin.bulletins import Bulletin as Bulletin
 from tocsin.bulletins import BulletinKind as BulletinKind
 from tocsin.digests import digest as digest
 from tocsin.digests import digest_of_digests as digest_of_digests
+from tocsin.events import EventKind as EventKind
 from tocsin.inputs import Local
 from tocsin.levels import Authority, Hazard, Stage
 from tocsin.orders import Obeyed, Papers
@@ -23,27 +23,6 @@ from tocsin.summary import Summary as Summary
 VERSION = 1
 LARGEST = 4 << 20  # bytes of one message, unpacked
 T = TypeVar("T")
-
-
-class EventKind(StrEnum):
-    """Technical events of a station."""
-
-    REFUSED = "refused"          # a device's answer was refused; the reason stands in the detail
-    BACK = "back"                # a device that was refused gives readings again
-    STALE = "stale"              # a series has had no good reading for too long
-    FRESH = "fresh"              # a stale series is fresh again
-    LATE = "late"                # a reading whose time is not after the last one's; stored, not evaluated
-    CLOCK = "clock"              # the clock stepped
-    SIREN = "siren"              # the siren could not be commanded, or can be again
-    DISK = "disk"                # the log was damaged or could not be written
-    FAULT = "fault"              # a part of the agent failed and begins again
-    STUCK = "stuck"              # a series may be stuck or blocked: its value does not move, or moves again
-    SERVICE = "service"          # somebody works on a device: begun or ended
-    OPERATOR = "operator"        # a person at the station acknowledged, cleared, shelved or silenced
-    RULES = "rules"              # other rules are in force, or were refused
-    COMMAND = "command"          # something from the hub was refused, or the hub has another key
-    PROOF = "proof"              # the siren's line check or audible test: its result, or that it is overdue
-    BUDGET = "budget"            # the data budget thins what goes up more, or less
 
 
 class SeriesCard(msgspec.Struct, frozen=True):
