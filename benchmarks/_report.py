@@ -64,7 +64,7 @@ def merged(path: Path, sections: dict[str, str], order: Iterable[str]) -> str:
 def _bar(row: Row) -> str:
     said = []
     if row.bar is not None:
-        said.append(f"≤ {number(row.bar)} {row.unit}")
+        said.append(f"{'≥' if row.more_is_better else '≤'} {number(row.bar)} {row.unit}")
     if row.ratio_bar is not None:
         said.append(f"ratio ≤ {row.ratio_bar:.3g}")
     return (", ".join(said) + (": **missed**" if row.missed else ": met")) if said else ""

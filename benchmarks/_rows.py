@@ -18,7 +18,8 @@ class Row:
     """One measured number beside a peer's from the same run; both are medians of `repeats`.
 
     `floor`: the peer is the least that could be done, so to be above it is no fault. `bar` is what `ours` may be at
-    most, `ratio_bar` what `ratio` may be at most. `why` says why we are worse than the peer or miss a bar, where we do.
+    most (at least, where `more_is_better`), `ratio_bar` what `ratio` may be at most. `why` says why we are worse than
+    the peer or miss a bar, where we do.
     """
 
     what: str
@@ -46,7 +47,7 @@ class Row:
     @property
     def missed(self) -> bool:
         """Whether a bar was not met."""
-        over = self.bar is not None and self.ours > self.bar
+        over = self.bar is not None and (self.ours < self.bar if self.more_is_better else self.ours > self.bar)
         return over or (self.ratio_bar is not None and self.ratio > self.ratio_bar)
 
 

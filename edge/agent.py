@@ -14,29 +14,33 @@ from typing import IO, Any
 
 import msgspec
 
+from edge.budget import Budget
 from edge.bus import Bus, listen
 from edge.card import card_of
+from edge.commands import Commands
 from edge.config import Device, Station
+from edge.gather import Gather
 from edge.health import Health
+from edge.load import Load
 from edge.operate import Operate
 from edge.operations import Operations
 from edge.pipeline import Pipeline
-from edge.poll import poll_for_ever
+from edge.poll import Poller, phases
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
-from edge.service_button import ServiceButton
-from edge.siren import Siren
+from edge.service_button import button_parts
+from edge.siren_parts import siren_parts
 from edge.survey import Survey
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
+from edge.work import FILES, Work
 from thresholds.reload import bind_over
-from tocsin import __version__, messages, topics
+from tocsin import __version__, topics
 from tocsin.clock import Clock
 from tocsin.config import ConfigError
-from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver, Request
-from tocsin.levels import Level
-from tocsin.link import Broker, Link
+from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
+from tocsin.link import Link
 from tocsin.log import Log
 from tocsin.messages import Event, EventKind, Start
 from tocsin.readings import Reading, Rejection
@@ -73,20 +77,31 @@ class Agent:
                                f'log of "{whose}": use that id, or name another folder in data'])
         self._health = Health([device.table.name for device in station.devices])
         self._keeper = Timekeeper(clock, before.decider.now_ms)
-        self.uplink = Uplink(self._log, table.id, station.file.hub.key)
+        self.budget = Budget(station.file.uplink.monthly_mb, station.folder, lambda: self.pipeline.calm)
+        self.uplink = Uplink(self._log, table.id, station.file.hub.key, self.budget.thinner)
         self.uplink.restore_urgent(before.uncommitted)
         self.recorder = Recorder(self._log, boot, self.uplink.written)
         self.pipeline = Pipeline(before.decider, self.recorder, self._keeper, self._health)
-        self.operations = Operations(station, self.pipeline, self.recorder, self._log)
+        self.operations = Operations(station, self.pipeline, self.recorder, self._log, self.uplink)
+        self._operate = Operate(station.folder, self.operations, self.recorder)
+        self.commands = Commands(station, self._operate, self.operations, self.recorder, self.pipeline.now_ms)
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
-        self.pipeline.siren = self._make_siren()
+        self._siren = siren_parts(station, self._buses, clock, self._keeper, recorder=self.recorder,
+                                  pipeline=self.pipeline, operations=self.operations)
+        told = partial(self.pipeline.told, EventKind.OVERLOAD)
+        self._loads = {name: Load(bus, told) for name, bus in self._buses.items()}
+        self._phases = phases(station)
+        self._gather = Gather(self.pipeline)
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
+            budget=self.budget,
         )  # fmt: skip
-        self._watch.link = self.link = self._make_link()
-        self.operations.site = Survey(station, clock, self._keeper, self.pipeline, self._log, self.uplink, self.link,
-                                      self._watch, self.recorder, clock.monotonic_s())
+        self._watch.link = self.commands.link = self.link = self._make_link()
+        self.budget.traffic = self.link.traffic
+        survey = Survey(station, clock, self._keeper, self.pipeline, self._log, self.uplink, self.link, self._watch,
+                        self.recorder, clock.monotonic_s())
+        self.work = self._operate.work = Work(self.operations, self.pipeline, survey)
         self._begin(before)
 
     async def run(self) -> None:
@@ -98,8 +113,11 @@ class Agent:
                 finally:
                     await self._watch.say_goodbye()
         finally:
+            if self._siren is not None:
+                self._siren.siren.output.close()
             self.recorder.close()
             self.uplink.close()
+            self.budget.meter.save()
             self._lock.close()
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
@@ -125,12 +143,13 @@ class Agent:
             "recorder": self.recorder.run,
             "link": self.link.run,
             "uplink": partial(self.uplink.run, self.link),
-            "operate": Operate(self._station.folder, self.operations, self.recorder).run,
+            "operate": self._operate.run,
+            "commands": self.commands.run,
             "watch": self._watch.run,
         }
-        parts |= self._service_button()
-        if self.pipeline.siren is not None:
-            parts["siren"] = self.pipeline.siren.run
+        parts |= button_parts(self._station, self._buses, self._clock, self.operations.servicing, self.pipeline)
+        if self._siren is not None:
+            parts |= self._siren.parts()
         parts |= {f"bus {name}": bus.run for name, bus in self._buses.items()}
         for device in self._station.devices:
             parts |= self._device_part(device)
@@ -149,8 +168,9 @@ class Agent:
 
                 return {name: partial(listen, bus, driver, heard)}
             case PolledDriver() as driver:
-                bus_of = self._buses[device.table.bus]
-                return {name: partial(poll_for_ever, device, driver, bus_of, self._clock, self.pipeline.heard)}
+                bus_of, load = self._buses[device.table.bus], self._loads[device.table.bus]
+                return {name: Poller(device, driver, bus_of, self._clock, self._gather.heard, load,
+                                     self._phases[device.table.name]).run}
 
     def _begin(self, before: Restored) -> None:
         """The first records of this start, and what was wrong with the files. The siren first."""
@@ -169,6 +189,7 @@ class Agent:
             self.pipeline.remember()
         for detection in before.unlogged:
             self.recorder.add(detection)
+        self.work.tell_scales(FILES)
         self.operations.begin()
 
     def reload(self) -> None:
@@ -181,55 +202,24 @@ class Agent:
         with suppress(ValueError):  # told as an event already
             await self.operations.reload()
 
-    def _make_siren(self) -> Siren | None:
-        table = self._station.file.siren
-        if table is None:
-            return None
-        device = next(device for device in self._station.devices if device.table.name == table.device)
-        assert isinstance(device.driver, OutputDriver)  # noqa: S101 - load_station has checked it
-        name, bus = device.table.name, self._buses[device.table.bus]
-
-        def done(level: Level, why: str, took_ms: float) -> None:
-            now_ms = self._keeper.now_ms()
-            self.recorder.add(messages.Siren("", 0, now_ms, name, int(level), why, round(took_ms, 3)))
-
-        def failed(detail: str) -> None:
-            self.recorder.add(Event("", 0, self._keeper.now_ms(), EventKind.SIREN, detail, device=name))
-
-        return Siren(device.table, device.driver, bus, table.level, done, failed)
-
-    def _service_button(self) -> Parts:
-        table = self._station.file.service
-        if table is None:
-            return {}
-        device = next(one.table for one in self._station.devices if one.table.name == table.device)
-        bus, ask = self._buses[device.bus], Request(2, table.button_input, 1)
-
-        async def contact() -> bool:
-            return bool((await bus.exchange(device.unit, ask, device.deadline_s))[0])
-
-        def held() -> None:
-            self.operations.servicing.toggle(table.minutes, "the service button")
-
-        def tell(detail: str) -> None:
-            self.pipeline.told(EventKind.SERVICE, detail, device=device.name)
-
-        return {"service button": ServiceButton(contact, self._clock, on_held=held, tell=tell).run}
-
     def _make_link(self) -> Link:
         station = self._station.file.station.id
+
+        handlers = {topics.committed(station): self.uplink.committed, **self.commands.handlers}
 
         async def connected() -> None:
             await self.uplink.connected()
             await self._watch.beat()
+            await self.commands.connected()
 
         return Link(
-            Broker.of(self._station.file.hub.broker),
+            self._station.broker,
             f"tocsin-edge-{station}",
-            subscriptions=[topics.committed(station)],
-            on_message=self.uplink.committed,
+            subscriptions=list(handlers),
+            on_message=lambda topic, payload: handlers[topic](topic, payload),
             on_connect=connected,
             will=self._watch.will,
+            keepalive_s=self.budget.keepalive_s,
         )
 
 

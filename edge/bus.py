@@ -1,19 +1,22 @@
 """The only place that touches a port (`edge.port`): one owner a port, one exchange at a time, a deadline for each.
 
-After a timeout the line is drained until it is silent, and the unit that owed the answer is not asked again before its
-answer came or is too late to come: a late reply is never taken for the answer to another question. A command to a relay
-does not wait for that: a late answer to it is no wrong value. A port that broke is opened again by its owner; a single
-device's silence never re-opens it.
+The deadline of a poll is learned from the device's own answers (`edge.replies`), at most the configured one. After an
+answer that failed the line is drained until it is silent, and a unit that owes one is asked only what the late answer
+cannot be taken for (`edge.owed`). A command to a relay does not wait for that: a late answer to it is no wrong value.
+A port that broke is opened again by its owner; a single device's silence or babble never re-opens it.
 """
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edge import modbus
 from edge.config import BusTable
+from edge.owed import Owed
 from edge.port import Port
+from edge.replies import ReplyTimes
 from tocsin.devices import ListeningDriver, Request, Write
 from tocsin.readings import Reading, Reason, RejectedError, Rejection
 
@@ -22,46 +25,83 @@ _REOPEN_S = 1.0
 _SILENCE_S = 0.03        # USB adapters deliver in lumps of 16 ms
 _SILENCE_CHARS = 4       # at 300 baud that is longer; Modbus over Serial Line 1.02, 2.5.1.1 has 3.5
 _DRAIN_AT_MOST_S = 0.5   # a babbling line is scanned all the same
-_TOO_LATE_FACTOR = 4     # a reply later than this many deadlines is held to be lost
+_BITS_A_CHARACTER = 11   # with start, parity and stop
+_QUESTION_BYTES = 8
+_SLOW_OPEN_S = 0.1
+_OUT_OF_STEP = 5         # answers in a row that were no Modbus TCP: it is the connection, not one device of many
 
 
-@dataclass(order=True)
+@dataclass(frozen=True, slots=True)
 class _Job:
-    priority: int
     number: int
-    unit: int = field(compare=False)
-    ask: Request | Write = field(compare=False)
-    deadline_s: float = field(compare=False)
-    answer: "asyncio.Future[list[int]]" = field(compare=False)
+    unit: int
+    ask: Request | Write
+    deadline_s: float
+    answer: "asyncio.Future[list[int]]"
+    probe: bool
 
 
 class Bus:
-    """A Modbus line with its queue. `run` is its owner; others call `exchange`."""
+    """A Modbus line with its queue. `run` is its owner; others call `exchange`.
+
+    `busy_s` adds up how long exchanges took; `replies` has what is known of each unit's answers.
+    """
 
     def __init__(self, table: BusTable) -> None:
         self.name = table.name
+        self.busy_s = 0.0
+        self.replies: defaultdict[int, ReplyTimes] = defaultdict(ReplyTimes)
         self._table = table
+        self._is_tcp = table.speaks == "modbus-tcp"
         self._port = Port(table)
         self._open = False
-        self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
+        self._shut_until_s, self._shut_for = 0.0, ""
+        self._jobs: asyncio.PriorityQueue[tuple[int, int, _Job]] = asyncio.PriorityQueue()
         self._numbers = itertools.count(1)
-        self._owes: dict[int, float] = {}
-        bits = 11  # of a character with start, parity and stop
-        self._silence_s = _SILENCE_S if table.address else max(_SILENCE_S, _SILENCE_CHARS * bits / table.baud)
+        self._owed = Owed()
+        self._unclean = False
+        self._echoes = False
+        self._out_of_step = 0
+        self._character_s = 0.0 if table.address else _BITS_A_CHARACTER / table.baud
+        self._silence_s = max(_SILENCE_S, _SILENCE_CHARS * self._character_s)
 
     async def exchange(self, unit: int, ask: Request | Write, deadline_s: float, priority: int = POLL) -> list[int]:
         """The answer's bits or words. Raises RejectedError with the reason why there is none."""
+        return await self._put(unit, ask, deadline_s, priority)
+
+    async def probe(self, unit: int, ask: Request, deadline_s: float) -> None:
+        """Returns at any sign of life, a late answer too. Raises RejectedError where there is none."""
+        await self._put(unit, ask, deadline_s, POLL, probe=True)
+
+    def _put(
+        self, unit: int, ask: Request | Write, deadline_s: float, priority: int, *, probe: bool = False
+    ) -> "asyncio.Future[list[int]]":
         answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait(_Job(priority, next(self._numbers), unit, ask, deadline_s, answer))
-        return await answer
+        number = next(self._numbers)
+        self._jobs.put_nowait((priority, number, _Job(number, unit, ask, deadline_s, answer, probe)))
+        return answer
+
+    def deadline_s(self, unit: int, ask: Request | Write, most_s: float) -> float:
+        """How long this answer may take. A command to a relay is given all that is configured."""
+        if isinstance(ask, Write):
+            return most_s
+        wire_s = self._wire_s(ask)
+        return min(most_s, wire_s + self.replies[unit].deadline_s(most_s))
+
+    def _wire_s(self, ask: Request | Write) -> float:
+        """What question and answer take on a serial line, whoever is asked; over TCP nobody knows."""
+        return self._character_s * (_QUESTION_BYTES + 3 + modbus.answer_length(ask))
 
     async def run(self) -> None:
         """Serves the queue until cancelled; may be run again after it failed."""
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                job = await self._jobs.get()
+                _, _, job = await self._jobs.get()
                 if not job.answer.done():
+                    began_s = loop.time()
                     await self._serve(job)
+                    self.busy_s += loop.time() - began_s
         finally:
             self._hang_up()
 
@@ -88,74 +128,116 @@ class Bus:
         if not self._open:
             await self._connect()
         loop = asyncio.get_running_loop()
-        number = job.number & 0xFFFF
-        is_tcp = self._table.speaks == "modbus-tcp"
-        if not is_tcp:
+        if not self._is_tcp:
             await self._settle(job)
         pdu = modbus.question(job.ask)
-        self._port.write(modbus.tcp_frame(number, job.unit, pdu) if is_tcp else modbus.rtu_frame(job.unit, pdu))
-        until = loop.time() + job.deadline_s
-        refused: RejectedError | None = None
-        while True:
-            found = self._find(is_tcp, number, job)
-            if found is None:
-                if loop.time() >= until or not await self._port.more(until - loop.time()):
-                    raise self._no_answer(job, refused, is_tcp)
-                continue
-            del self._port.buffer[: found.used]
+        number = job.number & 0xFFFF
+        self._port.write(modbus.tcp_frame(number, job.unit, pdu) if self._is_tcp else modbus.rtu_frame(job.unit, pdu))
+        asked_s = loop.time()
+        allowed_s = self.deadline_s(job.unit, job.ask, job.deadline_s)
+        found = await self._answer(job, number, asked_s + allowed_s)
+        if isinstance(found, modbus.Found):
+            if not (isinstance(found.refused, modbus.DeviceRefusedError) and found.refused.by_gateway):
+                self.replies[job.unit].heard(self._port.heard_s - asked_s - self._wire_s(job.ask))
+            self._owed.answered(job.unit)
             if found.refused is None:
                 return modbus.values(job.ask, found.data)
-            if found.refused.reason is not Reason.FOREIGN:
-                raise found.refused
-            refused = found.refused
+            raise found.refused
+        self._unclean = True
+        if found is not None and found.reason is Reason.FORMAT:
+            self._count_out_of_step()
+        self._owed.add(job.unit, job.ask, asked_s, job.deadline_s, loop.time())
+        raise self._no_answer(found, allowed_s)
 
-    def _find(self, is_tcp: bool, number: int, job: _Job) -> modbus.Found | None:
-        buffer = bytes(self._port.buffer)
-        if not is_tcp:
-            found = modbus.rtu_find(buffer, job.unit, job.ask)
-            if found is None:  # what is longer than a frame is noise before it, to be looked at once only
-                del self._port.buffer[: -modbus.MAX_FRAME]
-            return found
-        try:
-            return modbus.tcp_find(buffer, number, job.unit, job.ask)
-        except RejectedError:  # the stream is out of step for good: only a new connection mends it
+    async def _answer(self, job: _Job, number: int, until_s: float) -> modbus.Found | RejectedError | None:
+        """What the unit said, by its data or its exception; else what came instead, if anything."""
+        loop = asyncio.get_running_loop()
+        instead: RejectedError | None = None
+        last_look = False
+        while True:
+            found = self._find(number, job) if self._port.buffer else None
+            if found is None:
+                left_s = until_s - loop.time()
+                if last_look or not await self._port.more(left_s):
+                    return instead
+                last_look = left_s <= 0  # the loop was busy: what lay in the port is looked at once
+                continue
+            del self._port.buffer[:found.used]
+            if not found.stray:
+                self._out_of_step = 0
+                self._echoes |= found.echoed
+                return found
+            instead = found.refused
+            if found.frame is not None:
+                self._came_late(found.frame)
+
+    def _count_out_of_step(self) -> None:
+        """What came was no frame: where others of this connection answer it goes on, else it is made anew."""
+        self._out_of_step += 1
+        if self._out_of_step >= _OUT_OF_STEP:
             self._hang_up()
-            raise
 
-    def _no_answer(self, job: _Job, refused: RejectedError | None, is_tcp: bool) -> RejectedError:
-        if not is_tcp:
-            self._owes[job.unit] = asyncio.get_running_loop().time() + _TOO_LATE_FACTOR * job.deadline_s
+    def _find(self, number: int, job: _Job) -> modbus.Found | None:
+        buffer = bytes(self._port.buffer)
+        if self._is_tcp:
+            return modbus.tcp_find(buffer, number, job.unit, job.ask)
+        found = modbus.rtu_find(buffer, job.unit, job.ask, echoes=self._echoes)
+        if found is None:  # what is longer than a frame is noise before it, to be looked at once only
+            del self._port.buffer[:-modbus.MAX_FRAME]
+        return found
+
+    def _no_answer(self, instead: RejectedError | None, allowed_s: float) -> RejectedError:
+        if instead is not None:
+            return instead
         if self._port.buffer:
             came = bytes(self._port.buffer[:32]).hex()
-            return RejectedError(Reason.CHECKSUM, f"no whole frame within {job.deadline_s:g} s, only {came}")
-        return refused or RejectedError(Reason.SILENT, f"no answer within {job.deadline_s:g} s")
+            return RejectedError(Reason.CHECKSUM, f"no whole frame within {allowed_s:.3g} s, only {came}")
+        return RejectedError(Reason.SILENT, f"no answer within {allowed_s:.3g} s")
 
     async def _settle(self, job: _Job) -> None:
-        """Drains what is still coming, and waits out a unit that owes an answer to an earlier question."""
+        """Drains what is still coming after an answer that failed, and refuses a question that must wait."""
         loop = asyncio.get_running_loop()
-        if not self._owes and not self._port.buffer:
-            return
-        until = loop.time() + _DRAIN_AT_MOST_S
-        while self._port.buffer or self._owes:
-            self._forget_frames()
-            if loop.time() >= until or not await self._port.more(self._silence_s):
-                break
-        self._forget_frames()
-        now = loop.time()
-        self._owes = {other: late for other, late in self._owes.items() if late > now}
-        if job.unit in self._owes and isinstance(job.ask, Request):
+        if self._unclean or self._port.buffer:
+            until_s = loop.time() + _DRAIN_AT_MOST_S
+            while True:
+                self._forget_frames()
+                quiet_s = loop.time() - self._port.heard_s
+                if quiet_s >= self._silence_s or loop.time() >= until_s:
+                    break
+                await self._port.more(self._silence_s - quiet_s)
+            self._unclean = False
+        if not job.probe and not self._owed.may_ask(job.unit, job.ask, loop.time()):
             raise RejectedError(Reason.SILENT, f"still owes an answer that {job.deadline_s:g} s were given for")
 
     def _forget_frames(self) -> None:
-        """What came between questions answers none; a unit heard so owes nothing any more."""
-        for unit in modbus.rtu_units(bytes(self._port.buffer)) if self._owes else ():
-            self._owes.pop(unit, None)
+        """What came between questions answers none; what a unit owed may be among it."""
+        for frame in modbus.rtu_frames(bytes(self._port.buffer)) if self._owed else ():
+            self._came_late(frame)
         self._port.buffer.clear()
 
+    def _came_late(self, frame: modbus.Frame) -> None:
+        """Too late to count, but it tells how long this unit takes."""
+        asked_s = self._owed.came(frame)
+        if asked_s is not None:
+            self.replies[frame.unit].heard(self._port.heard_s - asked_s)
+
     async def _connect(self) -> None:
-        await self._port.open()
+        """A host that is away is not waited for at each question that stands in line: half of the time at most."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        if began_s < self._shut_until_s:
+            raise OSError(self._shut_for)
+        try:
+            await self._port.open()
+        except OSError as err:
+            self._shut_for = str(err)
+            took_s = loop.time() - began_s
+            self._shut_until_s = loop.time() + (took_s if took_s > _SLOW_OPEN_S else 0.0)
+            raise
         self._open = True
-        self._owes.clear()
+        self._out_of_step = 0
+        self._unclean = False
+        self._owed.clear()
 
     def _hang_up(self) -> None:
         self._port.close()

@@ -14,7 +14,7 @@ import msgspec
 from edge.rows import Recent, block_of
 from edge.ruling import candidate_of, plan_of
 from edge.serviced import compare_anew, is_served, served
-from edge.sounding import Sounding, Wait
+from edge.sounding import Heard, Sounding, Wait
 from thresholds.kernel import (
     Block,
     Change,
@@ -34,13 +34,15 @@ from thresholds.parts import named
 from thresholds.plan import Plan
 from thresholds.reload import moved, reload
 from tocsin.config import ConfigError
-from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Tick
+from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Silence, Tick
 from tocsin.messages import Readings
 from tocsin.readings import Quality
 
 REFUSED = (ValueError, ConfigError, StateError)    # what a record that cannot be taken raises
+_STUCK = int(Quality.STUCK)
+_EXCLUDES = ~int(Quality.CLOCK | Quality.STUCK)
 LONGEST_SERVICE_MS = 3_600_000
-Input = Readings | Tick | Config | ClockStep | Acknowledge | OperatorClear | Shelve | Service
+Input = Readings | Tick | Config | ClockStep | Acknowledge | OperatorClear | Shelve | Service | Silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class _Saved(msgspec.Struct, frozen=True):
     stuck: list[str]
     waits: list[Wait]
     gone: list[tuple[str, str, int]]
+    answered: list[Heard] = []
+    quiet: list[Heard] = []
 
 
 class Decider:
@@ -97,7 +101,7 @@ class Decider:
                 self.shadow = restore(candidate, saved.shadow)
             self.now_ms, self.begun_ms = saved.now_ms, saved.begun_ms
             self.service, self.stuck = dict(saved.service), set(saved.stuck)
-            self.sounding = Sounding(saved.waits)
+            self.sounding = Sounding(saved.waits, saved.answered, saved.quiet)
             self._gone = {(rule, series): revision for rule, series, revision in saved.gone}
         else:
             self.live = start(plan, config.station)
@@ -117,7 +121,8 @@ class Decider:
         """What a decider needs to go on from here, with `config`."""
         saved = _Saved(save(self.live), save(self.shadow) if self.shadow else None, self.now_ms, self.begun_ms,
                        self.service, sorted(self.stuck), self.sounding.waits,
-                       sorted((*name, revision) for name, revision in self._gone.items()))
+                       sorted((*name, revision) for name, revision in self._gone.items()),
+                       self.sounding.answered, self.sounding.quiet)
         return msgspec.msgpack.encode(saved)
 
     def remembered(self, t_ms: int) -> Config:
@@ -176,9 +181,11 @@ class Decider:
         quality = [int(Quality.MISSING)] * len(record.series)
         for i, bits in zip(known, found, strict=True):
             quality[i] = bits
-        taken = {key for key, bits in zip(keys, found, strict=True) if bits & ~(Quality.CLOCK | Quality.STUCK) == 0}
-        suspect = {key for key, bits in zip(keys, found, strict=True) if bits & Quality.STUCK}
-        stuck, moving = sorted(suspect - self.stuck), sorted((taken - suspect) & self.stuck)
+        suspect = {key for key, bits in zip(keys, found, strict=True) if bits & _STUCK}
+        stuck, moving = sorted(suspect - self.stuck), []
+        if self.stuck:
+            taken = {key for key, bits in zip(keys, found, strict=True) if bits & _EXCLUDES == 0}
+            moving = sorted((taken - suspect) & self.stuck)
         self.stuck = (self.stuck | suspect) - set(moving)
         shadow = step(self.shadow, block).changes if self.shadow else []
         return Decided(quality, outcome.changes, outcome.freshness, shadow, stuck, moving)
@@ -215,7 +222,7 @@ class Decider:
             self.live.memory.revision[k] = revision
         self._gone = {name: revision for name, revision in self._gone.items() if revision}
 
-    def _other(self, record: ClockStep | Acknowledge | OperatorClear | Shelve | Service) -> Decided:
+    def _other(self, record: ClockStep | Acknowledge | OperatorClear | Shelve | Service | Silence) -> Decided:
         match record:
             case ClockStep():
                 if record.epoch:
@@ -224,6 +231,8 @@ class Decider:
                 self.service = served(self.service, record)
                 if record.anew:
                     compare_anew(self.states, record)
+            case Silence():
+                self.sounding.silence(self.live, record.t, record.until)
             case _:
                 return self._operated(record)
         return Decided(noted=True)

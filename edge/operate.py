@@ -21,6 +21,7 @@ from edge.calibration import Key
 from edge.config import StationFile
 from edge.operations import Operations
 from edge.recorder import Recorder
+from edge.work import Work
 from tocsin.config import ConfigError, load
 
 SOCKET = "operate"
@@ -34,15 +35,20 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do. `minutes`: for how long, where it has a length. `set`, `why`: of a calibration.
-    `sheet`: that of a walk through the station, as JSON (edge.sheet)."""
+    """One thing to do. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC.
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "status", "calibrate", "echo", "commission"]
+    `set`, `why`: of a calibration. `sheet`: that of a walk through the station, as JSON (edge.sheet).
+    """
+
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw", "status",
+                "calibrate", "echo", "commission"]
     who: str = ""
     rule: str = ""
     series: str = ""
     device: str = ""
     minutes: float = 0.0
+    start: str = ""
+    until: str = ""
     set: dict[Key, float | str] = {}
     why: str = ""
     sheet: str = ""
@@ -50,7 +56,8 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.do not in _NOBODYS and not self.who.strip():
             raise ValueError("say who you are: --who NAME")
-        for text in (self.who, self.rule, self.series, self.device, self.why, *map(str, self.set.values())):
+        names = (self.who, self.rule, self.series, self.device, self.start, self.until, self.why)
+        for text in (*names, *map(str, self.set.values())):
             if len(text) > 200 or _UNPRINTABLE.search(text):
                 raise ValueError("a name has at most 200 printable characters")
 
@@ -63,12 +70,13 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Operate:
-    """`run` listens until cancelled."""
+    """`run` listens until cancelled. `work` is set once it is there."""
 
     def __init__(self, folder: Path, operations: Operations, recorder: Recorder) -> None:
         self._folder = folder
         self._operations = operations
         self._recorder = recorder
+        self.work: Work
 
     async def run(self) -> None:
         """A socket that a killed agent left behind is taken over: this agent holds the folder's lock."""
@@ -125,6 +133,12 @@ class Operate:
                 return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
             case "service":
                 return self._operations.service(ask.device, ask.minutes, ask.who, ask.series)
+            case "siren_test":
+                return await self._operations.siren_test(ask.who)
+            case "silence":
+                return self._operations.silence(ask.minutes, ask.who)
+            case "raw":
+                return self._operations.raw(ask.series, ask.start, ask.until, ask.who)
             case "reload":
                 return await self._operations.reload()
             case _:
@@ -134,13 +148,13 @@ class Operate:
         """What who works at the station wants."""
         match ask.do:
             case "echo":
-                return await self._operations.echo(ask.who)
+                return await self.work.echo(ask.who)
             case "commission":
-                return await self._operations.commission(ask.sheet, ask.who)
+                return await self.work.commission(ask.sheet, ask.who)
             case "calibrate":
-                return await self._operations.calibrate(ask.series, ask.set, ask.who, ask.why)
+                return await self.work.calibrate(ask.series, ask.set, ask.who, ask.why)
             case "status":
-                return await self._operations.status()
+                return await self.work.status()
             case _:
                 raise ValueError(f'"{ask.do}" cannot be done here')
 
@@ -206,6 +220,15 @@ def _parser() -> argparse.ArgumentParser:
     kind = kinds.add_parser("service", help="work on a device: its readings count for nothing meanwhile")
     kind.add_argument("device", help="or one of its series, device/quantity")
     kind.add_argument("minutes", type=float, help="at most 60; 0 ends it")
+    kind.add_argument("--who", required=True, help="your name")
+    kind = kinds.add_parser("silence", help="silence what sounds; it sounds again when a level rises")
+    kind.add_argument("minutes", type=float, help="at most what the station file allows; 0 ends it")
+    kind.add_argument("--who", required=True, help="your name")
+    kind = kinds.add_parser("siren_test", help="sound the siren for some seconds, announced; never in a warning")
+    kind = kinds.add_parser("raw", help="send the readings of a time to the hub that a data budget kept back")
+    kind.add_argument("start", help="as in 2024-08-08T00:00:00Z")
+    kind.add_argument("until")
+    kind.add_argument("--series", default="", help="DEVICE/QUANTITY; all without it")
     kind.add_argument("--who", required=True, help="your name")
     kinds.add_parser("reload", help="read the rules files again, as SIGHUP does")
     return parser

@@ -5,55 +5,53 @@ Each is an input of decisions like a reading: it is decided, logged and told. Wh
 
 import asyncio
 import logging
-from dataclasses import replace
+from collections.abc import Callable
 from itertools import chain
-from typing import Protocol
 
-from edge.calibration import Key, Scales, add_entry, changes, entry_of, put_back, remember
 from edge.card import card_of
 from edge.config import Station
 from edge.decider import track_of
 from edge.pipeline import Pipeline
+from edge.proof import Proof
 from edge.recorder import Recorder
 from edge.rows import Recent
+from edge.rule_source import keep_good
 from edge.ruling import config_of
 from edge.servicing import Servicing
-from edge.sheet import in_words, keep, sheet_of
+from edge.siren_table import SirenTable
+from edge.uplink import Uplink
 from thresholds.parts import named
 from thresholds.reload import bind_over
 from tocsin import __version__
 from tocsin.config import ConfigError
-from tocsin.inputs import Acknowledge, OperatorClear, Shelve
+from tocsin.inputs import Acknowledge, OperatorClear, Shelve, Silence
 from tocsin.levels import Level
 from tocsin.log import Log
-from tocsin.messages import EventKind, Start
+from tocsin.messages import Answer, EventKind, Start
+from tocsin.times import iso, ms_of
 
 LONGEST_SHELVING_MIN = 24 * 60.0
 
 log = logging.getLogger(__name__)
 
 
-class Site(Protocol):
-    """The agent as a whole, as far as people ask of it."""
-
-    async def text(self) -> str:
-        """All that the station knows of itself, as JSON."""
-
-    async def echo(self, who: str) -> str:
-        """How long a record takes to the hub's disk and back. Raises ValueError where it does not come back."""
-
-
 class Operations:
     """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
 
-    def __init__(self, station: Station, pipeline: Pipeline, recorder: Recorder, storage: Log) -> None:
+    def __init__(self, station: Station, pipeline: Pipeline, recorder: Recorder, storage: Log, uplink: Uplink) -> None:
         self._station = station
         self._pipeline = pipeline
         self._recorder = recorder
         self._log = storage
+        self._uplink = uplink
         self._lock = asyncio.Lock()
         self.servicing = Servicing(station.devices, pipeline)
-        self.site: Site
+        self.proof: Proof | None = None  # where the station has a siren
+
+    @property
+    def station(self) -> Station:
+        """With the rules that are in force."""
+        return self._station
 
     def levels(self) -> str:
         """One line a rule that is above clear."""
@@ -61,29 +59,6 @@ class Operations:
         lines = [f"{Level(level).word}: {track.rule.name} on {track.series.key}" for track, level
                  in zip(state.plan.tracks, state.memory.level.tolist(), strict=True) if level]
         return "\n".join(lines) or "everything is clear"
-
-    async def status(self) -> str:
-        """All that the station knows of itself, as JSON."""
-        return await self.site.text()
-
-    async def echo(self, who: str) -> str:
-        """How long a record takes to the hub's disk and back."""
-        return await self.site.echo(who)
-
-    async def commission(self, text: str, who: str) -> str:
-        """Seals and keeps a technician's sheet, and sends it up."""
-        sheet = sheet_of(text)
-        table = self._station.file
-        if (sheet.station, sheet.who) != (table.station.id, who):
-            raise ValueError(f'a sheet of "{sheet.station}" by {sheet.who} is not allowed; '
-                             f'this is "{table.station.id}", and {who} asks')
-        try:
-            place, sealed = await asyncio.to_thread(keep, self._station.folder, sheet, table.hub.key)
-        except OSError as err:
-            raise ValueError(f"the sheet cannot be kept: {err}") from err
-        self._pipeline.now_ms()
-        self._pipeline.told(EventKind.COMMISSION, f"{in_words(sheet)}\n{sealed.decode()}")
-        return str(place)
 
     def acknowledge(self, rule: str, series: str, who: str) -> str:
         """A person has seen the level: what latches may fall, and what waits to sound stays silent."""
@@ -112,6 +87,61 @@ class Operations:
         """Its readings, or those of one series, count for nothing for so long; 0 ends that."""
         return self.servicing.service(device, minutes, who, series)
 
+    def answer(self, who: str) -> str:
+        """A person at the site has heard the siren: all that sounds is acknowledged, and the hub is told."""
+        lowest = self._siren().level
+        now_ms = self._pipeline.now_ms()
+        heard = [sound for sound in self._pipeline.sounds() if sound.level >= lowest and not sound.answered]
+        if not heard:
+            raise ValueError("nothing sounds that nobody has answered")
+        for sound in heard:
+            self._pipeline.decide(Acknowledge("", 0, now_ms, sound.series, sound.rule, who))
+        self._recorder.add(Answer("", 0, now_ms, who, who))
+        names = ", ".join(f'"{sound.rule}" at {sound.level.word}' for sound in heard)
+        return self._told(f"{who}: answered {names}", heard[0].series)
+
+    def silence(self, minutes: float, who: str) -> str:
+        """What sounds is quiet for so long, and sounds again at once when a level rises; 0 ends that."""
+        longest = self._siren().silence_at_most_min
+        if not 0 <= minutes <= longest:
+            raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {longest:g}")
+        now_ms = self._pipeline.now_ms()
+        if minutes and not self._pipeline.sounds():
+            raise ValueError("nothing sounds: there is nothing to silence")
+        self._pipeline.decide(Silence("", 0, now_ms, now_ms + round(minutes * 60_000), who))
+        detail = f"{who} silenced the siren for {minutes:g} min" if minutes else f"{who} ended the siren's silence"
+        self._pipeline.told(EventKind.OPERATOR, detail)
+        return detail
+
+    async def siren_test(self, who: str) -> str:
+        """Sounds it for some seconds, announced. Raises ValueError while anything is above clear."""
+        self._siren()
+        assert self.proof is not None  # noqa: S101 - each siren has one
+        return await self.proof.audible_test(who)
+
+    def _siren(self) -> SirenTable:
+        table = self._station.file.siren
+        if table is None:
+            raise ValueError("this station has no siren")
+        return table
+
+    def raw(self, series: str, start: str, until: str, who: str) -> str:
+        """Offers the readings of a time that are in the log to the hub again, behind all else; "" for all series.
+
+        A restart of the agent forgets what is still to be sent.
+        """
+        known = [one.key for one in self._station.series]
+        if series and series not in known:
+            raise ValueError(f'"{series}" is not a series of this station; use {", ".join(known)}, or none for all')
+        start_ms, until_ms = _moment("start", start), _moment("until", until)
+        if until_ms < start_ms:
+            raise ValueError(f"{until} is before {start}")
+        self._uplink.ask(series, start_ms, until_ms)
+        self._pipeline.now_ms()
+        detail = f"{who} asked for readings from {iso(start_ms)} to {iso(until_ms)}"
+        self._pipeline.told(EventKind.OPERATOR, detail, series=series)
+        return f"{detail} of {series or 'all series'}: what the log has of them goes to the hub, behind all else"
+
     def _active(self, rule: str, series: str) -> Level:
         level = self._level(rule, series)
         if level is Level.CLEAR:
@@ -130,62 +160,43 @@ class Operations:
         self._pipeline.told(EventKind.OPERATOR, detail, series=series)
         return f"{detail} on {series}"
 
-    async def calibrate(self, series: str, set_: dict[Key, float | str], who: str, why: str = "") -> str:
-        """Dated, told and in force at once. Of a series in service alone: its numbers jump."""
-        async with self._lock:
-            now_ms = self._pipeline.now_ms()
-            given = self.servicing.given(series, self._station.file, now_ms)
-            entry = entry_of(now_ms, who, series, set_, given, why)
-            before = await asyncio.to_thread(add_entry, self._station.folder, entry)
-            try:
-                station = await asyncio.to_thread(self._station.recalibrated)
-                await self._bring_in(replace(station, devices=self._station.devices))
-            except (ConfigError, OSError) as err:
-                await asyncio.to_thread(put_back, self._station.folder, before)
-                raise ValueError(str(err)) from err
-            for device, other in zip(self._station.devices, station.devices, strict=True):
-                device.become(other)    # with no await in between: no reading is of two scales
-            return "; ".join(self._tell_scales(who)) or "it is so already"
-
-    def _tell_scales(self, who: str) -> list[str]:
-        """What is calibrated otherwise than when the agent last looked."""
-        scales: Scales = {}
-        found: list[tuple[str, str]] = []
-        for device in self._station.devices:
-            scales |= device.scales()
-        try:
-            found = changes(self._station.folder, scales)
-            for series, words in found:
-                self._pipeline.told(EventKind.CALIBRATION, f"{words}, by {who}", series=series)
-            remember(self._station.folder, scales)
-        except OSError as err:    # then it is told once more at the next start
-            log.warning("what is calibrated cannot be remembered: %s", err)
-        return [f"{series}: {words}" for series, words in found]
-
     # rules
 
     def begin(self) -> str:
         """At the start: brings in the rules of the files where they are other ones than those in force."""
         now_ms = self._pipeline.now_ms()
         self._recorder.keep()
-        self._tell_scales("the station's files")
-        return self._apply(self._station, Recent(chain(self._log.read(), self._recorder.kept())), now_ms)
+        said = self._apply(self._station, Recent(chain(self._log.read(), self._recorder.kept())), now_ms)
+        if self._station.source.problems:
+            problems = "; ".join(self._station.source.problems)
+            self._pipeline.told(EventKind.RULES, f"refused, the last good ones are in force: {problems}")
+        self._keep_good()
+        return said
 
     async def reload(self) -> str:
         """Reads the rules files again. What is wrong with them refuses it, and all stays as it was."""
+        return await self.bring_in(Station.reloaded)
+
+    async def bring_in(self, make: Callable[[Station], Station]) -> str:
+        """The rules of the station that `make` gives, beside all else. Refused where that raises ConfigError."""
+        cause: Exception
         async with self._lock:
             try:
-                station = await asyncio.to_thread(self._station.reloaded)
-            except ConfigError as err:
-                self._pipeline.now_ms()
-                self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {'; '.join(err.problems)}")
-                raise ValueError(str(err)) from err
-            try:
+                station = await self._made(make)
                 return await self._bring_in(station)
+            except ConfigError as err:
+                problems, cause = err.problems, err
             except OSError as err:
-                why = f"the log cannot be read: {err}"
-                self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {why}")
-                raise ValueError(why) from err
+                problems, cause = [f"the log cannot be read: {err}"], err
+            self._pipeline.now_ms()
+            self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {'; '.join(problems)}")
+            raise ValueError("\n".join(problems)) from cause
+
+    async def _made(self, make: Callable[[Station], Station]) -> Station:
+        try:
+            return await asyncio.to_thread(make, self._station)
+        except OSError as err:
+            raise ConfigError([f"they cannot be kept: {err}"]) from err
 
     async def settle(self) -> None:
         """Lets go of rules that stayed in force only because a level of theirs was active."""
@@ -213,10 +224,18 @@ class Operations:
             recent.add(entry)
         before, said = self._pipeline.decider.config.hash, self._apply(station, recent, now_ms)
         self._station = station
+        self._keep_good()
         decider = self._pipeline.decider
         if decider.config.hash != before:    # the hub must know the rules as they are now
             self._recorder.add(Start("", 0, decider.now_ms, __version__, card_of(station, decider.live.plan)))
         return said
+
+    def _keep_good(self) -> None:
+        if not self._station.source.problems:
+            try:
+                keep_good(self._station.folder, self._station.source)
+            except OSError as err:
+                log.warning("the good rules are not kept: %s", err)
 
     def _apply(self, station: Station, recent: Recent, now_ms: int) -> str:
         decider = self._pipeline.decider
@@ -230,3 +249,10 @@ class Operations:
                  *(f'"{rule.name}" stays until it is clear' for rule in stays), *let_go]
         self._pipeline.told(EventKind.RULES, "; ".join(words))
         return "; ".join(words)
+
+
+def _moment(key: str, text: str) -> int:
+    try:
+        return ms_of(text)
+    except ValueError:
+        raise ValueError(f'{key}: "{text}" is not a time; write ISO 8601 in UTC: 2024-08-08T07:20:00Z') from None

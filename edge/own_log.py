@@ -20,11 +20,12 @@ from edge.decider import REFUSED, Decided, Decider
 from edge.findings import detection
 from edge.recorder import KINDS
 from edge.rows import Recent
-from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Tick
+from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Silence, Tick
 from tocsin.log import Entry, read_log
 from tocsin.messages import Detection, Readings, record_of
 
-_INPUTS = {KINDS[kind] for kind in (Readings, Tick, Config, ClockStep, Acknowledge, OperatorClear, Shelve, Service)}
+_INPUTS = {KINDS[kind]
+           for kind in (Readings, Tick, Config, ClockStep, Acknowledge, OperatorClear, Shelve, Service, Silence)}
 Read = Callable[[], Iterable[Entry]]
 
 
@@ -80,7 +81,8 @@ class Replay:
         if self.decider is None:
             self.skipped += isinstance(record, Readings)
             return None
-        assert isinstance(record, Readings | Tick | ClockStep | Acknowledge | OperatorClear | Shelve | Service)  # noqa: S101
+        assert isinstance(record, Readings | Tick | ClockStep | Acknowledge | OperatorClear | Shelve | Service  # noqa: S101
+                          | Silence)
         return self.decider.take(record)
 
     def _config(self, record: Config) -> Decided:

@@ -8,6 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -17,16 +18,53 @@ from edge.findings import detection, freshness, implausible, reason_of, shadow
 from edge.health import Health
 from edge.recorder import Recorder
 from edge.rows import Recent
+from edge.series import SeriesPlan
 from edge.siren import Siren
+from edge.sounding import Sound
 from edge.timekeeper import Timekeeper
-from thresholds.kernel import last_t, levels
+from thresholds.kernel import levels
 from thresholds.tables import NEVER
 from tocsin.inputs import ClockStep, Service, Tick
 from tocsin.levels import Level
 from tocsin.messages import Event, EventKind, Readings
 from tocsin.readings import Quality, Reading, Reason, Rejection
 
-_TIME_CAME = "a level's time to sound came, or ended"
+_TIME_CAME = "a level's time to sound came, or ended, or a person did something"
+_RANGE, _LATE, _SPIKE_HELD = int(Quality.RANGE), int(Quality.LATE), int(Quality.SPIKE_HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one poll or frame of a device gave. `plans` and `values` are those of `readings`; `faults` all else."""
+
+    device: Device
+    readings: list[Reading]
+    plans: list[SeriesPlan]
+    values: list[float]
+    faults: list[Rejection]
+    read_s: float
+
+    @classmethod
+    def of(cls, device: Device, items: Sequence[Reading | Rejection], read_s: float) -> "Poll":
+        """What a driver must not give is a fault: the log, the wire and the kernel have no place for it."""
+        poll = cls(device, [], [], [], [], read_s)
+        for item in items:
+            fault = poll._take(item) if isinstance(item, Reading) else item
+            if fault is not None:
+                poll.faults.append(fault)
+        return poll
+
+    def _take(self, reading: Reading) -> Rejection | None:
+        plan = self.device.series.get(reading.quantity)
+        if plan is None:
+            return Rejection(Reason.FORMAT, f"{reading.quantity} is not what this driver says it gives")
+        value = plan.value(reading)
+        if not math.isfinite(value):
+            return Rejection(Reason.FORMAT, f"{reading.value} is not a number", reading.quantity)
+        self.readings.append(reading)
+        self.plans.append(plan)
+        self.values.append(value)
+        return None
 
 
 class Pipeline:
@@ -43,7 +81,7 @@ class Pipeline:
         self._health = health
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._ticked = False
-        self._asked = Level.CLEAR
+        self._asked: list[Sound] = []
         self._now_ms = decider.now_ms
 
     def heard(self, device: Device, items: Sequence[Reading | Rejection], read_s: float) -> bool:
@@ -51,16 +89,19 @@ class Pipeline:
 
         True where a reading is held as a possible spike and the device should be asked again at once.
         """
+        return self.heard_together([Poll.of(device, items, read_s)])[0]
+
+    def heard_together(self, polls: Sequence[Poll]) -> list[bool]:
+        """As `heard`, for polls of different devices that came at nearly the same time: one row, one record."""
         t_ms = self.now_ms()
-        readings = [item for item in items if isinstance(item, Reading) and _fault_of(device, item) is None]
-        again = bool(readings) and self._evaluate(device, readings, t_ms, read_s)
-        for item in items:
-            fault = item if isinstance(item, Rejection) else _fault_of(device, item)
-            if fault is not None:
-                self._refuse(device.table.name, fault, t_ms)
-        self.handled += 1
+        read = [poll for poll in polls if poll.readings]
+        again = self._evaluate(read, t_ms) if read else set()
+        for poll in polls:
+            for fault in poll.faults:
+                self._refuse(poll.device.table.name, fault, t_ms)
+        self.handled += len(polls)
         self._waiters = [waiter for waiter in self._waiters if not self._release(*waiter)]
-        return again
+        return [poll.device.table.name in again for poll in polls]
 
     def tick(self) -> None:
         """The clock has moved on, whether or not anything was read. Logged where something followed from it."""
@@ -99,13 +140,23 @@ class Pipeline:
     def sound(self, why: str, decided_s: float) -> None:
         """Commands the siren to what the levels ask for now."""
         self._recorder.urgent = bool(levels(self.decider.live).max(initial=0) > Level.CLEAR)
-        self._asked = self.decider.sounding.level(self.decider.live, self._now_ms)
+        self._asked = self.sounds()
         if self.siren is not None:
             self.siren.command(self._asked, why, decided_s)
 
+    def sounds(self) -> list[Sound]:
+        """What asks the siren to sound now, from any level on."""
+        return self.decider.sounding.sounds(self.decider.live, self._now_ms)
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is above clear, and nothing on its way there: no reading qualifies, none is held as a spike."""
+        memory = self.decider.live.memory
+        return not (memory.level.any() or memory.on_bits.any() or (memory.held_t != NEVER).any())
+
     def _sound_in_time(self) -> None:
-        """Time alone makes a level sound that nobody objected to, and ends shelving."""
-        if self.decider.sounding.level(self.decider.live, self._now_ms) != self._asked:
+        """Time alone makes a level sound that nobody objected to, and ends shelving and silence."""
+        if self.sounds() != self._asked:
             self.sound(_TIME_CAME, time.monotonic())
 
     async def wait_handled(self, count: int) -> None:
@@ -137,25 +188,28 @@ class Pipeline:
             detail = "service mode ended by itself: its time was over"
             self.told(EventKind.SERVICE, detail, device="" if series else device, series=series)
 
-    def _evaluate(self, device: Device, readings: list[Reading], t_ms: int, read_s: float) -> bool:
-        plans = [device.series[reading.quantity] for reading in readings]
-        values = [plan.value(reading) for plan, reading in zip(plans, readings, strict=True)]
+    def _evaluate(self, polls: Sequence[Poll], t_ms: int) -> set[str]:
+        """Returns the devices to be asked again."""
+        plans = [plan for poll in polls for plan in poll.plans]
         keys = [plan.series.key for plan in plans]
+        values = [value for poll in polls for value in poll.values]
         t_ms = self._after_last(keys, t_ms)
         self._end_service(t_ms)
         record = Readings("", 0, [t_ms] * len(keys), keys, values, self._given(keys, t_ms))
         waiting = self._held(keys)
         decided = self.decider.take(record)
-        self._sound_for(decided, read_s)
+        self._sound_for(decided, min(poll.read_s for poll in polls))
         logged = msgspec.structs.replace(record, quality=decided.quality)
         self._recorder.add(logged)
         self.latest.update(dict.fromkeys(keys, logged))
-        self._count_held(device, keys, waiting, t_ms)
-        for reading, value, bits in zip(readings, values, decided.quality, strict=True):
-            self._judge(device, reading, value, Quality(bits), t_ms)
+        devices = [poll.device for poll in polls for _ in poll.plans]
+        self._count_held(devices, keys, waiting, t_ms)
+        readings = [reading for poll in polls for reading in poll.readings]
+        for device, reading, value, bits in zip(devices, readings, values, decided.quality, strict=True):
+            self._judge(device, reading, value, bits, t_ms)
         self._follow(decided)
-        return any(bits & Quality.SPIKE_HELD and (not plan.series.summed or plan.series.counter)
-                   for bits, plan in zip(decided.quality, plans, strict=True))
+        return {device.table.name for device, plan, bits in zip(devices, plans, decided.quality, strict=True)
+                if bits & _SPIKE_HELD and (not plan.series.summed or plan.series.counter)}
 
     def _given(self, keys: list[str], t_ms: int) -> list[int]:
         """What the readings of these series bring along."""
@@ -167,28 +221,33 @@ class Pipeline:
     def _after_last(self, keys: list[str], t_ms: int) -> int:
         """Two frames that came in one lump, or a clock that was set back a little: both count, in their order."""
         columns = [self.decider.columns[key] for key in keys]
-        return max(t_ms, int(last_t(self.decider.live)[columns].max()) + 1)
+        return max(t_ms, int(self.decider.live.memory.last_t[columns].max()) + 1)
 
     def _held(self, keys: list[str]) -> list[tuple[int, int]]:
         memory = self.decider.live.memory
-        return [(int(memory.held_t[i]), int(memory.held_raw[i])) for i in map(self.decider.columns.__getitem__, keys)]
+        columns = [self.decider.columns[key] for key in keys]
+        return list(zip(memory.held_t[columns].tolist(), memory.held_raw[columns].tolist(), strict=True))
 
-    def _count_held(self, device: Device, keys: list[str], before: list[tuple[int, int]], t_ms: int) -> None:
+    def _count_held(
+        self, devices: list[Device], keys: list[str], before: list[tuple[int, int]], t_ms: int
+    ) -> None:
         """What became of readings that were held: those that the next one confirmed stand behind it now."""
         memory = self.decider.live.memory
-        for key, (held_t, held_raw) in zip(keys, before, strict=True):
+        for device, key, (held_t, held_raw) in zip(devices, keys, before, strict=True):
+            if held_t == NEVER:
+                continue
             i = self.decider.columns[key]
-            if held_t not in {NEVER, int(memory.held_t[i])}:
+            if held_t != int(memory.held_t[i]):
                 confirmed = int(memory.good_t[i]) == t_ms and int(memory.past_raw[i, 1]) == held_raw
                 self._health.held(device.table.name, confirmed=confirmed)
 
-    def _judge(self, device: Device, reading: Reading, value: float, quality: Quality, t_ms: int) -> None:
+    def _judge(self, device: Device, reading: Reading, value: float, bits: int, t_ms: int) -> None:
         """What the reading says of the health of its device."""
         name = device.table.name
-        if quality & Quality.RANGE:
+        if bits & _RANGE:
             self._refuse(name, implausible(device, reading, value), t_ms)
             return
-        if quality & Quality.LATE:
+        if bits & _LATE:
             detail = "its time is not after the last reading's; stored, not evaluated"
             key = device.series[reading.quantity].series.key
             self._recorder.add(Event("", 0, t_ms, EventKind.LATE, detail, series=key))
@@ -224,12 +283,3 @@ class Pipeline:
 def _clock_words(step: ClockStep) -> str:
     said = f"the clock stepped by {step.step_ms / 1000:+.1f} s"
     return f"{said}; the time before was wrong and counts no more" if step.epoch else said
-
-
-def _fault_of(device: Device, reading: Reading) -> Rejection | None:
-    """What a driver must not give: the log, the wire and the kernel have no place for it."""
-    if reading.quantity not in device.series:
-        return Rejection(Reason.FORMAT, f"{reading.quantity} is not what this driver says it gives")
-    if not math.isfinite(device.series[reading.quantity].value(reading)):
-        return Rejection(Reason.FORMAT, f"{reading.value} is not a number", reading.quantity)
-    return None

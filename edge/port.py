@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import termios
+from collections.abc import Callable
 
 import serial
 
@@ -23,21 +24,44 @@ _KEEP_ALIVE = (
 )
 
 
+class _Reader(asyncio.Protocol):
+    """A TCP connection's bytes, handed on as they come: no task stands between them and a deadline."""
+
+    def __init__(self, keep: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        self.dropped = False  # what a connection says after its owner left it concerns nobody
+        self._keep = keep
+        self._lost = lost
+
+    def data_received(self, data: bytes) -> None:
+        if not self.dropped:
+            self._keep(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.dropped:
+            self._lost(str(exc) if exc else "the other side closed the connection")
+
+
 class Port:
-    """Bytes in and out of a TCP connection or a serial device."""
+    """Bytes in and out of a TCP connection or a serial device.
+
+    `buffer` holds what came and nobody took; `heard_s` is the loop's time of its last byte.
+    """
 
     def __init__(self, table: BusTable) -> None:
+        self.buffer = bytearray()
+        self.heard_s = 0.0
         self._table = table
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._serial: serial.Serial | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._pump: asyncio.Task[None] | None = None
-        self._arrived = asyncio.Event()
-        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._reader = _Reader(self._keep, self._lost)
+        self._waiting: asyncio.Future[bool] | None = None
         self._broken = ""
 
     async def open(self) -> None:
         """Raises OSError."""
-        self._buffer.clear()
+        self._loop = asyncio.get_running_loop()
+        self.buffer.clear()
         self._broken = ""
         if self._table.address is not None:
             await self._open_tcp(*self._table.address)
@@ -51,12 +75,10 @@ class Port:
                 self._serial.reset_output_buffer()  # else the kernel may wait half a minute for it to go out
             self._serial.close()
             self._serial = None
-        if self._pump is not None:
-            self._pump.cancel()
-            self._pump = None
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._reader.dropped = True
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
 
     def write(self, data: bytes) -> None:
         """Raises OSError."""
@@ -65,24 +87,23 @@ class Port:
             # not pyserial's own write: on a line that takes nothing it turns in a circle for ever
             if os.write(self._serial.fileno(), data) != len(data):
                 raise OSError(errno.EIO, "the serial port did not take the whole frame")
-        elif self._writer is not None:
-            self._writer.write(data)
+        elif self._transport is not None:
+            self._transport.write(data)
 
     async def more(self, within_s: float) -> bool:
         """Waits for bytes to be added to `buffer`; False when none came in time. Raises OSError."""
         self._raise_if_broken()
-        self._arrived.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, within_s)):
-                await self._arrived.wait()
-            if not self._buffer:  # what came before the end is still an answer
-                self._raise_if_broken()
-            return True
-        return False
-
-    @property
-    def buffer(self) -> bytearray:
-        return self._buffer
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting = loop.create_future()
+        handle = loop.call_later(max(0.0, within_s), _settle, waiting, False)
+        try:
+            came: bool = await waiting
+        finally:
+            handle.cancel()
+            self._waiting = None
+        if came and not self.buffer:  # what came before the end is still an answer
+            self._raise_if_broken()
+        return came
 
     @property
     def broken(self) -> bool:
@@ -94,9 +115,12 @@ class Port:
             raise OSError(errno.EPIPE, self._broken)
 
     def _keep(self, data: bytes) -> None:
-        self._buffer += data
-        del self._buffer[:-_MOST_KEPT]
-        self._arrived.set()
+        self.buffer += data
+        del self.buffer[:-_MOST_KEPT]
+        if self._loop is not None:
+            self.heard_s = self._loop.time()
+        if self._waiting is not None:
+            _settle(self._waiting, True)
 
     def _open_serial(self) -> None:
         table = self._table
@@ -122,21 +146,23 @@ class Port:
         self._keep(data)
 
     async def _open_tcp(self, host: str, port: int) -> None:
+        self._reader = _Reader(self._keep, self._lost)
         try:
             async with asyncio.timeout(_CONNECT_S):
-                reader, self._writer = await asyncio.open_connection(host, port)
+                transport, _ = await asyncio.get_running_loop().create_connection(lambda: self._reader, host, port)
         except TimeoutError as err:
             raise OSError(errno.ETIMEDOUT, f"no connection within {_CONNECT_S:g} s") from err
-        connection = self._writer.get_extra_info("socket")
+        self._transport = transport
+        connection = transport.get_extra_info("socket")
         for option in _KEEP_ALIVE:
             connection.setsockopt(*option)
-        self._pump = asyncio.create_task(self._pump_tcp(reader), name=f"bus {self._table.name} reader")
 
-    async def _pump_tcp(self, reader: asyncio.StreamReader) -> None:
-        try:
-            while data := await reader.read(_MOST_KEPT):
-                self._keep(data)
-            self._broken = "the other side closed the connection"
-        except OSError as err:
-            self._broken = str(err)
-        self._arrived.set()
+    def _lost(self, why: str) -> None:
+        self._broken = why
+        if self._waiting is not None:
+            _settle(self._waiting, True)
+
+
+def _settle(waiting: "asyncio.Future[bool]", came: bool) -> None:
+    if not waiting.done():
+        waiting.set_result(came)

@@ -13,18 +13,20 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tocsin.inputs import LOCAL, Acknowledge, ClockStep, Config, OperatorClear, Service, Shadow, Shelve, Tick
+from tocsin.inputs import LOCAL, Acknowledge, ClockStep, Config, OperatorClear, Service, Shadow, Shelve, Silence, Tick
 from tocsin.log import Entry, Log, check_size
-from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, encode
+from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, Summary, encode
+from tocsin.orders import Obeyed, Papers
 
 CALM_SYNC_S = 10.0
 _RETRY_S = 1.0
 KINDS: dict[type, int] = {
     Start: 1, Readings: 2, Event: 3, Detection: 4, Siren: 5, Answer: 6, Tick: 7,
-    Config: 8, ClockStep: 9, Acknowledge: 10, OperatorClear: 11, Shelve: 12, Service: 13, Shadow: 14,
+    Config: 8, ClockStep: 9, Acknowledge: 10, OperatorClear: 11, Shelve: 12, Service: 13, Shadow: 14, Summary: 15,
+    Silence: 16, Obeyed: 20, Papers: 21,
 }  # fmt: skip
 LOCAL_KINDS = {KINDS[kind] for kind in LOCAL}
-URGENT_KINDS = {KINDS[Detection], KINDS[Answer]}
+URGENT_KINDS = {KINDS[Detection], KINDS[Answer], KINDS[Obeyed]}
 
 log = logging.getLogger(__name__)
 

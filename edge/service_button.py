@@ -5,10 +5,16 @@ an hour: a knock, a spark on the wire or a cable that touches for a moment must 
 first look on, or for more than a minute, is a fault and no wish.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 
+from edge.bus import Bus
+from edge.config import Station
+from edge.pipeline import Pipeline
+from edge.servicing import Servicing
 from tocsin.clock import Clock
+from tocsin.devices import Request
+from tocsin.messages import EventKind
 from tocsin.readings import RejectedError
 
 HELD_S = 5.0
@@ -92,3 +98,25 @@ class ServiceButton:
                 self._tell(f"the service button has been closed for more than {STUCK_S:g} s: it is stuck")
             case Hold.FREED:
                 self._tell("the service button is open again")
+
+
+def button_parts(
+    station: Station, buses: Mapping[str, Bus], clock: Clock, servicing: Servicing, pipeline: Pipeline
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What runs beside the rest of the agent, by its name; nothing where the station has no such button."""
+    table = station.file.service
+    if table is None:
+        return {}
+    device = next(one.table for one in station.devices if one.table.name == table.device)
+    bus, ask = buses[device.bus], Request(2, table.button_input, 1)
+
+    async def contact() -> bool:
+        return bool((await bus.exchange(device.unit, ask, device.deadline_s))[0])
+
+    def held() -> None:
+        servicing.toggle(table.minutes, "the service button")
+
+    def tell(detail: str) -> None:
+        pipeline.told(EventKind.SERVICE, detail, device=device.name)
+
+    return {"service button": ServiceButton(contact, clock, on_held=held, tell=tell).run}

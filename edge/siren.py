@@ -1,89 +1,265 @@
-"""The local siren: commanded first, written down beside; it needs no hub and no disk."""
+"""The local siren: commanded first, written down beside; it needs no hub and no disk.
+
+It plays a rhythm (edge.patterns) on one output by the agent's clock. A command that failed is given again; on is
+repeated while it lasts; off is said once, so that a person can still sound the siren by other means. After each switch
+the output's feedback is read: one that says otherwise is a fault at once. Nothing of that holds up the next command.
+"""
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from edge.bus import SIREN_FIRST, Bus
-from edge.config import DeviceTable
-from tocsin.devices import OutputDriver
-from tocsin.levels import Level
+from edge.outputs import Output
+from edge.patterns import ANSWERED, Moment, Program, moment_of, program_of
+from edge.siren_table import SirenTable
+from edge.sounding import Sound
+from tocsin.clock import Clock
+from tocsin.levels import Level, Stage
 from tocsin.readings import RejectedError
 
 _AGAIN_S = 1.0
-_HOLD_S = 10.0  # a relay that lost its power in the storm comes back off: while it must sound, it is told so again
+_LOOKS_S = (0.0, 0.1, 0.4)  # a contact takes its time to pull in
 log = logging.getLogger(__name__)
 
-Told = Callable[[Level, str, float], None]
 Failed = Callable[[str], None]
 
 
-class Siren:
-    """Keeps one relay as it should be: on from `from_level`, off below; a command that failed is given again.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the siren does from now on: a level's rhythm, or silence (level 0). `took_ms` is from the decision on."""
 
-    On is repeated; off is said once, so that a person can still sound the siren by other means.
-    """
+    level: Level
+    pattern: str
+    why: str
+    took_ms: float
+
+
+class Voice(Protocol):
+    """Who speaks in the pauses."""
+
+    def say(self, program: Program) -> None:
+        """Once, from now on; returns at once."""
+
+    def hush(self) -> None:
+        """Says no more."""
+
+
+class Siren:
+    """`command` returns at once; `run` switches. `on_done` is told of each change, `on_fault` of each fault once."""
 
     def __init__(
-        self, table: DeviceTable, driver: OutputDriver, bus: Bus, from_level: Level, on_done: Told, on_fault: Failed
-    ) -> None:
+        self, table: SirenTable, output: Output, clock: Clock, on_done: Callable[[Told], None], on_fault: Failed,
+        voice: Voice | None = None,
+    ) -> None:  # fmt: skip
+        self.output = output
+        self.on_proved: Callable[[], None] | None = None
         self._table = table
-        self._driver = driver
-        self._bus = bus
-        self._from = from_level
+        self._clock = clock
         self._done = on_done
         self._fault = on_fault
-        self._wanted: tuple[Level, str, float] | None = None
-        self._sounding: bool | None = None  # None: not known
-        self._told: bool | None = None
-        self._failed: bool | None = None
+        self._voice = voice
+        self._program: Program | None = None
+        self._answered: tuple[float, Program] | None = None  # from which second on it plays that
+        self._why: tuple[str, float] | None = None  # None: nothing is wanted yet
+        self._began_s = 0.0
+        self._testing: _Test | None = None
+        self._on: bool | None = None  # None: not known
+        self._told: tuple[Level, str] | None = None
+        self._faults: dict[str, str] = {}
+        self._said_s = -math.inf
         self._wake = asyncio.Event()
 
     @property
     def name(self) -> str:
-        return self._table.name
+        return self.output.name
+
+    @property
+    def program(self) -> Program | None:
+        """What it should play now."""
+        return self._program
 
     @property
     def level(self) -> Level:
-        """What it sounds for now; CLEAR while it is silent."""
-        return self._wanted[0] if self._sounding and self._wanted else Level.CLEAR
+        """What it sounds for now; CLEAR while it is silent, or cannot be switched on."""
+        return self._told[0] if self._told and self._on is not None else Level.CLEAR
 
-    def command(self, level: Level, why: str, decided_s: float) -> None:
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with it now, in words."""
+        return list(self._faults.values())
+
+    def command(self, sounds: Sequence[Sound], why: str, decided_s: float) -> None:
         """Returns at once. `decided_s` is the loop's monotonic second of the deciding read."""
-        self._wanted = (level, why, decided_s)
+        program = self._in_full(program_of(sounds, self._table))
+        if program is not None and (self._program is None or self._program.rhythm != program.rhythm):
+            self._began_s = self._clock.monotonic_s()
+        if program != self._program and self._voice is not None:
+            self._voice.hush()
+            self._said_s = -math.inf
+        self._program, self._why = program, (why, decided_s)
+        if program is not None and self._testing is not None:
+            self._testing.end(proved=False)
+            self._testing = None
         self._wake.set()
+
+    def _in_full(self, program: Program | None) -> Program | None:
+        """An answer takes effect once the rhythm was heard in full for a while: the others must hear it too."""
+        before, self._answered = self._program, None
+        until_s = self._began_s + self._table.in_full_s
+        if program is None or before is None or ANSWERED not in {program.name} - {before.name}:
+            return program
+        if self._clock.monotonic_s() >= until_s:
+            return program
+        self._answered = until_s, program
+        return replace(before, level=program.level)
+
+    async def test(self, seconds: float) -> bool:
+        """Sounds for so long of the agent's clock. True: it obeyed, and its feedback, where it has one, said so.
+
+        A warning that comes meanwhile goes on from there; False then.
+        """
+        self._testing = test = _Test(self._clock.monotonic_s() + seconds, asyncio.get_running_loop().create_future())
+        self._wake.set()
+        try:
+            return await test.proved
+        finally:
+            if self._testing is test:
+                self._testing = None
+                self._wake.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             self._wake.clear()
-            good = self._wanted is None or await self._obey(*self._wanted)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_HOLD_S if good else _AGAIN_S):
-                    await self._wake.wait()
+            now = self._moment()
+            good = now is None or await self._obey(now)
+            if now is not None and good:
+                good = await self._unless_woken(self._look(on=now.on), otherwise=True)
+            if now is not None and now.words and good:
+                self._speak()
+            until_s = now.until_s if now else math.inf
+            await self._rest(until_s, (self.output.hold_s if now and now.on else None) if good else _AGAIN_S)
 
-    async def _obey(self, level: Level, why: str, decided_s: float) -> bool:
-        on = level >= self._from
-        if not on and self._sounding is False:
+    def _moment(self) -> Moment | None:
+        now_s = self._clock.monotonic_s()
+        if self._testing is not None:
+            if now_s < self._testing.until_s:
+                return Moment(True, self._testing.until_s)
+            self._testing.end()
+            self._testing = None
+        if self._answered is not None and now_s >= self._answered[0]:
+            (self._began_s, self._program), self._answered = self._answered, None
+            self._why = self._why and (self._why[0], time.monotonic())
+        if self._program is not None:
+            moment = moment_of(self._program.rhythm, self._began_s, now_s)
+            return replace(moment, until_s=min(moment.until_s, self._answered[0])) if self._answered else moment
+        return Moment(False) if self._why is not None or self._on else None
+
+    async def _obey(self, now: Moment) -> bool:
+        if not now.on and self._on is False:
             return True
+        program, words = self._program, "on" if now.on else "off"
         try:
-            for write in self._driver.command(on=on):
-                await self._bus.exchange(self._table.unit, write, self._table.deadline_s, SIREN_FIRST)
+            await self.output.switch(on=now.on, stage=program.stage if program else Stage.WATCH)
         except RejectedError as err:
-            self._sounding = None  # it may have obeyed all the same: what is wanted next must be said
-            self._tell_fault(on, err)
+            self._on = None  # it may have obeyed all the same: what is wanted next must be said
+            self._tell_fault(words, f"cannot be switched {words}: {err}")
             return False
-        self._sounding = on
-        if on is not self._told or self._failed is not None:
-            self._done(level if on else Level.CLEAR, why, (time.monotonic() - decided_s) * 1000)
-        self._told, self._failed = on, None
+        self._on = now.on
+        if now.on and self._voice is not None:
+            self._voice.hush()
+        back = self._faults.pop(words, "")
+        if self._why is not None and (now.on or program is None) and self._testing is None:
+            what = (program.level, program.name) if program else (Level.CLEAR, "")
+            if what != self._told or back:
+                why, decided_s = self._why
+                self._done(Told(*what, why, (time.monotonic() - decided_s) * 1000))
+            self._told = what
         return True
 
-    def _tell_fault(self, on: bool, err: RejectedError) -> None:
+    async def _look(self, *, on: bool) -> bool:
+        """Whether the output does what it was told, as far as it can say."""
+        try:
+            await self.output.guard()
+            self._faults.pop("guard", None)
+        except RejectedError as err:
+            self._tell_fault("guard", f"its watchdog cannot be set, it may sound on when this station dies: {err}")
+        try:
+            for wait_s in _LOOKS_S:
+                await asyncio.sleep(wait_s)
+                said = await self.output.is_on()
+                if said in {None, on}:
+                    self.agrees(on=on)
+                    return True
+        except RejectedError as err:
+            self._tell_fault("feedback", f"its feedback cannot be read: {err}")
+            return True  # the command itself was answered
+        words, other = ("on", "off") if on else ("off", "on")
+        self._tell_fault("contact", f"was switched {words}, but its feedback says {other}")
+        return False
+
+    def agrees(self, *, on: bool) -> None:
+        """Its feedback was read, and says what is so."""
+        for key in ("contact", "feedback"):
+            if self._faults.pop(key, None):
+                self._fault("its feedback says again what it does")
+        if on and self._testing is not None:
+            self._testing.agreed = True
+        if on and self._testing is None and self.on_proved is not None:
+            self.on_proved()
+
+    def _tell_fault(self, key: str, words: str) -> None:
         """Once, not at each try."""
-        if self._failed is not on:
-            log.error("siren %s: cannot be switched %s: %s", self.name, "on" if on else "off", err)
-            self._fault(f"cannot be switched {'on' if on else 'off'}: {err}")
-        self._failed = on
+        if key not in self._faults:
+            log.error("siren %s: %s", self.name, words)
+            self._fault(words)
+        self._faults[key] = words
+
+    def _speak(self) -> None:
+        """Once in each pause for words."""
+        if self._voice is not None and self._program is not None and self._clock.monotonic_s() >= self._said_s:
+            moment = moment_of(self._program.rhythm, self._began_s, self._clock.monotonic_s())
+            if moment.words:
+                self._said_s = moment.until_s
+                self._voice.say(self._program)
+
+    async def _unless_woken(self, work: Coroutine[Any, Any, bool], *, otherwise: bool) -> bool:
+        task = asyncio.ensure_future(work)
+        wake = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({task, wake}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else otherwise
+        finally:
+            task.cancel()
+            wake.cancel()
+
+    async def _rest(self, until_s: float, at_most_s: float | None) -> None:
+        """Until the moment of the agent's clock, a new command, or so many real seconds."""
+        waits = {asyncio.ensure_future(self._wake.wait())}
+        if until_s < math.inf:
+            waits.add(asyncio.ensure_future(self._slept(until_s)))
+        try:
+            await asyncio.wait(waits, timeout=at_most_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _slept(self, until_s: float) -> Any:
+        await self._clock.sleep_until(until_s)
+
+
+class _Test:
+    """One audible test. `agreed`: the output was on and said so."""
+
+    def __init__(self, until_s: float, proved: "asyncio.Future[bool]") -> None:
+        self.until_s = until_s
+        self.proved = proved
+        self.agreed = False
+
+    def end(self, *, proved: bool = True) -> None:
+        if not self.proved.done():
+            self.proved.set_result(proved and self.agreed)

@@ -27,6 +27,11 @@ class Spans:
             self.floor = self._ends.pop(0)
             self._starts.pop(0)
 
+    @property
+    def above(self) -> int:
+        """How many are marked above the floor."""
+        return sum(self._ends) - sum(self._starts) + len(self._starts)
+
     def __contains__(self, seq: int) -> bool:
         if seq <= self.floor:
             return True

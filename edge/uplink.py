@@ -1,21 +1,26 @@
 """Gets the log to the hub: two lanes, and a cursor that only the hub's `committed` moves.
 
-New records go out at once, detections before readings. What was not committed in time, and what was written while the
-link was down, is read from the log again and goes behind, in order. Repeats are harmless at the hub.
+New records go out at once, detections before readings; after an outage first the newest detection of every rule and the
+newest reading of every device. What was not committed in time, and what was written while the link was down, is read
+from the log again and goes behind, in order, in messages so large that nothing urgent waits long behind one. With a
+data budget, readings without news wait for their summary (edge.thinning). Repeats are harmless at the hub.
 """
 
 import asyncio
-import itertools
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import msgspec
 
+from edge.cursor import Cursor
+from edge.holding import Holding
+from edge.lanes import MOST_RECORDS, History, Pace, Requests, asked_for, newest_first, next_of, shape_of
 from edge.recorder import KINDS, LOCAL_KINDS
 from edge.spans import Spans
+from edge.thinning import Thinner
+from edge.underway import Underway
 from tocsin import topics
 from tocsin.link import Link, LinkDownError
 from tocsin.log import Entry, Log
@@ -24,73 +29,58 @@ from tocsin.messages import (
     Answer,
     Committed,
     Detection,
-    Range,
+    Readings,
     Start,
+    Summary,
     Upload,
     decode,
-    digest,
-    digest_of_digests,
     encode,
 )
+from tocsin.orders import Obeyed
+from tocsin.packing import WORTH, pack
 from tocsin.signing import SealError, unseal
 
-_MESSAGE_BYTES = 32 * 1024  # on the 3 kB/s of a bad phone link a warning waits 10 s behind one, not a minute
-_MESSAGE_RECORDS = 500
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
-_GIVEN_UP = 20_000         # digests kept of records that wait to be offered again: a late answer counts
-_ANSWER_WITHIN_S = 5.0     # then a record is offered again; on a slow link twice the time that answers take
-_LONGEST_WAIT_S = 60.0
 _URGENT_WITHIN_S = 10.0    # a warning is repeated sooner
 _LOOK_EVERY_S = 1.0
-_CURSOR_EVERY_S = 5.0
-_URGENT = {KINDS[Detection]: topics.DETECTIONS, KINDS[Answer]: topics.ANSWERS}
+_PACKED_FROM = 4096        # bytes of a message; without a budget live ones stay as they are, which is quickest
+_URGENT = {KINDS[Detection]: topics.DETECTIONS, KINDS[Answer]: topics.ANSWERS, KINDS[Obeyed]: topics.ANSWERS}
+_READINGS, _SUMMARY = KINDS[Readings], KINDS[Summary]
 
 log = logging.getLogger(__name__)
 _COMMITTED = msgspec.json.Decoder(Committed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    at_s: float
-    digest: str
-
-
-@dataclass(slots=True)
-class _History:
-    """The log read once more; everything up to `upto` has come by."""
-
-    entries: Iterator[Entry]
-    upto: int
-
-
 class Uplink:
     """`written` takes new entries from the recorder; `run` publishes; `committed` takes the hub's answers."""
 
-    def __init__(self, storage: Log, station: str, key: str) -> None:
+    def __init__(self, storage: Log, station: str, key: str, thinner: Thinner | None = None) -> None:
         self._log = storage
         self._station = station
         self._key = key
         self._link: Link | None = None
         self._spans = Spans(storage.cursor)
-        self._sent: dict[int, _Sent] = {}     # under way, the oldest first
-        self._given_up: dict[int, _Sent] = {}  # without an answer for too long
+        self._cursor = Cursor(storage)
+        self._underway = Underway()
+        self._pace = Pace()
         self._live: deque[Entry] = deque()
+        self._newest_of: dict[bytes, Entry] = {}  # of every device, as far as the hub does not have it
         self._urgent: dict[int, Entry] = {}
         self._card: list[Entry] = []  # the start record of this run
-        self._history: _History | None = None
+        self._history: History | None = None
+        self._holding = Holding(thinner)
+        self._requests = Requests()
         self._first = storage.next_seq  # of this run: from here on the log has no holes
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
-        self._cursor_saved_s = 0.0
-        self._patience_s = _ANSWER_WITHIN_S
         self._looked_s = 0.0
         self._stuck_at, self._stuck_since_s = -1, 0.0
         self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
 
     @property
     def backlog(self) -> int:
-        """Records that the hub has not committed yet."""
-        return self._newest - self._spans.floor
+        """Records that the hub has not committed yet, without those that wait for their summary."""
+        return self._newest - self._spans.floor - self._spans.above - len(self._holding.open)
 
     def has(self, seq: int) -> bool:
         """Whether the hub has that record."""
@@ -100,9 +90,17 @@ class Uplink:
         """Detections and answers of an earlier run that were never committed: they go before all else."""
         self._urgent = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
 
+    def ask(self, series: str, start_ms: int, end_ms: int) -> None:
+        """Offers the readings of a time in the log again, of one series or ("") of all. Raises ValueError: too much."""
+        self._requests.add(asked_for(self._log.read(), series, start_ms, end_ms))
+        self._wake.set()
+
+    # --- what is new ----------------------------------------------------------------------------------------------
+
     def written(self, entries: list[Entry]) -> None:
         """New entries of the log, in order, now on disk."""
         self._newest = entries[-1].seq
+        online = self._link is not None and self._link.connected
         for entry in entries:
             if entry.kind == KINDS[Start]:
                 self._card = [entry]
@@ -110,9 +108,25 @@ class Uplink:
                 self._spans.add(entry.seq, entry.seq)
             elif entry.kind in _URGENT:
                 self._urgent[entry.seq] = entry
-            elif self._link is not None and self._link.connected and len(self._live) < _UNANSWERED:
-                self._live.append(entry)
+            else:
+                self._plain(entry, online=online)
+        if self._holding.broken:
+            self._read_again()  # what led to this goes up too
         self._wake.set()
+
+    def _plain(self, entry: Entry, *, online: bool) -> None:
+        if entry.kind == _READINGS:
+            self._newest_of[shape_of(entry)] = entry
+            if self._holding.keeps(entry, online=online):
+                return
+        elif entry.kind == _SUMMARY and online:
+            self._holding.cover(entry)
+        if online:
+            if len(self._live) >= _UNANSWERED:
+                self._live.popleft()  # the newest first; it comes with the history
+            self._live.append(entry)
+
+    # --- what the hub says ----------------------------------------------------------------------------------------
 
     async def committed(self, topic: str, payload: bytes) -> None:
         """The hub's answer. One that is not sealed for this station moves nothing."""
@@ -124,27 +138,37 @@ class Uplink:
         if self._log.cursor_hub and answer.hub != self._log.cursor_hub:
             self._start_over(answer.hub)
         for part in answer.ranges:
-            self._take(part)
-        self._save_cursor(answer.hub)
+            if self._underway.knows(part, asyncio.get_running_loop().time()):
+                self._settle(part.first, part.last)
+        self._cursor.save(self._spans.floor, answer.hub, asyncio.get_running_loop().time())
         self._wake.set()
 
-    def _take(self, part: Range) -> None:
-        """Settles a range whose every record was sent, with the content that the hub has."""
-        if part.last - part.first >= len(self._sent) + len(self._given_up):
-            return
-        sent = [self._sent.get(seq) or self._given_up.get(seq) for seq in range(part.first, part.last + 1)]
-        known = [one for one in sent if one is not None]
-        if not known or len(known) < len(sent) or digest_of_digests([one.digest for one in known]) != part.digest:
-            return
-        took_s = asyncio.get_running_loop().time() - known[-1].at_s
-        self._patience_s = min(max(_ANSWER_WITHIN_S, 2 * took_s), _LONGEST_WAIT_S)
-        self._settle(part.first, part.last)
+    def _settle(self, first: int, last: int) -> None:
+        self.answered_s = asyncio.get_running_loop().time()
+        self._spans.add(first, last)
+        for seq in range(first, last + 1):
+            self._underway.settle(seq)
+            self._urgent.pop(seq, None)
+            for covered in self._holding.settle(seq):
+                self._spans.add(covered, covered)
+
+    def _start_over(self, hub: str) -> None:
+        """Another hub, or one restored from a backup: it is offered everything that is still held."""
+        log.warning("hub %s is not hub %s: everything in the log is offered again", hub, self._log.cursor_hub)
+        self._spans = Spans(0)
+        self._underway.forget()
+        self._cursor.move(0, hub)
+        self._read_again()
+
+    # --- what goes out --------------------------------------------------------------------------------------------
 
     async def connected(self) -> None:
-        """A new connection: what the last one carried unanswered is offered again, history from the cursor on."""
-        self._given_up |= self._sent  # their answers may still come
-        self._sent.clear()
+        """A new connection: the newest state first, then what the last one carried unanswered and all since."""
+        self._underway.give_up_all()
+        self._urgent = {entry.seq: entry for entry in newest_first(list(self._urgent.values()))}
         self._live.clear()
+        self._live.extend(entry for entry in self._newest_of.values() if entry.seq not in self._spans)
+        self._pace = Pace()
         self._read_again()
         self._wake.set()
 
@@ -159,7 +183,7 @@ class Uplink:
                 busy = await self._send_urgent(link)
                 if not busy:  # both: neither a long history nor a steady stream may hold up the other for good
                     live, history = await self._send_live(link), await self._send_history(link)
-                    busy = live or history
+                    busy = live or history or await self._send_asked(link)
             except LinkDownError:
                 continue
             except OSError as err:
@@ -180,40 +204,41 @@ class Uplink:
         if now_s - self._looked_s < _LOOK_EVERY_S:
             return
         self._looked_s = now_s
-        old = itertools.takewhile(lambda item: now_s - item[1].at_s > self._patience_s, self._sent.items())
-        for seq, sent in list(old):
-            del self._sent[seq]
-            self._given_up[seq] = sent
-        for seq in list(itertools.islice(self._given_up, max(0, len(self._given_up) - _GIVEN_UP))):
-            del self._given_up[seq]
-        if self._spans.floor != self._stuck_at or not self.backlog:
-            self._stuck_at, self._stuck_since_s = self._spans.floor, now_s
-        elif now_s - self._stuck_since_s > self._patience_s and (self._given_up or self._history is None):
+        self._underway.give_up_old(now_s)
+        floor = self._spans.floor
+        if floor != self._stuck_at or not self.backlog or floor + 1 in self._holding.open:
+            self._stuck_at, self._stuck_since_s = floor, now_s
+        elif now_s - self._stuck_since_s > self._underway.patience_s and (
+            self._underway.given_up or self._history is None
+        ):
             self._stuck_since_s = now_s
-            self._patience_s = min(2 * self._patience_s, _LONGEST_WAIT_S)
+            self._underway.wait_longer()
             self._read_again()
 
     def _read_again(self) -> None:
-        self._history = _History(self._log.read(after=self._spans.floor), self._spans.floor)
+        self._holding.clear()
+        self._history = History(self._log.read(after=self._spans.floor), self._spans.floor)
 
     async def _send_urgent(self, link: Link) -> bool:
-        now_s, within_s = asyncio.get_running_loop().time(), min(self._patience_s, _URGENT_WITHIN_S)
+        now_s, within_s = asyncio.get_running_loop().time(), min(self._underway.patience_s, _URGENT_WITHIN_S)
+        sent = self._underway.sent
         for kind, lane in _URGENT.items():
             waiting = (entry for entry in self._urgent.values() if entry.kind == kind
-                       and (entry.seq not in self._sent or now_s - self._sent[entry.seq].at_s > within_s))
-            group, _ = self._next_of(waiting)
+                       and (entry.seq not in sent or now_s - sent[entry.seq].at_s > within_s))
+            group, _ = next_of(waiting, self._pace.bytes)
             if group:
                 # the station's card goes along: a hub that came up just now must know whom a detection warns
-                await self._publish(link, lane, [*self._card, *group])
+                card = [entry for entry in self._card if entry.seq not in self._spans]
+                await self._publish(link, lane, [*card, *group])
                 return True
         return False
 
     async def _send_live(self, link: Link) -> bool:
         group: list[Entry] = []
         size = 0
-        while self._live and len(group) < _MESSAGE_RECORDS and size < _MESSAGE_BYTES:
+        while self._live and len(group) < MOST_RECORDS and size < self._pace.bytes:
             entry = self._live.popleft()
-            if entry.seq not in self._sent and entry.seq not in self._spans:
+            if self._is_new(entry):
                 group.append(entry)
                 size += len(entry.payload)
         if group:
@@ -222,79 +247,59 @@ class Uplink:
 
     async def _send_history(self, link: Link) -> bool:
         history = self._history
-        if history is None or len(self._sent) >= _UNANSWERED:
+        if history is None or len(self._underway.sent) + self._holding.covered >= _UNANSWERED:
             return False
-        group, ended = await asyncio.to_thread(self._next_of, history.entries)
-        if history is not self._history:  # begun anew meanwhile
-            return True
-        for entry in group:
-            self._pass(history, entry)
-        if ended:
+        if not history.ready and not history.ended:
+            group, history.ended = await asyncio.to_thread(next_of, history.entries, self._pace.bytes)
+            if history is not self._history:  # begun anew meanwhile
+                return True
+            for entry in group:
+                self._pass(history, entry)
+            if history.ended:
+                self._holding.end(history)
+        part = next_of(filter(self._is_new, history.taken()), self._pace.bytes)[0]
+        if part:
+            await self._publish(link, topics.READINGS, part)
+        if history.ended and not history.ready:
             self._history = None
-        plain = [entry for entry in group if entry.kind not in _URGENT
-                 and entry.seq not in self._sent and entry.seq not in self._spans]
-        if plain:
-            await self._publish(link, topics.READINGS, plain)
-        return bool(group)
+        return True
 
-    def _pass(self, history: _History, entry: Entry) -> None:
+    def _pass(self, history: History, entry: Entry) -> None:
         """What is no reading goes its own way; what was dropped by age or damaged will never be sent nor answered."""
         self._spans.add(history.upto + 1, min(entry.seq, self._first) - 1)
         history.upto = entry.seq
         if entry.kind in LOCAL_KINDS:
             self._spans.add(entry.seq, entry.seq)
-        elif entry.kind in _URGENT and entry.seq not in self._spans:
-            self._urgent.setdefault(entry.seq, entry)
+        elif entry.kind in _URGENT:
+            if entry.seq not in self._spans:
+                self._urgent.setdefault(entry.seq, entry)
+        elif entry.kind == _READINGS and not self._is_new(entry):
+            self._holding.told(history, entry)
+        else:
+            self._holding.sift(history, entry)
+            if entry.kind == _SUMMARY and self._holding.on:
+                self._holding.cover(entry)
+                if entry.seq in self._spans:
+                    self._settle(entry.seq, entry.seq)
 
-    @staticmethod
-    def _next_of(entries: Iterable[Entry]) -> tuple[list[Entry], bool]:
-        """As many as go into one message, and whether that was the end."""
-        group: list[Entry] = []
-        size = 0
-        for entry in entries:
-            group.append(entry)
-            size += len(entry.payload)
-            if len(group) >= _MESSAGE_RECORDS or size >= _MESSAGE_BYTES:
-                return group, False
-        return group, True
+    def _is_new(self, entry: Entry) -> bool:
+        return entry.seq not in self._underway.sent and entry.seq not in self._spans
+
+    async def _send_asked(self, link: Link) -> bool:
+        group = await self._requests.next(self._underway, self._pace.bytes)
+        if group:
+            await self._publish(link, topics.READINGS, group)
+        return bool(group)
 
     async def _publish(self, link: Link, lane: str, group: Sequence[Entry]) -> None:
-        message = Upload(VERSION, self._station, [msgspec.Raw(entry.payload) for entry in group])
-        now_s = asyncio.get_running_loop().time()
+        message = encode(Upload(VERSION, self._station, [msgspec.Raw(entry.payload) for entry in group]))
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
         for entry in group:  # before the await: the hub may answer before the broker does
-            self._sent.pop(entry.seq, None)  # to the end: the oldest stand first
-            self._sent[entry.seq] = _Sent(now_s, digest(entry.payload))
-        await link.publish(topics.up(self._station, lane), encode(message))
-
-    def _settle(self, first: int, last: int) -> None:
-        self.answered_s = asyncio.get_running_loop().time()
-        self._spans.add(first, last)
-        for seq in range(first, last + 1):
-            self._sent.pop(seq, None)
-            self._given_up.pop(seq, None)
-            self._urgent.pop(seq, None)
-
-    def _start_over(self, hub: str) -> None:
-        """Another hub, or one restored from a backup: it is offered everything that is still held."""
-        log.warning("hub %s is not hub %s: everything in the log is offered again", hub, self._log.cursor_hub)
-        self._spans, self._sent, self._given_up = Spans(0), {}, {}
-        self._move_cursor(0, hub)
-        self._read_again()
-
-    def _save_cursor(self, hub: str) -> None:
-        now_s = asyncio.get_running_loop().time()
-        is_due = now_s - self._cursor_saved_s >= _CURSOR_EVERY_S or not self._log.cursor_hub
-        if is_due and self._spans.floor > self._log.cursor:
-            self._move_cursor(self._spans.floor, hub)
-            self._cursor_saved_s = now_s
-
-    def _move_cursor(self, seq: int, hub: str) -> None:
-        """A disk that refuses only makes a harmless repeat after the next start."""
-        try:
-            self._log.move_cursor(seq, hub)
-        except OSError as err:
-            log.error("the log's cursor cannot be written: %s", err)
+            self._underway.put(entry, begun_s)
+        packed = pack(message, WORTH if self._holding.on else _PACKED_FROM)
+        await link.publish(topics.up(self._station, lane), packed)
+        self._pace.took(len(message), loop.time() - begun_s)
 
     def close(self) -> None:
-        if self._spans.floor > self._log.cursor and self._log.cursor_hub:
-            self._move_cursor(self._spans.floor, self._log.cursor_hub)
+        self._cursor.close(self._spans.floor)

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+from edge.budget import Budget
 from edge.health import Health
 from edge.operations import Operations
 from edge.pipeline import Pipeline
@@ -15,10 +16,11 @@ from tocsin.clock import Clock
 from tocsin.link import Link, LinkDownError, Will
 from tocsin.log import Log
 from tocsin.messages import VERSION, Heartbeat, encode
+from tocsin.packing import pack
 
 TICK_S = 10.0
 CHECKPOINT_S = 60.0
-HEARTBEAT_S = 60.0
+NEWS_S = 60.0  # what changed is told before the next heartbeat in time, not oftener
 KEEP_S = 7 * 86400.0  # what is delivered stays this long: a hub restored from a backup asks for it
 REMEMBER_MS = 86_400_000  # the log can be replayed from the oldest such place in it
 _GOODBYE_S = 2.0
@@ -32,6 +34,7 @@ class Watch:
     def __init__(
         self, station: str, boot: str, folder: Path, clock: Clock,
         *, storage: Log, pipeline: Pipeline, operations: Operations, recorder: Recorder, uplink: Uplink, health: Health,
+        budget: Budget,
     ) -> None:  # fmt: skip
         self.link: Link | None = None
         self._station = station
@@ -44,20 +47,23 @@ class Watch:
         self._recorder = recorder
         self._uplink = uplink
         self._health = health
+        self._budget = budget
+        self._beaten: tuple[object, ...] = ()
 
     async def run(self) -> None:
         """Until cancelled."""
         due_s = self._clock.monotonic_s()
-        checkpoint_s, heartbeat_s = due_s + CHECKPOINT_S, due_s
+        checkpoint_s, heartbeat_s, news_s = due_s + CHECKPOINT_S, due_s, due_s
         while True:
             self._pipeline.tick()
+            self._budget.tick(self._clock.now_ms(), self._recorder.add, self._pipeline.told)
             if self._pipeline.retired_may_go:
                 await self._operations.settle()
             if due_s >= checkpoint_s:
                 checkpoint_s = due_s + CHECKPOINT_S
                 await self._save()
-            if due_s >= heartbeat_s:
-                heartbeat_s = due_s + HEARTBEAT_S
+            if due_s >= heartbeat_s or (due_s >= news_s and self._news() != self._beaten):
+                heartbeat_s, news_s = due_s + self._budget.heartbeat_s, due_s + NEWS_S
                 await self.beat()
             due_s += TICK_S * max(1, int((self._clock.monotonic_s() - due_s) // TICK_S))  # missed ticks are left out
             await self._clock.sleep_until(due_s)
@@ -65,9 +71,10 @@ class Watch:
     async def beat(self, *, online: bool = True) -> None:
         """One heartbeat now, where there is a link."""
         if self.link is not None:
+            self._beaten = self._news()
             with suppress(LinkDownError, TimeoutError):
                 async with asyncio.timeout(_BEAT_S):
-                    await self.link.publish(self._topic, encode(self._heartbeat(online=online)), retain=True)
+                    await self.link.publish(self._topic, self._packed(online=online), retain=True)
 
     def report(self) -> Heartbeat:
         """The heartbeat as it would go out now."""
@@ -81,7 +88,16 @@ class Watch:
 
     def will(self) -> Will:
         """What the broker says for this station when the link is gone."""
-        return Will(self._topic, encode(self._heartbeat(online=False)))
+        return Will(self._topic, self._packed(online=False))
+
+    def _news(self) -> tuple[object, ...]:
+        """What does not wait for the next heartbeat in time."""
+        siren = self._pipeline.siren
+        return (siren.level if siren else 0, self._budget.step, *(one.fault for one in self._health.report()))
+
+    def _packed(self, *, online: bool) -> bytes:
+        plain = encode(self._heartbeat(online=online))
+        return pack(plain) if self._budget.thinner else plain
 
     @property
     def _topic(self) -> str:
@@ -110,4 +126,11 @@ class Watch:
             backlog=self._uplink.backlog,
             siren=int(siren.level) if siren else 0,
             devices=self._health.report(),
+            siren_health=self._operations.proof.health() if self._operations.proof else None,
+            every_s=self._budget.heartbeat_s,
+            summary_s=self._budget.summary_s,
+            today_bytes=self._budget.meter.today(self._clock.now_ms()),
+            month_bytes=self._budget.meter.month(self._clock.now_ms()),
+            budget_bytes=self._budget.month_bytes,
+            thinning=self._budget.step,
         )

@@ -12,6 +12,7 @@ import msgspec
 from hub.store import EARLIEST_MS, LATEST_MS, LONGEST_NAME
 from tocsin.levels import Level
 from tocsin.messages import (
+    LARGEST,
     VERSION,
     Detection,
     Heartbeat,
@@ -20,18 +21,20 @@ from tocsin.messages import (
     Siren,
     Start,
     StationCard,
+    Summary,
     digest,
+    plain_of,
     record_of,
     upload_of,
 )
 from tocsin.times import iso
 from tocsin.topics import AREA_CODE, HEARTBEAT, parse_up
 
-LARGEST = 4 << 20  # bytes of one message
 BOOT = re.compile(r"[0-9a-f]{16}")
 _INT64 = 1 << 63
 _LONGEST_BOOT = 64
-LONGEST_HOLD_S = 86_400  # a day; the rules loader allows no more
+_DAY_S = 86_400
+LONGEST_HOLD_S = _DAY_S  # the rules loader allows no more
 
 
 class Refusal(StrEnum):
@@ -120,19 +123,23 @@ def _station_of(topic: str, payload: bytes, known: Container[str]) -> tuple[str,
     if len(payload) > LARGEST:
         raise RefusedError(Refusal.SIZE, f"{len(payload)} bytes; at most {LARGEST}")
     if station not in known:
-        raise RefusedError(Refusal.UNKNOWN, f'"{station}" has no key in hub.toml')
+        raise RefusedError(Refusal.UNKNOWN, f'"{station}" is not enrolled at this hub')
     return station, kind
 
 
 def _heartbeat(payload: bytes, station: str) -> Heartbeat:
     try:
-        heartbeat = msgspec.json.decode(payload, type=Heartbeat)
+        heartbeat = msgspec.json.decode(plain_of(payload), type=Heartbeat)
     except (ValueError, RecursionError) as err:
         raise RefusedError(Refusal.FORMAT, str(err)) from err
     if heartbeat.v != VERSION:
         raise RefusedError(Refusal.VERSION, f"version {heartbeat.v}; this side speaks {VERSION}")
     _same_station(heartbeat.station, station)
-    _check_times([heartbeat.t])
+    siren = heartbeat.siren_health
+    _check_times([heartbeat.t, *([t for t in (siren.proven, siren.tested) if t] if siren else [])])
+    if not (0 < heartbeat.every_s <= _DAY_S and 0 <= heartbeat.summary_s <= _DAY_S):
+        said = f"every_s {heartbeat.every_s}, summary_s {heartbeat.summary_s}; use up to {_DAY_S}"
+        raise RefusedError(Refusal.VALUE, said)
     return heartbeat
 
 
@@ -220,6 +227,8 @@ def _check_content(record: Record) -> None:
             _check_whole("quality", record.quality)
             for series in set(record.series):
                 _check_series(series)
+        case Summary():
+            _check_summary(record)
         case Detection():
             _check_times([record.t, record.since])
             _check_finite("value, threshold and target", [record.value, record.threshold, record.target or 0.0])
@@ -236,6 +245,14 @@ def _check_content(record: Record) -> None:
             _check_card(record.card)
         case _:
             _check_times([record.t])
+
+
+def _check_summary(record: Summary) -> None:
+    _check_times([record.since, *record.t])
+    _check_finite("min, max, mean and last", [*record.min, *record.max, *record.mean, *record.last])
+    _check_whole("count and quality", [*record.count, *record.quality])
+    for series in set(record.series):
+        _check_series(series)
 
 
 def _check_times(times: list[int]) -> None:

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from hub.model import Tier
+from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileName, Table, load, twice
 from tocsin.levels import Hazard
-from tocsin.link import Broker
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING, public_key_of
 
+FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
 StationId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="small letters, digits, -")]
 AreaCode = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits; trailing zeros mean all below")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
@@ -37,10 +38,14 @@ class HubTable(Table, frozen=True):
     listen: Address = "127.0.0.1:8080"
     public_url: PublicUrl = ""
     timezone: str = "Asia/Shanghai"
+    former_keys: list[Key] = []
+    ca: FileOrNone = ""
+    cert: FileOrNone = ""
+    cert_key: FileOrNone = ""
 
     def __post_init__(self) -> None:
         if not self.broker.startswith(EMBEDDED):
-            Broker.of(self.broker)
+            Broker.of(self.broker, self.ca, self.cert, self.cert_key)
         elif not _is_port(self.broker.removeprefix(EMBEDDED)):
             raise ValueError(f'broker: "{self.broker}" is not allowed; use embedded:PORT with a port of up to 65535')
         if not _is_port(self.listen.rpartition(":")[2]):
@@ -124,6 +129,13 @@ class HubConfig(Table, frozen=True):
         return f"mqtt://127.0.0.1:{self.embedded_port}" if self.embedded_port else self.hub.broker
 
     @property
+    def broker(self) -> Broker:
+        """Where the broker is, with the files that TLS needs."""
+        if self.embedded_port:
+            return Broker.of(self.broker_url)
+        return Broker.of(self.hub.broker, self.hub.ca, self.hub.cert, self.hub.cert_key)
+
+    @property
     def public_key(self) -> str:
         return public_key_of(self.hub.private_key)
 
@@ -138,17 +150,26 @@ def load_hub(path: Path) -> HubConfig:
     problems = [f"{path}: {place}: {EXAMPLE_KEY_WARNING}" for place, key in keys.items() if key == EXAMPLE_KEY]
     if problems:
         raise ConfigError(problems)
-    data = path.parent / config.hub.data
-    return msgspec.structs.replace(config, hub=msgspec.structs.replace(config.hub, data=str(data)))
+    return _placed(config, path.parent)
+
+
+def _placed(config: HubConfig, folder: Path) -> HubConfig:
+    """With names of files and folders as seen from here."""
+    hub = config.hub
+    names = {key: str(folder / name) if name else "" for key, name in
+             (("data", hub.data), ("ca", hub.ca), ("cert", hub.cert), ("cert_key", hub.cert_key))}
+    return msgspec.structs.replace(config, hub=msgspec.structs.replace(hub, **names))
 
 
 def check(path: Path) -> list[str]:
     """Problems of a hub.toml, for `tocsin check`."""
     try:
-        _read_hub(path)
+        config = _read_hub(path)
     except ConfigError as err:
         return err.problems
-    return []
+    if config.hub.broker.startswith(EMBEDDED):
+        return []
+    return [f"{path}: hub: {problem}" for problem in problems_of(_placed(config, path.parent).broker)]
 
 
 def _read_hub(path: Path) -> HubConfig:

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from hub.database import SqliteFile
 from hub.errors import PermanentError, TransientError
-from hub.store import AnyPoint, EventPoint, LevelPoint, Point, problem_of
+from hub.store import AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint, problem_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +36,15 @@ CREATE TABLE events (
 ) WITHOUT ROWID;
 """
 
+# newer than the tables above: made where it is missing
+_SUMMARIES = """
+CREATE TABLE IF NOT EXISTS summaries (
+    series_id INTEGER NOT NULL, t_ms INTEGER NOT NULL, since_ms INTEGER NOT NULL, count INTEGER NOT NULL,
+    low REAL NOT NULL, high REAL NOT NULL, mean REAL NOT NULL,
+    PRIMARY KEY (series_id, t_ms)
+) WITHOUT ROWID
+"""
+
 _LATEST = """
 SELECT s.station, s.device, s.quantity, r.t_ms, r.value, r.quality FROM series s JOIN readings r
 ON r.series_id = s.id AND r.t_ms = (SELECT max(t_ms) FROM readings WHERE series_id = s.id)
@@ -58,6 +67,8 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         """Opens or creates. Raises DatabaseError."""
         self._file = SqliteFile(path, SCHEMA, VERSION)
+        with self._file.transaction() as connection:
+            connection.execute(_SUMMARIES)
 
     async def write(self, points: Sequence[AnyPoint]) -> None:
         problems = [(point, problem) for point in points if (problem := problem_of(point))]
@@ -88,7 +99,7 @@ class SqliteStore:
         with self._file.transaction() as connection:
             ids = {
                 name: _series_id(connection, *name)
-                for name in {(p.station, p.device, p.quantity) for p in points if isinstance(p, Point)}
+                for name in {(p.station, p.device, p.quantity) for p in points if isinstance(p, Point | SummaryPoint)}
             }
             connection.executemany(
                 "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)",
@@ -96,6 +107,14 @@ class SqliteStore:
                     (ids[p.station, p.device, p.quantity], p.t_ms, p.value, p.quality)
                     for p in points
                     if isinstance(p, Point)
+                ],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (ids[p.station, p.device, p.quantity], p.t_ms, p.since_ms, p.count, p.low, p.high, p.mean)
+                    for p in points
+                    if isinstance(p, SummaryPoint)
                 ],
             )
             connection.executemany(

@@ -1,6 +1,7 @@
 """InfluxDB 1.x as the store: line protocol of our own over HTTP, gzipped, times in ms.
 
     readings    tags station, device, quantity      fields value float, quality int
+    summaries   tags station, device, quantity      fields since int (ms), count int, min, max, mean float
     detections  tags station, series, rule          fields level int, value, threshold, episode text, revision int
     events      tags station, what, device          fields detail text
 
@@ -16,7 +17,7 @@ import httpx
 import msgspec
 
 from hub.errors import PermanentError, TransientError
-from hub.store import AnyPoint, EventPoint, LevelPoint, Point, problem_of
+from hub.store import AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint, problem_of
 
 _TIMEOUT_S = 30.0
 _REFUSED = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE})
@@ -152,6 +153,13 @@ def line_of(point: AnyPoint) -> str:
         case Point():
             tags = f"device={_tag(point.device)},quantity={_tag(point.quantity)},station={_tag(point.station)}"
             return f"readings,{tags} value={_float(point.value)},quality={point.quality}i {point.t_ms}"
+        case SummaryPoint():
+            tags = f"device={_tag(point.device)},quantity={_tag(point.quantity)},station={_tag(point.station)}"
+            fields = (
+                f"since={point.since_ms}i,count={point.count}i,min={_float(point.low)},max={_float(point.high)},"
+                f"mean={_float(point.mean)}"
+            )
+            return f"summaries,{tags} {fields} {point.t_ms}"
         case LevelPoint():
             tags = f"rule={_tag(point.rule)},series={_tag(point.series)},station={_tag(point.station)}"
             fields = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tocsin.levels import Level
-from tocsin.messages import Detection, Event, Readings, Record, Siren, Start
+from tocsin.messages import Detection, Event, Readings, Record, Siren, Start, Summary
 from tocsin.times import iso
 
 EARLIEST_MS = 946_684_800_000  # 2000-01-01
@@ -60,7 +60,23 @@ class EventPoint:
     detail: str
 
 
-AnyPoint = Point | LevelPoint | EventPoint
+@dataclass(frozen=True, slots=True)
+class SummaryPoint:
+    """One window of one series at a station with a data budget: what its `count` good readings were, in the unit of the
+    quantity's name. `t_ms` is the time of the last one, `since_ms` the window's begin."""
+
+    station: str
+    device: str
+    quantity: str
+    t_ms: int
+    since_ms: int
+    count: int
+    low: float
+    high: float
+    mean: float
+
+
+AnyPoint = Point | SummaryPoint | LevelPoint | EventPoint
 
 
 class Store(Protocol):
@@ -111,6 +127,9 @@ def _parts(point: AnyPoint) -> tuple[tuple[str, ...], tuple[float, ...], tuple[i
     match point:
         case Point():
             return _filled(point.station, point.device, point.quantity), (point.value,), (point.quality,)
+        case SummaryPoint():
+            names = _filled(point.station, point.device, point.quantity)
+            return names, (point.low, point.high, point.mean), (point.since_ms, point.count)
         case LevelPoint():
             names = _filled(point.station, point.series, point.rule)
             return names, (point.value, point.threshold), (point.level, point.revision)
@@ -140,6 +159,8 @@ def points_of(station: str, record: Record, times: dict[int, int]) -> list[AnyPo
                     zip(record.t, record.series, record.value, record.quality, strict=True)
                 )
             ]
+        case Summary():
+            return _of_summary(station, record, times)
         case Detection():
             d = record
             t_ms = times.get(0, d.t)
@@ -159,11 +180,26 @@ def points_of(station: str, record: Record, times: dict[int, int]) -> list[AnyPo
             return []
 
 
+def _of_summary(station: str, record: Summary, times: dict[int, int]) -> list[AnyPoint]:
+    """Two for each series: the window, and its last reading, which is the reading itself: where that was sent too, or
+    comes later because somebody asked for it, it is the same point once more, and no rain falls twice."""
+    found: list[AnyPoint] = []
+    for i, (t, series) in enumerate(zip(record.t, record.series, strict=True)):
+        device, quantity = _split(series)
+        found.append(Point(station, device, quantity, t, record.last[i], record.quality[i]))
+        if record.count[i]:
+            found.append(SummaryPoint(station, device, quantity, times.get(i, t), record.since, record.count[i],
+                                      record.min[i], record.max[i], record.mean[i]))
+    return found
+
+
 def keyed_times(record: Record) -> list[tuple[str, int]]:
     """(series, time) of each of the record's points, in the order of `points_of`; one such pair is one place."""
     match record:
         case Readings():
             return list(zip(record.series, record.t, strict=True))
+        case Summary():
+            return [(f"summary\n{series}", t) for series, t in zip(record.series, record.t, strict=True)]
         case Detection():
             return [(f"detection\n{record.series}\n{record.rule}", record.t)]
         case Event():

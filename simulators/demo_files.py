@@ -143,6 +143,10 @@ key = "{key}"
 {_device("siren", siren_bus, "relay_output", 10, 60, "")}
 [siren]
 device = "siren"
+# hours in a minute: a rhythm would be a rattle
+watch = [600, 0]
+prepare = [600, 0]
+move = [600, 0]
 from_level = "orange"
 """)
     return path

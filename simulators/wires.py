@@ -7,6 +7,7 @@ started again. `set_fault(unit, fault)` may be called at any time; None takes th
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from pymodbus.framer import FramerRTU, FramerSocket
@@ -22,6 +23,7 @@ from tocsin.clock import Clock
 
 MBAP_MAX = 260     # MODBUS Messaging on TCP/IP V1.0b, section 3.1.3
 RTU_MAX = 256      # MODBUS over Serial Line V1.02, section 2.5.1
+_BITS = 10          # of a character of 8N1 on the line
 RTU_SILENCE_S = 0.05  # what is left of a broken frame is forgotten after this; real: 3.5 characters, a pty has none
 
 
@@ -118,12 +120,14 @@ class _Connection(asyncio.Protocol):
 class ModbusRtuPty(Wire):
     """Modbus RTU slaves on a pty; `path` is what a client opens. A unit that is not there stays silent.
 
-    `heard` counts the bytes that came in since it was made.
+    `heard` counts the bytes that came in since it was made. A pty takes no time; with `baud` a question is heard, and
+    an answer comes, as late as on a line of that speed with 8N1.
     """
 
     def __init__(self, units: Mapping[int, ModbusDevice], link: Path | None = None,
-                 on_served: Served | None = None) -> None:
+                 on_served: Served | None = None, baud: int = 0) -> None:
         super().__init__(units)
+        self._baud = baud
         self._framer = FramerRTU(DecodePDU(is_server=True))
         self.slaves = Slaves(units, self.faults, self._framer, on_served)
         self._pty = Pty(link)
@@ -163,9 +167,22 @@ class ModbusRtuPty(Wire):
         used, unit, _, pdu = self._framer.decode(self._buffer)
         request, self._buffer = self._buffer[:used], self._buffer[used:][-RTU_MAX:]
         if pdu and unit in self.slaves.units:
-            self.slaves.answer(request, unit, 0, pdu, self._send, self._timers.later)
+            answer = partial(self.slaves.answer, request, unit, 0, pdu, self._send, self._timers.later)
+            if self._baud:
+                self._timers.later(self._takes_s(request), answer)
+            else:
+                answer()
+
+    def _takes_s(self, data: bytes) -> float:
+        return len(data) * _BITS / self._baud
 
     def _send(self, data: bytes) -> None:
+        if self._baud:
+            self._timers.later(self._takes_s(data), partial(self._write, data))
+        else:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
         self._pty.write(data)
 
 

@@ -9,6 +9,7 @@ from edge.config import load_station
 from edge.operations import Operations
 from edge.restore import write_checkpoint
 from tests.stations import STAGE_RULES, START_MS, SetClock, StationFiles, radar_device, rain_device
+from tocsin.levels import Level
 from tocsin.messages import Detection, Event, EventKind, Record, encode, record_of
 from tocsin.readings import Reading, Reason, Rejection
 
@@ -26,11 +27,11 @@ CHECK = '[[check]]\nquantity = "stage_m"\nmax_rate_per_min = 0.1\nspike_floor = 
 class Bench:
     """A station with a radar and a tipping bucket; its records are written when the test says so."""
 
-    def __init__(self, folder: Path, rules: str = STAGE + RAIN, shadow: str = "") -> None:
+    def __init__(self, folder: Path, rules: str = STAGE + RAIN, shadow: str = "", public_key: str = "") -> None:
         """Begins to run."""
         self.clock = SetClock(START_MS)
         self.files = StationFiles(folder, "tcp://127.0.0.1:9", devices=radar_device("gauge") + rain_device("bucket"))
-        self.files.rules, self.files.shadow_rules = rules, shadow
+        self.files.rules, self.files.shadow_rules, self.files.public_key = rules, shadow, public_key
         self.folder = folder / "station-data"
         self.total = 0.0
         self.path = self.files.write()
@@ -102,10 +103,7 @@ class Bench:
     @property
     def sounds(self) -> str:
         """The level that the siren was told last."""
-        siren = self.agent.pipeline.siren
-        assert siren is not None
-        assert siren._wanted is not None
-        return siren._wanted[0].word
+        return max((sound.level for sound in self.agent.pipeline._asked if not sound.quiet), default=Level.CLEAR).word
 
     def of(self, kind: type[T]) -> list[T]:
         """Records of a kind, written or not yet."""

@@ -69,10 +69,15 @@ class StationFiles:
     rules: str = STAGE_RULES
     shadow_rules: str = ""
     siren: bool = True
+    public_key: str = ""
+    siren_keys: str = ""
+    relay_settings: str = ""
+    uplink: str = ""
 
     def write(self) -> Path:
-        siren = '[siren]\ndevice = "siren"\nfrom_level = "orange"\n' if self.siren else ""
-        relay = '[[device]]\nname = "siren"\nbus = "field"\ndriver = "relay_output"\nunit = 9\n' if self.siren else ""
+        siren = '[siren]\ndevice = "siren"\nfrom_level = "orange"\n' + self.siren_keys if self.siren else ""
+        relay = '[[device]]\nname = "siren"\nbus = "field"\ndriver = "relay_output"\nunit = 9\n'
+        relay = f"{relay}settings = {{ {self.relay_settings} }}\n" if self.siren else ""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "rules.toml").write_text(self.rules)
         shadow = 'shadow_rules = "shadow.toml"' if self.shadow_rules else ""
@@ -91,6 +96,7 @@ longitude = 119.7
 [hub]
 broker = "{self.broker}"
 key = "{self.key}"
+public_key = "{self.public_key}"
 
 [[bus]]
 name = "field"
@@ -100,6 +106,7 @@ port = "{self.port}"
 {self.devices or radar_device()}
 {relay}
 {siren}
+{self.uplink}
 """)
         return path
 

@@ -217,8 +217,8 @@ async def test_a_gateway_that_closes_behind_each_answer_is_read_each_time() -> N
 async def test_a_peer_that_goes_without_a_word_is_noticed() -> None:
     async with line("tcp") as (bus, _):
         await read(bus, 1)
-        assert bus._port._writer is not None
-        connection = bus._port._writer.get_extra_info("socket")
+        assert bus._port._transport is not None
+        connection = bus._port._transport.get_extra_info("socket")
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
         assert 0 < connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 60_000

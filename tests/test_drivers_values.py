@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from drivers import gas_detector, pressure_level, radar_level, rain_counter, relay_output, tank_gauge
 from drivers._spans import Measures
-from tocsin.devices import OutputDriver, PolledDriver
+from tocsin.devices import GuardedDriver, OutputDriver, PolledDriver, Request, Write
 from tocsin.readings import Reading, Reason, RejectedError, Rejection
 
 STATUS = st.integers(1, 0xFFFF)
@@ -222,3 +222,26 @@ def test_a_relay_is_told_with_one_write_and_answers_with_one_bit(coil: int, on: 
     (write,) = driver.command(on=on)
     assert (write.function, write.address, write.value) == (5, coil, 1 if on else 0)
     assert driver.is_on([write.value]) is on
+
+
+@given(register=st.integers(0, 0xFFFF), time=st.integers(1, 0xFFFF), line=st.integers(0, 0xFFFF))
+def test_a_relay_is_told_its_watchdog_s_time_with_one_write_and_its_line_is_one_bit(
+    register: int, time: int, line: int
+) -> None:
+    driver = relay_output.Driver(
+        relay_output.Settings(watchdog_register=register, watchdog_value=time, line_input=line, hold_s=3.0))
+    assert isinstance(driver, GuardedDriver)
+    assert driver.guard == (Write(6, register, time),)
+    assert (driver.line, driver.hold_s) == (Request(2, line, 1), 3.0)
+    assert [driver.is_whole([bit]) for bit in (0, 1)] == [False, True]
+    for answer in ([], [2], [0, 1]):
+        with pytest.raises(RejectedError, match="is not one bit"):
+            driver.is_whole(answer)
+
+
+def test_a_plain_relay_has_neither() -> None:
+    driver = relay_output.Driver(relay_output.Settings())
+    assert (driver.guard, driver.line) == ((), None)
+    for wrong in ({"watchdog_register": 5}, {"watchdog_value": 5}):
+        with pytest.raises(ValueError, match="give both"):
+            relay_output.Settings(**wrong)

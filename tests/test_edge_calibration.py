@@ -28,7 +28,7 @@ def calibrate(bench: Bench, series: str, **numbers: float | str) -> Reply:
     line = msgspec.json.encode({"do": "calibrate", "series": series, "set": numbers, **WHO})
     what = msgspec.json.decode(line, type=Ask)
     try:
-        return Reply(True, asyncio.run(bench.operations.calibrate(what.series, what.set, what.who, what.why)))
+        return Reply(True, asyncio.run(bench.agent.work.calibrate(what.series, what.set, what.who, what.why)))
     except ValueError as err:
         return Reply(False, str(err))
 

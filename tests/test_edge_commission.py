@@ -219,6 +219,9 @@ async def test_the_command_line_begins_ends_and_calibrates(
         assert await say("end", GAUGE, *who) == (0, f"{GAUGE}: Li Wei ended service mode")
         assert await say("end", GAUGE, *who) == (1, f'"{GAUGE}" is not in service')
         assert (await say("gauge", "--minutes", "61", *who))[0] == 1
+        assert (await say("all", "--minutes", "5", *who))[1].count("works on it for at most 5 min") == 2
+        assert (await say("end", *who))[1].count("ended service mode") == 2
+        assert await say("end", *who) == (1, "nothing is in service")
         monkeypatch.setattr("builtins.input", _closed)
         site.wire.set_fault(1, Silent())
         for _ in range(4):
@@ -227,7 +230,7 @@ async def test_the_command_line_begins_ends_and_calibrates(
         assert code == 1
         assert "broken off; missing: " in said
         assert agent.pipeline.decider.service == {}
-        for wrong in (("gauge", *who), ("end", *who), ("gauge", "--minutes", "5")):
+        for wrong in (("gauge", *who), ("end", "gauge", "bucket", *who), ("gauge", "--minutes", "5")):
             with pytest.raises(SystemExit):
                 await say(*wrong)
     assert (await say("end", GAUGE, *who))[0] == 1

@@ -35,6 +35,10 @@ async def test_a_person_asks_the_running_agent(tmp_path: Path, capsys: pytest.Ca
         assert await say("service", "gauge", "30", "--who", "Li Wei") == (
             0, "gauge: Li Wei works on it for at most 30 min")
         assert await say("reload") == (0, "the rules are as before")
+        begin, end = "2024-08-08T00:00:00Z", "2024-08-08T01:00:00Z"
+        assert await say("raw", begin, end, "--series", GAUGE, "--who", "Li Wei") == (
+            0, f"Li Wei asked for readings from {begin} to {end} of gauge/stage_m: what the log has of them goes to "
+               "the hub, behind all else")
         assert await say("ack", "stage", GAUGE, "--who", " ") == (1, "say who you are: --who NAME")
     code, said = await say("levels")
     assert code == 1
@@ -63,6 +67,8 @@ async def test_a_socket_left_behind_is_taken_over_and_only_its_user_may_open_it(
     (b'{"do":"ack","rule":"stage"}\n', "--who"),
     (b'{"do":"ack","rule":"stage","series":"x","who":"a\\u0000b"}\n', "printable"),
     (b'{"do":"levels","more":1}\n', "more"),
+    (b'{"do":"raw","start":"2024-08-08T00:00:00Z","until":"2024-08-08T01:00:00Z"}\n', "--who"),
+    (b'{"do":"raw","who":"a","start":"2024-08-08","until":"2024-08-09"}\n', 'start: "2024-08-08" is not a time'),
     (b'{"do":"shelve","who":"a","rule":"stage","series":"gauge/stage_m","minutes":-1}\n', "-1 minutes"),
 ])
 async def test_what_makes_no_sense_is_refused_with_a_reason_and_changes_nothing(

@@ -92,7 +92,7 @@ def test_a_reading_that_was_not_taken_says_why_and_when_one_was(tmp_path: Path) 
 
 
 async def _now(bench: Bench) -> StationNow:
-    return msgspec.json.decode(await bench.operations.status(), type=StationNow)
+    return msgspec.json.decode(await bench.agent.work.status(), type=StationNow)
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from edge import underway
 from edge import uplink as module
 from edge.recorder import KINDS
 from edge.uplink import Uplink
 from tests.lines import until
 from tocsin import topics
+from tocsin.inputs import Tick
 from tocsin.link import Broker, Link
 from tocsin.log import Entry, Log
 from tocsin.messages import (
@@ -20,7 +22,6 @@ from tocsin.messages import (
     Detection,
     Range,
     Readings,
-    Tick,
     digest,
     digest_of_digests,
     encode,
@@ -129,9 +130,10 @@ class Rig:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of seconds become instants."""
-    for name, seconds in (("_ANSWER_WITHIN_S", 0.02), ("_LOOK_EVERY_S", 0.01), ("_URGENT_WITHIN_S", 0.02),
-                          ("_LONGEST_WAIT_S", 0.1)):
-        monkeypatch.setattr(module, name, seconds)
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(module, "_URGENT_WITHIN_S", 0.02)
+    monkeypatch.setattr(underway, "ANSWER_WITHIN_S", 0.02)
+    monkeypatch.setattr(underway, "LONGEST_WAIT_S", 0.1)
 
 
 async def test_what_was_lost_is_offered_again_though_new_records_never_cease(tmp_path: Path, hasty: None) -> None:
@@ -286,9 +288,9 @@ async def test_a_backlog_of_warnings_goes_in_messages_of_bearable_size(tmp_path:
 
 
 async def test_with_the_hub_away_for_weeks_the_memory_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("_ANSWER_WITHIN_S", 0.0), ("_LOOK_EVERY_S", 0.0), ("_LONGEST_WAIT_S", 0.0),
-                        ("_GIVEN_UP", 100)):
-        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.0)
+    for name, value in (("ANSWER_WITHIN_S", 0.0), ("LONGEST_WAIT_S", 0.0), ("GIVEN_UP", 100)):
+        monkeypatch.setattr(underway, name, value)
     rig = Rig(tmp_path)
     async with rig.running():
         for _ in range(2000):
@@ -297,4 +299,4 @@ async def test_with_the_hub_away_for_weeks_the_memory_stays(tmp_path: Path, monk
             await asyncio.sleep(0)
         await until(lambda: not rig.uplink._live)
         rig.uplink._look_for_lost()
-        assert len(rig.uplink._sent) + len(rig.uplink._given_up) < 1000
+        assert len(rig.uplink._underway.sent) + len(rig.uplink._underway.given_up) < 1000

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.checks import LARGEST, Refusal, inspect
+from hub.checks import Refusal, inspect
 from tests.hub_messages import BOOT, NOON_MS, detection, event, heartbeat, readings, start, upload
 from tests.shared_data import REPOSITORY
 from tocsin import topics
-from tocsin.messages import Record, Siren, encode
+from tocsin.messages import LARGEST, Record, Siren, encode
 
 STATION = "lin-an-01"
 TOPIC = topics.up(STATION, topics.READINGS)
@@ -45,6 +45,12 @@ WHOLE: dict[str, tuple[str, bytes, Refusal]] = {
     "a heartbeat of version 2": (
         topics.up(STATION, topics.HEARTBEAT), heartbeat(STATION).replace(b'"v":1', b'"v":2'), Refusal.VERSION),
     "a heartbeat of another": (topics.up(STATION, topics.HEARTBEAT), heartbeat("lin-an-02"), Refusal.STATION),
+    "a siren proven in 1970": (
+        topics.up(STATION, topics.HEARTBEAT),
+        heartbeat(STATION)[:-1] + b',"siren_health":{"proven":5,"how":"line"}}', Refusal.TIME),
+    "a siren heard in a far year": (
+        topics.up(STATION, topics.HEARTBEAT),
+        heartbeat(STATION)[:-1] + b',"siren_health":{"tested":9000000000000000000}}', Refusal.TIME),
     "a heartbeat of 1970": (topics.up(STATION, topics.HEARTBEAT), heartbeat(STATION, at=5), Refusal.TIME),
 }
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hub.errors import PermanentError, TransientError
 from hub.influx import InfluxStore, line_of
-from hub.store import LONGEST_NAME, AnyPoint, EventPoint, LevelPoint, Point
+from hub.store import LONGEST_NAME, AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
 from tests.test_hub_stores import STAGE, WEEK_MS, stage_series, stages
@@ -35,6 +35,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 TIMES = st.integers(NOON_MS, NOON_MS + 1_000)
 ANY_POINTS = (
     st.builds(Point, AWKWARD, AWKWARD, AWKWARD, TIMES, FLOATS, INTS)
+    | st.builds(SummaryPoint, AWKWARD, AWKWARD, AWKWARD, TIMES, INTS, INTS, FLOATS, FLOATS, FLOATS)
     | st.builds(LevelPoint, AWKWARD, AWKWARD, AWKWARD, TIMES, INTS, FLOATS, FLOATS, TEXTS, INTS)
     | st.builds(EventPoint, AWKWARD, TIMES, AWKWARD, AWKWARD | st.just(""), TEXTS)
 )
@@ -44,6 +45,8 @@ def place_of(point: AnyPoint) -> tuple[object, ...]:
     match point:
         case Point():
             return "readings", point.station, point.device, point.quantity, point.t_ms
+        case SummaryPoint():
+            return "summaries", point.station, point.device, point.quantity, point.t_ms
         case LevelPoint():
             return "detections", point.station, point.series, point.rule, point.t_ms
         case EventPoint():
@@ -55,6 +58,13 @@ def influx_points(server: InfluxDb, database: str) -> list[AnyPoint]:
     found: list[AnyPoint] = [
         Point(r["station"], r["device"], r["quantity"], r["time"], float(r["value"]), int(r["quality"]))
         for r in server.query(database, "SELECT * FROM readings")
+    ]
+    found += [
+        SummaryPoint(
+            r["station"], r["device"], r["quantity"], r["time"], int(r["since"]), int(r["count"]), float(r["min"]),
+            float(r["max"]), float(r["mean"]),
+        )
+        for r in server.query(database, "SELECT * FROM summaries")
     ]
     found += [
         LevelPoint(

@@ -10,9 +10,9 @@ import pytest
 
 from dashboards.command import run
 from dashboards.provision import read_stations
-from tests.hub_web_view import client_of, storm
+from tests.hub_web_view import client_of, station, storm
 from tests.shared_data import REPOSITORY
-from tocsin.messages import StationCard
+from tocsin.messages import SirenHealth, StationCard
 
 
 def commands() -> tuple[list[str], list[str]]:
@@ -50,3 +50,24 @@ async def test_a_station_that_never_started_has_no_card(tmp_path: Path) -> None:
     assert cards["new-one"] is None
     assert msgspec.convert(cards["plant"], StationCard) == view.stations_[2].card
     assert "card" in described["components"]["schemas"]["StationOut"]["required"]
+
+
+@pytest.mark.parametrize(("health", "words"), [
+    (SirenHealth(1_723_089_600_000, "line", 1_723_089_600_000), ["siren proven", "12:00", "line check"]),
+    (SirenHealth(1_723_089_600_000, "by ear"), ["siren proven", "by ear"]),
+    (SirenHealth(overdue="not heard for more than 37 days"), ["siren never proven", "siren: proof overdue"]),
+    (SirenHealth(fault="the line to it is broken"), ["siren fault: the line to it is broken"]),
+    (None, []),
+])
+async def test_the_station_s_page_says_when_its_siren_was_proven(
+    tmp_path: Path, health: SirenHealth | None, words: list[str]
+) -> None:
+    view = storm(tmp_path)
+    upper = view.stations_[0]
+    view.stations_[0] = station(upper.id, upper.card, siren_health=health)
+    async with client_of(view) as client:
+        page = (await client.get(f"/stations/{upper.id}", headers={"Accept-Language": "en"})).text
+        chinese = (await client.get(f"/stations/{upper.id}", headers={"Accept-Language": "zh"})).text
+    assert [word for word in words if word not in page] == []
+    told = any(word in page for word in ("siren proven", "siren never", "siren fault"))
+    assert (told, any(word in chinese for word in ("最近检验", "从未检验", "警报器故障"))) == (bool(words), bool(words))

@@ -6,7 +6,9 @@ import pytest
 
 from tests.lines import until
 from tests.services import free_port
+from tests.tasks import beside
 from tocsin.link import Broker, Link, LinkDownError
+from tocsin.traffic import Traffic
 
 
 async def ignore(_topic: str, _payload: bytes) -> None:
@@ -50,3 +52,50 @@ async def test_a_message_under_way_when_the_connection_breaks_is_given_back_at_o
         for writer in broker.writers:
             writer.transport.abort()
         server.close()
+
+
+async def test_a_broker_that_hangs_up_before_it_answers_is_tried_again_at_once() -> None:
+    """What stands in front of a broker that is down accepts and hangs up; when the broker is back, so is the link."""
+    broker, port, turned_away = DeafBroker(), free_port(), 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal turned_away
+        if turned_away < 2:
+            turned_away += 1
+            await reader.read(1)
+            writer.transport.abort()
+        else:
+            await broker.serve(reader, writer)
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", port)
+    link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore)
+    async with beside(link.run()), asyncio.timeout(5):
+        await until(lambda: turned_away > 0 and link.trouble not in {"", "not connected yet"})
+        await link.wait_connected()
+        assert turned_away == 2
+        broker.writers[0].transport.abort()
+    server.close()
+
+
+def test_traffic_is_both_ways_with_what_lies_around_it() -> None:
+    traffic = Traffic(keepalive_s=10)
+    traffic.connected(0.0, tls=False)
+    begun = traffic.network
+    traffic.published("tocsin/1/a/readings", bytes(100), 5.0)
+    message, answer = 100 + len("tocsin/1/a/readings") + 6, 4
+    assert traffic.mqtt == message + answer
+    assert traffic.network - begun == traffic.mqtt + 2 * 80    # IP and TCP of each and of its acknowledgement
+    traffic.received("tocsin/1/a/committed", b"", 5.0 + 35)
+    silent = traffic.mqtt - message - answer
+    assert silent == len("tocsin/1/a/committed") + 6 + 4 + 3 * 2 * 2    # three pings and their answers
+
+
+def test_a_large_message_goes_in_several_segments_and_tls_costs_its_share() -> None:
+    plain, secret = Traffic(keepalive_s=10), Traffic(keepalive_s=10)
+    plain.connected(0.0, tls=False)
+    secret.connected(0.0, tls=True)
+    before = secret.network - plain.network
+    for traffic in (plain, secret):
+        traffic.published("t", bytes(3000), 1.0)
+    assert plain.mqtt == secret.mqtt
+    assert secret.network - plain.network - before == 22 * (3 + 1)

@@ -10,7 +10,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInpu
 
 from edge import modbus
 from tocsin.devices import Request, Write
-from tocsin.readings import Reason, RejectedError
+from tocsin.readings import Reason
 
 UNITS = st.integers(1, 247)
 WORDS = st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=125)
@@ -122,19 +122,36 @@ def test_a_late_answer_over_tcp_is_known_by_its_transaction() -> None:
 
 
 def test_a_stream_that_is_no_modbus_is_refused() -> None:
-    with pytest.raises(RejectedError, match="not a Modbus TCP header"):
-        modbus.tcp_find(b"HTTP/1.1 400 Bad Request", 1, 1, Request(3, 0, 1))
+    found = modbus.tcp_find(b"HTTP/1.1 400 Bad Request", 1, 1, Request(3, 0, 1))
+    assert found is not None
+    assert found.stray
+    assert str(found.refused).startswith("format: not a Modbus TCP header: ")
+
+
+@given(st.binary(min_size=1, max_size=60), st.booleans())
+def test_a_stream_finds_its_step_again_at_the_answer(babble: bytes, refuses: bool) -> None:
+    """Whatever one device says through a gateway, what it says is not taken and the next answer is."""
+    ask = Request(3, 0, 2)
+    answer = modbus.tcp_frame(513, 7, bytes([0x83, 4]) if refuses else bytes([3, 4, 0, 1, 0, 2]))
+    buffer = babble + answer
+    while (found := modbus.tcp_find(buffer, 513, 7, ask)) is not None and found.stray:
+        assert found.used > 0
+        buffer = buffer[found.used:]
+    assert found is not None
+    assert found.data == (b"" if refuses else bytes([0, 1, 0, 2]))
+    assert isinstance(found.refused, modbus.DeviceRefusedError) is refuses
 
 
 @given(UNITS, WORDS, st.binary(max_size=8))
 def test_a_late_answer_is_known_by_its_whole_frame_behind_noise_too(unit: int, words: list[int], noise: bytes) -> None:
-    assert unit in modbus.rtu_units(noise + rtu_answer(unit, 3, words)) | modbus.rtu_units(noise)
-    assert unit in modbus.rtu_units(rtu_answer(unit, 4, words) + noise)
-    assert modbus.rtu_units(modbus.rtu_frame(unit, modbus.question(Write(5, 0, 1)))) == {unit}
-    assert modbus.rtu_units(RTU.buildFrame(ExceptionResponse(3, 4, device_id=unit))) == {unit}
+    length = 2 + 2 * len(words)
+    assert (unit, 3, length) in modbus.rtu_frames(noise + rtu_answer(unit, 3, words)) or modbus.rtu_frames(noise)
+    assert (unit, 4, length) in modbus.rtu_frames(rtu_answer(unit, 4, words) + noise)
+    assert modbus.rtu_frames(modbus.rtu_frame(unit, modbus.question(Write(5, 0, 1)))) == [(unit, 5, 5)]
+    assert modbus.rtu_frames(RTU.buildFrame(ExceptionResponse(3, 4, device_id=unit))) == [(unit, 0x83, 2)]
 
 
 @given(UNITS, WORDS)
 def test_a_torn_answer_or_a_byte_of_noise_names_no_unit(unit: int, words: list[int]) -> None:
-    assert modbus.rtu_units(bytes([unit])) == set()
-    assert modbus.rtu_units(rtu_answer(unit, 3, words)[:-1]) <= {0}
+    assert modbus.rtu_frames(bytes([unit])) == []
+    assert {frame.unit for frame in modbus.rtu_frames(rtu_answer(unit, 3, words)[:-1])} <= {0}

@@ -129,7 +129,11 @@ def operate(bench: Bench, dice: random.Random, _stage: float) -> None:
     operations = bench.operations
     rule, series = dice.choice((("stage", "gauge/stage_m"), ("rain", "bucket/rain_total_mm")))
     try:
-        match dice.randrange(5):
+        match dice.randrange(7):
+            case 5:
+                operations.silence(dice.choice((0, 5, 10)), "Li Wei")
+            case 6:
+                operations.answer("button at the siren")
             case 0 | 1:
                 operations.acknowledge(rule, series, "Li Wei")
             case 2:

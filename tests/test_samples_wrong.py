@@ -7,7 +7,7 @@ import pytest
 from tests.test_samples import HUB, RULES, STATION, TEXTS
 from tocsin.__main__ import main
 
-DRIVERS = "ascii_level, gas_detector, pressure_level, radar_level, rain_counter, relay_output, tank_gauge"
+DRIVERS = "ascii_level, gas_detector, pressure_level, radar_level, rain_counter, registers, relay_output, tank_gauge"
 STAGE = 'device "radar": series: stage_m'
 SECOND = """[[device]]
 name = "second"
@@ -123,7 +123,28 @@ def said_of(capsys: pytest.CaptureFixture[str], *names: str) -> list[str]:
         'device "tank": series: tank_level_m: sensor_height_m is not allowed here; it belongs to series.stage_m']),
     # tables
     ("[siren]", "[[siren]]", ["siren: a list of tables is not allowed; use a table"]),
-    ("[siren]", "[sirens]", ['"sirens" is not a key; did you mean "siren"?']),
+    ("[siren]", "[sirens]", [
+        '"sirens" is not a key; did you mean "siren"?',
+        "siren: one output is needed, not none and not two; give device, gpio or sound_card"]),
+    ("# gpio = -1 ", "gpio = 17 ", [
+        "siren: one output is needed, not none and not two; give device, gpio or sound_card"]),
+    ('device = "siren-relay"', "", [
+        "siren: one output is needed, not none and not two; give device, gpio or sound_card"]),
+    ('device = "siren-relay"', "gpio = 17\nbutton_input = 1", [
+        "siren: button_input: 1 is an input of the relay that `device` names; use button_gpio without one"]),
+    ('device = "siren-relay"', "gpio = 17\nbutton_gpio = 17", [
+        "siren: button_gpio: 17 is the siren's own pin; use another one"]),
+    ("# prepare = [36, 24]", "prepare = [36]", [
+        "siren: prepare: [36.0] is not allowed; use pairs of seconds, on and off, with sound in them, like [36, 24]"]),
+    ("# move = [6, 6, 6, 6, 6, 6, 6, 18]", "move = [0, 6]", [
+        "siren: move: [0.0, 6.0] is not allowed; use pairs of seconds, on and off, with sound in them, like [36, 24]"]),
+    ("# move = [6, 6, 6, 6, 6, 6, 6, 18]", "move = [-1, 6]", [
+        "siren: move: [-1, 6] is not allowed; use a list of a number of at least 0 and up to 600.0"]),
+    ('# languages = ["zh", "en"]', 'languages = ["fr"]', [
+        "siren: speech: languages: ['fr'] is not allowed; use a list of zh, en"]),
+    ("# watchdog_register = -1 ", "watchdog_register = 4384 ", [
+        'device "siren-relay": settings: watchdog_value: 0 is not allowed with watchdog_register 4384; '
+        "give both: the relay's time without a word, in its own unit"]),
     ("[station]", "[staton]", ['"staton" is not a key; did you mean "station"?', "table [station] is missing"]),
 ])
 def test_a_station_file_with_a_mistake(

@@ -159,7 +159,10 @@ def _check(state: State, block: Block) -> None:
             raise ValueError(f"block: {name} is {array.dtype}{list(array.shape)}; use int64{list(shape)}")
     if block.now_ms.shape != shape[:1] or block.now_ms.dtype != np.int64:
         raise ValueError(f"block: now_ms is {block.now_ms.dtype}{list(block.now_ms.shape)}; use int64{list(shape[:1])}")
-    present = (block.quality & MISSING) == 0
-    wrong = present & ((block.t_ms < 0) | (block.t_ms >= LAST_T))
-    if wrong.any() or ((block.now_ms < 0) | (block.now_ms >= LAST_T)).any():
+    if _beyond(block.now_ms) or (_beyond(block.t_ms) and _beyond(block.t_ms[(block.quality & MISSING) == 0])):
         raise ValueError(f"block: a time is not allowed; use ms UTC from 0 to {LAST_T}")
+
+
+def _beyond(times: I64) -> bool:
+    """Whether one is below 0 or too late: as numbers without a sign those below 0 are the largest."""
+    return bool(np.count_nonzero(times.view(np.uint64) >= LAST_T))

@@ -17,7 +17,9 @@ from thresholds.tables import I64, NEVER, Bools
 from tocsin.levels import WARNING_LEVELS
 
 MOST = 16
-ONES = np.unpackbits(np.arange(1 << MOST, dtype=np.uint16).view(np.uint8)).reshape(-1, MOST).sum(axis=1, dtype=np.int64)
+ONES = np.zeros(1, dtype=np.uint8)    # how many bits of a number are set
+for _ in range(MOST):
+    ONES = np.concatenate([ONES, ONES + np.uint8(1)])    # what is twice as long has one bit more
 RANKS = np.array([int(level) for level in WARNING_LEVELS], dtype=np.int64)
 LEVELS = len(WARNING_LEVELS)
 BROAD = 12                 # from so many tracks on it pays to write out what is the same for their levels

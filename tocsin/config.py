@@ -162,7 +162,7 @@ def _allowed(kind: Any) -> str:
         return ", ".join(str(arg) for arg in args)
     if _is_tables(kind):
         return "a list of tables, each with its name in [[ ]]"
-    if origin is list:
+    if origin is list or (origin is tuple and args[-1] is ...):
         return f"a list of {_allowed(args[0])}"
     if origin is tuple:
         return f"a list of {len(args)}: {', '.join(_allowed(arg) for arg in args)}"

@@ -85,4 +85,24 @@ class OutputDriver(Protocol):
         """The feedback's meaning."""
 
 
+@runtime_checkable
+class GuardedDriver(Protocol):
+    """What an output driver may have beside: a relay that lets go when nobody speaks to it, and a supervised line."""
+
+    @property
+    def guard(self) -> tuple[Write, ...]:
+        """What to write once, so that the relay lets go by itself; empty where it cannot."""
+
+    @property
+    def hold_s(self) -> float:
+        """While the output is on, it must be told so again within this many seconds."""
+
+    @property
+    def line(self) -> Request | None:
+        """What to read to see whether the line to the siren is whole, or None if the device cannot tell."""
+
+    def is_whole(self, answer: Sequence[int]) -> bool:
+        """The meaning of that. Raises RejectedError (FORMAT)."""
+
+
 AnyDriver = PolledDriver | ListeningDriver | OutputDriver

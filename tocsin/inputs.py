@@ -106,6 +106,16 @@ class Service(msgspec.Struct, frozen=True, tag="service", tag_field="kind", omit
     anew: bool = False
 
 
+class Silence(msgspec.Struct, frozen=True, tag="silence", tag_field="kind"):
+    """A person silences what sounds, as it is now, until `until` (ms UTC). At `t` or before: it sounds again."""
+
+    boot: str
+    seq: int
+    t: int
+    until: int
+    who: str
+
+
 class Shadow(msgspec.Struct, frozen=True, tag="shadow", tag_field="kind"):
     """What candidate rules would have told: fields as in Detection."""
 
@@ -123,6 +133,6 @@ class Shadow(msgspec.Struct, frozen=True, tag="shadow", tag_field="kind"):
     threshold: float
 
 
-Operation = Acknowledge | OperatorClear | Shelve | Service
+Operation = Acknowledge | OperatorClear | Shelve | Service | Silence
 Local = Tick | Config | ClockStep | Operation | Shadow
 LOCAL: tuple[type[Local], ...] = get_args(Local)

@@ -8,17 +8,22 @@ import asyncio
 import logging
 import math
 import socket
-import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
+from tocsin.broker import Broker as Broker
+from tocsin.broker import TlsError, context_of, in_words
+from tocsin.client import Client
+from tocsin.traffic import Traffic
+
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
-_KEEPALIVE_S = 15
+KEEPALIVE_S = 10  # a link that lost its far end without a word is noticed within twice that
+_UNACKNOWLEDGED_MS = 15_000  # and sooner where something is under way: the kernel then gives the connection up
 _TIMEOUT_S = 10.0
 _PUBLISH_S = 30.0  # 32 kB on a bad phone link; a link that is gone is noticed by the keep-alive
 _INCOMING = 20_000  # beyond it the oldest wait at the sender: what was not committed is sent again
@@ -28,36 +33,6 @@ log = logging.getLogger(__name__)
 
 class LinkDownError(Exception):
     """There is no connection, or it broke before the broker took the message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where a broker is: `mqtt://host:port` or `mqtts://host:port`, with user and password where it wants them."""
-
-    host: str
-    port: int
-    tls: bool = False
-    user: str | None = None
-    password: str | None = None
-
-    @classmethod
-    def of(cls, url: str) -> "Broker":
-        """Raises ValueError that says what is allowed."""
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            port = -1
-        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or port == -1 or parts.path not in {"", "/"}:
-            raise ValueError(f'broker: "{url}" is not allowed; use mqtt://host:port or mqtts://host:port')
-        tls = parts.scheme == "mqtts"
-        return cls(
-            parts.hostname,
-            port or (8883 if tls else 1883),
-            tls,
-            unquote(parts.username) if parts.username else None,
-            unquote(parts.password) if parts.password else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +58,12 @@ class Link:
         on_message: Handler,
         on_connect: Callable[[], Awaitable[None]] | None = None,
         will: Callable[[], Will] | None = None,
+        keepalive_s: int = KEEPALIVE_S,
     ) -> None:
+        """`traffic` counts what goes over it; `trouble` says why there is no connection, "" while there is one."""
+        self.traffic = Traffic(keepalive_s)
+        self.trouble = "not connected yet"
+        self._keepalive_s = keepalive_s
         self._broker = broker
         self._client_id = client_id
         self._subscriptions = subscriptions
@@ -109,8 +89,10 @@ class Link:
                 async with self._new_client() as client:
                     wait_s = _FIRST_WAIT_S
                     await self._serve(client)
-            except aiomqtt.MqttError as err:
-                log.warning("broker %s:%d: %s; next try in %g s", self._broker.host, self._broker.port, err, wait_s)
+            except (aiomqtt.MqttError, TlsError) as err:
+                self.trouble = in_words(err, self._broker)
+                log.warning("broker %s:%d: %s; next try in %g s",
+                            self._broker.host, self._broker.port, self.trouble, wait_s)
             except Exception:  # a fault in a handler must not end the link for good
                 log.exception("link: a handler failed; next try in %g s", wait_s)
             finally:
@@ -136,6 +118,7 @@ class Link:
                 why = "the connection broke" if lost.done() else f"the broker did not take it in {_PUBLISH_S:g} s"
                 raise LinkDownError(why)
             publishing.result()
+            self.traffic.published(topic, payload, time.monotonic())
         except aiomqtt.MqttError as err:
             raise LinkDownError(str(err)) from err
         finally:
@@ -148,12 +131,15 @@ class Link:
         self._client = client
         self._lost = asyncio.get_running_loop().create_future()
         self._up.set()
+        self.trouble = ""
+        self.traffic.connected(time.monotonic(), tls=self._broker.tls)
         log.info("broker %s:%d: connected as %s", self._broker.host, self._broker.port, self._client_id)
         after = asyncio.create_task(self._after_connect(), name="link after connect")
         try:
             async for message in client.messages:
-                payload = message.payload
-                await self._on_message(str(message.topic), payload if isinstance(payload, bytes) else b"")
+                payload = message.payload if isinstance(message.payload, bytes) else b""
+                self.traffic.received(str(message.topic), payload, time.monotonic())
+                await self._on_message(str(message.topic), payload)
         finally:
             after.cancel()
             with suppress(asyncio.CancelledError):
@@ -166,7 +152,7 @@ class Link:
 
     def _new_client(self) -> aiomqtt.Client:
         will = self._will() if self._will else None
-        return aiomqtt.Client(
+        return Client(
             self._broker.host,
             self._broker.port,
             username=self._broker.user,
@@ -174,13 +160,16 @@ class Link:
             identifier=self._client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
-            keepalive=_KEEPALIVE_S,
+            keepalive=self._keepalive_s,
             timeout=_TIMEOUT_S,
             max_queued_incoming_messages=_INCOMING,
             max_inflight_messages=200,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # else a warning waits 40 ms for an ACK
+            socket_options=[
+                (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # else a warning waits 40 ms for an ACK
+                (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS),
+            ],
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
-            tls_context=ssl.create_default_context() if self._broker.tls else None,
+            tls_context=context_of(self._broker) if self._broker.tls else None,
         )
 
 

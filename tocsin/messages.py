@@ -1,43 +1,28 @@
 """What travels over MQTT and stands in the log: JSON by msgspec, a version in every message.
 
 A *record* is one entry of a station's log. Its id is (station, boot, seq): `boot` is 64 random bits made at each
-start, `seq` rises by one from record to record over the whole log. A record's JSON bytes never change after they were
-written, so their digest identifies the content. A message up is an envelope around records of one station. What never
-leaves the station stands in tocsin.inputs.
+start, `seq` rises by one over the whole log. A record's JSON bytes never change after they were written: their digest
+identifies the content. A message up is an envelope around records. What never leaves the station is in tocsin.inputs.
 """
 
-import hashlib
-from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
 
+from tocsin.bulletins import Bulletin as Bulletin
+from tocsin.bulletins import BulletinKind as BulletinKind
+from tocsin.digests import digest as digest
+from tocsin.digests import digest_of_digests as digest_of_digests
+from tocsin.events import EventKind as EventKind
 from tocsin.inputs import Local
-from tocsin.inputs import Tick as Tick
 from tocsin.levels import Authority, Hazard, Stage
+from tocsin.orders import Obeyed, Papers
+from tocsin.packing import unpack
+from tocsin.summary import Summary as Summary
 
 VERSION = 1
+LARGEST = 4 << 20  # bytes of one message, unpacked
 T = TypeVar("T")
-
-
-class EventKind(StrEnum):
-    """Technical events of a station."""
-
-    REFUSED = "refused"          # a device's answer was refused; the reason stands in the detail
-    BACK = "back"                # a device that was refused gives readings again
-    STALE = "stale"              # a series has had no good reading for too long
-    FRESH = "fresh"              # a stale series is fresh again
-    LATE = "late"                # a reading whose time is not after the last one's; stored, not evaluated
-    CLOCK = "clock"              # the clock stepped
-    SIREN = "siren"              # the siren could not be commanded, or can be again
-    DISK = "disk"                # the log was damaged or could not be written
-    FAULT = "fault"              # a part of the agent failed and begins again
-    STUCK = "stuck"              # a series may be stuck or blocked: its value does not move, or moves again
-    SERVICE = "service"          # somebody works on a device: begun or ended
-    CALIBRATION = "calibration"  # an offset, a datum or a size of tip is another one
-    COMMISSION = "commission"    # a technician has proved the station; the sheet
-    OPERATOR = "operator"        # a person at the station acknowledged, cleared or shelved a rule
-    RULES = "rules"              # other rules are in force, or were refused
 
 
 class SeriesCard(msgspec.Struct, frozen=True):
@@ -152,7 +137,10 @@ class Detection(msgspec.Struct, frozen=True, tag="detection", tag_field="kind"):
 
 
 class Siren(msgspec.Struct, frozen=True, tag="siren", tag_field="kind"):
-    """The siren was commanded: level 0 is silence. `took_ms` is from the deciding read's end to the device's answer."""
+    """The siren was commanded: level 0 is silence. `took_ms` is from the deciding read's end to the device's answer.
+
+    `pattern`: the rhythm it plays, a stage's word or `answered`; "" for silence.
+    """
 
     boot: str
     seq: int
@@ -161,6 +149,7 @@ class Siren(msgspec.Struct, frozen=True, tag="siren", tag_field="kind"):
     level: int
     why: str
     took_ms: float
+    pattern: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
@@ -174,7 +163,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
     warning: str = ""
 
 
-Record = Start | Readings | Event | Detection | Siren | Answer | Local
+Record = Start | Readings | Summary | Event | Detection | Siren | Answer | Obeyed | Papers | Local
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -197,9 +186,24 @@ class DeviceHealth(msgspec.Struct, frozen=True):
     confirmed: int = 0
 
 
+class SirenHealth(msgspec.Struct, frozen=True):
+    """When the siren was last known to work (ms UTC, 0: never), and how: `line` (a silent check), `test`, `sounded`.
+
+    `tested`: when it was last heard, in a test or in earnest. `overdue` and `fault`: in words, "" where all is well.
+    """
+
+    proven: int = 0
+    how: str = ""
+    tested: int = 0
+    overdue: str = ""
+    fault: str = ""
+
+
 class Heartbeat(msgspec.Struct, frozen=True):
     """A station's health. `online` is false in the last will, and after a clean stop; `siren` is the level it sounds
-    for, 0 while it is silent; `backlog` counts records that the hub has not committed."""
+    for, 0 while it is silent; `backlog` counts records that the hub has not committed. It comes every `every_s`. With
+    `summary_s`, in calm the newest values come that often. `today_bytes` and `month_bytes` (UTC) are what the network
+    counts for the link, of `budget_bytes` a month (0: no budget), which thins what goes up by `thinning` steps."""
 
     v: int
     station: str
@@ -209,6 +213,13 @@ class Heartbeat(msgspec.Struct, frozen=True):
     backlog: int = 0
     siren: int = 0
     devices: list[DeviceHealth] = []
+    siren_health: SirenHealth | None = None
+    every_s: float = 60.0
+    summary_s: float = 0.0
+    today_bytes: int = 0
+    month_bytes: int = 0
+    budget_bytes: int = 0
+    thinning: int = 0
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -226,39 +237,6 @@ class Committed(msgspec.Struct, frozen=True):
     v: int
     hub: str
     ranges: list[Range]
-
-
-class BulletinKind(StrEnum):
-    """As in CAP: the first word, a changed word, the last word."""
-
-    ALERT = "alert"
-    UPDATE = "update"
-    CLOSE = "close"
-
-
-class Bulletin(msgspec.Struct, frozen=True):
-    """What is said about a warning at one moment, for one area. Travels signed (tocsin.signing).
-
-    `version` rises per area, also over warnings; `id` is unique. Times are ms UTC.
-    """
-
-    v: int
-    id: str
-    version: int
-    warning: str
-    area: str
-    kind: BulletinKind
-    hazard: Hazard
-    level: int
-    stage: Stage
-    sent: int
-    expires: int
-    place: str
-    place_zh: str
-    text_en: str
-    text_zh: str
-    references: list[str] = []
-    cause_t: int = 0
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -279,24 +257,22 @@ def decode(decoder: "msgspec.json.Decoder[T]", data: bytes | msgspec.Raw) -> T:
         raise msgspec.DecodeError(f"not UTF-8: {err}") from err
 
 
+def plain_of(data: bytes, most: int = LARGEST) -> bytes:
+    """A message's JSON, unpacked where it was packed. Raises msgspec.DecodeError."""
+    try:
+        return unpack(data, most)
+    except ValueError as err:
+        raise msgspec.DecodeError(str(err)) from err
+
+
 def record_of(data: bytes | msgspec.Raw) -> Record:
     """Raises msgspec.ValidationError or msgspec.DecodeError that says where and what."""
     return decode(_RECORD, data)
 
 
-def upload_of(data: bytes) -> Upload:
+def upload_of(data: bytes, most: int = LARGEST) -> Upload:
     """Raises msgspec.ValidationError or msgspec.DecodeError; ValueError for another version."""
-    upload = decode(_UPLOAD, data)
+    upload = decode(_UPLOAD, plain_of(data, most))
     if upload.v != VERSION:
         raise ValueError(f"version {upload.v} of the wire contract; this side speaks {VERSION}")
     return upload
-
-
-def digest(data: bytes) -> str:
-    """16 hex digits of BLAKE2b over the exact bytes."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def digest_of_digests(digests: list[str]) -> str:
-    """The digest that a committed range carries."""
-    return digest("".join(digests).encode())

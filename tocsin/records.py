@@ -15,7 +15,6 @@ from typing import TextIO
 
 from tocsin.times import iso, ms_of
 
-
 AT_ONCE = 4096    # rows are turned into columns by so many
 
 

@@ -10,7 +10,8 @@ from tocsin.messages import DeviceHealth, SeriesCard
 FRESH_PERIODS = 3.0   # a series without a good reading for 3 periods is stale at its station too
 SILENT_PERIODS = 10.0
 LEAST_S = 30.0        # the way over the network and the poll of the store are not the sensor's fault
-HEARD_WITHIN_S = 180.0  # heartbeats come at least once a minute; three may be lost
+HEARTBEATS = 3.0        # so many may be lost; a heartbeat says how often they come
+HEARTBEAT_S = 60.0      # where none has come yet
 
 
 class Freshness(IntEnum):
@@ -67,7 +68,8 @@ def of_station(view: StationView, now_ms: int) -> StationState:
     """A station is as fresh as its worst series, and silent where it said good-bye or has not been heard for long."""
     series = [_of_series(view, card, now_ms) for card in view.card.series] if view.card else []
     offline = view.heartbeat is not None and not view.heartbeat.online
-    unheard = now_ms - view.heard_at > HEARD_WITHIN_S * 1000
+    every_s = view.heartbeat.every_s if view.heartbeat else HEARTBEAT_S
+    unheard = now_ms - view.heard_at > HEARTBEATS * every_s * 1000
     worst = max((state.freshness for state in series), default=Freshness.UNKNOWN)
     if (offline or unheard) and view.heard_at:
         worst = Freshness.SILENT
@@ -80,5 +82,7 @@ def _of_series(view: StationView, card: SeriesCard, now_ms: int) -> SeriesState:
     if view.latest is None:
         return SeriesState(card, device, quantity, None, Freshness.UNKNOWN)
     point = next((point for point in view.latest if (point.device, point.quantity) == (device, quantity)), None)
-    freshness = of_age((now_ms - point.t_ms) / 1000, card.period_s) if point else Freshness.SILENT
+    # with a data budget the newest value comes with a summary; a sensor that is silent the station tells at once
+    period_s = max(card.period_s, view.heartbeat.summary_s if view.heartbeat else 0.0)
+    freshness = of_age((now_ms - point.t_ms) / 1000, period_s) if point else Freshness.SILENT
     return SeriesState(card, device, quantity, point, freshness)

@@ -13,14 +13,16 @@ from hub.model import Warning as HubWarning
 from hub.model import WarningState
 from hub.web.cards import by_urgency, name_of, warning_card
 from hub.web.freshness import of_station
+from hub.web.orders import state_of, words_of
 from hub.web.panels import RANGES, Frame, panels
 from hub.web.problems import Problem
 from hub.web.rain import Rainfall
 from hub.web.render import Asked, Site
 from hub.web.requests import fields_of, refuse_foreign
 from hub.web.view import HOW_OFFICER, StationView, View
+from hub.web.words import Words
 from tocsin.levels import Level
-from tocsin.messages import StationCard
+from tocsin.messages import Heartbeat, StationCard
 
 RECENT = 20
 RANGE = "6h"
@@ -75,7 +77,7 @@ async def find_station(view: View, station_id: str) -> StationView:
     stations = await view.stations()
     found = next((station for station in stations if station.id == station_id), None)
     if found is None:
-        known = ", ".join(station.id for station in stations) or "none: no station is enrolled in hub.toml"
+        known = ", ".join(station.id for station in stations) or "none: no station is enrolled"
         raise Problem.of_value("station", station_id, known, 404)
     return found
 
@@ -116,17 +118,34 @@ async def _station(site: Site, request: Asked, station_id: str) -> Response[str]
         raise Problem.of_value("range", name, ", ".join(RANGES))
     found = await find_station(view, station_id)
     cards = await cards_of(view)
-    frame = Frame(found.id, now - RANGES[name].span_ms, now, RANGES[name].bar_ms, site.zone, say)
+    beat = found.heartbeat
+    frame = Frame(found.id, now - RANGES[name].span_ms, now, RANGES[name].bar_ms, site.zone, say,
+                  beat.summary_s if beat else 0.0)
     here = [w for w in await view.open_warnings() if any(e.station == found.id for e in w.episodes.values())]
     context = {
         "state": of_station(found, now),
         "name": name_of(found.id, cards, say),
+        "traffic": traffic_of(beat, say) if beat else "",
         "ranges": RANGES,
         "chosen": name,
         "panels": await panels(view.store, found.card, frame) if found.card else [],
         "open": [warning_card(warning, cards, say) for warning in by_urgency(here)],
+        "orders": await view.orders(found.id),
+        "words_of": words_of,
+        "state_of": state_of,
     }
     return await site.page(request, "station.html", context)
+
+
+def traffic_of(beat: Heartbeat, say: Words) -> str:
+    """What the link took, and what the budget makes of it; "" where the station does not say."""
+    if not beat.month_bytes:
+        return ""
+    today, month, budget = (f"{count / 1e6:.1f}" for count in (beat.today_bytes, beat.month_bytes, beat.budget_bytes))
+    if not beat.budget_bytes:
+        return say("traffic", today=today, month=month)
+    over = say("thinned", minutes=f"{beat.summary_s / 60:g}") if beat.thinning else ""
+    return say("traffic_of", today=today, month=month, budget=budget) + over
 
 
 async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]:

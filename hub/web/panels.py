@@ -51,7 +51,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What all charts of one page share."""
+    """What all charts of one page share. `summary_s`: with a data budget, how often values come in calm at least."""
 
     station: str
     start_ms: int
@@ -59,6 +59,7 @@ class Frame:
     bar_ms: int
     zone: ZoneInfo
     say: Words
+    summary_s: float = 0.0
 
 
 async def panels(store: Store, card: StationCard, frame: Frame) -> list[Panel]:
@@ -75,7 +76,7 @@ async def panels(store: Store, card: StationCard, frame: Frame) -> list[Panel]:
         except TransientError:
             found.append(Panel(frame.say.quantity(quantity), unit_of(quantity), device, Markup("")))
             continue
-        curve = _Curve(f"c{number}", device, quantity, points, _gap_ms(series, frame.end_ms - start, len(points)))
+        curve = _Curve(f"c{number}", device, quantity, points, _gap_ms(series, frame, len(points), start))
         found += _rain(curve, rules, frame) if is_rain(quantity) else [_line(curve, rules, frame)]
     return found
 
@@ -103,9 +104,10 @@ def _rules_of(card: StationCard, series: SeriesCard) -> list[RuleCard]:
     return [rule for rule in card.rules if rule.series in keys and rule.feature in {"value", "sum"}]
 
 
-def _gap_ms(series: SeriesCard, span_ms: int, count: int) -> int:
+def _gap_ms(series: SeriesCard, frame: Frame, count: int, start_ms: int) -> int:
     """Longer than this between two points is a gap; where the store thinned them, its buckets are the measure."""
-    expected = round(series.period_s * 1000 * FRESH_PERIODS)
+    span_ms = frame.end_ms - start_ms
+    expected = round(max(series.period_s, frame.summary_s) * 1000 * FRESH_PERIODS)
     thinned = count > MOST_POINTS // 4
     return max(expected, 4 * span_ms // MOST_POINTS + 1) if thinned else expected
 

@@ -91,9 +91,25 @@ _TABLE: dict[str, tuple[str, str]] = {
     "unknown": ("unknown", "未知"),
     "offline": ("offline", "离线"),
     "siren": ("siren: {level}", "警报器：{level}"),
+    "siren_proven": ("siren proven {at}, {how}", "警报器最近检验：{at}，{how}"),
+    "siren_never": ("siren never proven", "警报器从未检验"),
+    "siren_overdue": ("siren: proof overdue", "警报器检验逾期"),
+    "siren_fault": ("siren fault: {fault}", "警报器故障：{fault}"),
+    "proof_line": ("line check", "线路自检"),
+    "proof_test": ("audible test", "试鸣"),
+    "proof_sounded": ("it sounded", "实际鸣响"),
     "backlog": ("{count} records waiting at the station", "站上 {count} 条待传"),
+    "traffic": ("link: {today} MB today, {month} MB this month", "流量：今日 {today} MB，本月 {month} MB"),
+    "traffic_of": (
+        "link: {today} MB today, {month} of {budget} MB this month",
+        "流量：今日 {today} MB，本月 {month} MB，预算 {budget} MB",
+    ),
+    "thinned": (
+        "; more than the budget allows: in calm, values every {minutes} min",
+        "；超出预算：平时每 {minutes} 分钟上传一次",
+    ),
     "not_started": ("enrolled, has not reported yet", "已登记，尚未上报"),
-    "no_stations": ("No station is enrolled in hub.toml.", "hub.toml 中没有登记监测站。"),
+    "no_stations": ("No station is enrolled.", "尚未登记监测站。"),
     "no_data": ("no readings in this time", "此时段无数据"),
     "no_data_bar": ("no reading", "无数据"),
     "store_down": (
@@ -119,6 +135,19 @@ _TABLE: dict[str, tuple[str, str]] = {
         "This answer link is not known. Open the newest message that you received, or call the duty desk.",
         "此回应链接无效。请打开最新收到的信息，或致电值班台。",
     ),
+    "orders": ("Rules and commands from the hub", "中心下发的规则和指令"),
+    "rules_own": ("the station's own rules are in force", "使用本站自带规则"),
+    "rules_version": ("version {version} of the hub's rules is in force", "使用中心规则第 {version} 版"),
+    "rules_waits": ("version {version}, sent by {who}, is not yet answered", "第 {version} 版（{who} 下发）尚未应答"),
+    "rules_refused": ("version {version} was refused", "第 {version} 版被拒绝"),
+    "rules_unheard": ("the station has not said which rules are in force", "站点尚未上报所用规则"),
+    "no_commands": ("No command was ever sent.", "尚未下发过指令。"),
+    "expires": ("runs out", "有效期至"),
+    "command_waits": ("not yet sent", "待发送"),
+    "command_sent": ("sent, no answer yet", "已发送，未应答"),
+    "command_done": ("done", "已执行"),
+    "command_refused": ("refused", "被拒绝"),
+    "command_expired": ("ran out without an answer", "过期未应答"),
     "problem": ("This does not work", "无法完成"),
     "language": ("Language", "语言"),
     "exercise": ("EXERCISE", "演练"),
@@ -206,6 +235,11 @@ class Words:
 
     def how(self, how: str) -> str:
         return self.both(how, _HOW_ZH.get(how, how))
+
+    def proof(self, how: str) -> str:
+        """How a siren was proven; the station's own word where this side knows no better."""
+        known = {"line": self("proof_line"), "test": self("proof_test"), "sounded": self("proof_sounded")}
+        return known.get(how, how)
 
     def fault(self, fault: str) -> str:
         """A reason of refusal, or the station's own sentence as it came."""

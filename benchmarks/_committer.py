@@ -1,0 +1,55 @@
+"""The least of a hub: `python -m benchmarks._committer PORT ID KEY` answers `committed` to every record of a station.
+
+Stands in for a hub where only the station is measured; it keeps nothing.
+"""
+
+import asyncio
+import sys
+
+import aiomqtt
+import msgspec
+
+from hub.checks import RecordId
+from hub.committed import APART_S, ranges_of
+from tocsin import topics
+from tocsin.messages import VERSION, Committed, Upload, decode, digest, encode
+from tocsin.signing import seal
+
+_AGAIN_S = 0.5
+_LANES = (topics.READINGS, topics.DETECTIONS, topics.ANSWERS)
+_UPLOAD = msgspec.json.Decoder(Upload)
+
+
+class _Id(msgspec.Struct):
+    boot: str
+    seq: int
+
+
+async def serve(port: int, station: str, key: str) -> None:
+    """For ever; a broker that goes away is waited for."""
+    while True:
+        try:
+            async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+                for lane in _LANES:
+                    await client.subscribe(topics.up(station, lane), qos=1)
+                await _answer(client, station, key)
+        except aiomqtt.MqttError:
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def _answer(client: aiomqtt.Client, station: str, key: str) -> None:
+    loop, topic = asyncio.get_running_loop(), topics.committed(station)
+    waiting: list[RecordId] = []
+    told_s = 0.0
+    async for message in client.messages:
+        for record in decode(_UPLOAD, bytes(message.payload)).records:
+            one = msgspec.json.decode(record, type=_Id)
+            waiting.append(RecordId(one.boot, one.seq, digest(bytes(record))))
+        if loop.time() - told_s >= APART_S:
+            told_s, ranges = loop.time(), ranges_of(waiting)
+            waiting.clear()
+            await client.publish(topic, seal(encode(Committed(VERSION, "bench", ranges)), topic, key), qos=1)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), sys.argv[2], sys.argv[3]))

@@ -1,0 +1,155 @@
+"""What the uplink's lanes are made of: the log read once more, how large a message may be, and what was asked for."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from edge.recorder import KINDS
+from edge.thinning import Changes, readings_of
+from edge.underway import Underway
+from tocsin.log import Entry
+from tocsin.messages import Detection, Readings, Start, Summary, decode
+
+MOST_RECORDS = 500  # of one message
+_LEAST, _FIRST, _MOST = 1024, 4096, 32 * 1024  # bytes of records in one
+_SLOW_S, _QUICK_S = 1.0, 0.5
+_MOST_REQUESTS = 5
+_AHEAD = 10_000    # records of readings; behind so many more no summary comes (thinning.MOST_RECORDS, and ten seconds)
+_READINGS, _SUMMARY, _START = KINDS[Readings], KINDS[Summary], KINDS[Start]
+_DETECTION = KINDS[Detection]
+_DECODER = msgspec.json.Decoder(Summary)
+
+
+@dataclass(slots=True)
+class Pace:
+    """How large a message may be: a warning waits about a second behind it, however slow the link is."""
+
+    bytes: int = _FIRST
+
+    def took(self, size: int, seconds: float) -> None:
+        """A message of so many bytes of records was under way for so long."""
+        if seconds > _SLOW_S:
+            self.bytes = max(_LEAST, min(self.bytes, size) // 2)
+        elif seconds < _QUICK_S and 2 * size >= self.bytes:
+            self.bytes = min(_MOST, 2 * self.bytes)
+
+
+def next_of(entries: Iterable[Entry], most_bytes: int = _MOST) -> tuple[list[Entry], bool]:
+    """As many as go into one message, and whether that was the end."""
+    group: list[Entry] = []
+    size = 0
+    for entry in entries:
+        group.append(entry)
+        size += len(entry.payload)
+        if len(group) >= MOST_RECORDS or size >= most_bytes:
+            return group, False
+    return group, True
+
+
+@dataclass(slots=True)
+class History:
+    """The log read once more; everything up to `upto` has come by. `ready` goes up next; `ahead` are readings whose
+    summary may come yet."""
+
+    entries: Iterator[Entry]
+    upto: int
+    ended: bool = False
+    ready: deque[Entry] = field(default_factory=deque)
+    ahead: deque[Entry] = field(default_factory=deque)
+    changes: Changes = field(default_factory=Changes)
+
+    def sifted(self, entry: Entry, factor: float) -> tuple[list[Entry], list[int]]:
+        """What goes up now that this record came, and which records wait for it, a summary, to be committed."""
+        if entry.kind == _READINGS:
+            self.ahead.append(entry)
+            return ([self.ahead.popleft()] if len(self.ahead) > _AHEAD else []), []
+        if entry.kind == _START:    # a window does not outlive the agent's run
+            return [*self._all(), entry], []
+        if entry.kind != _SUMMARY:
+            return [entry], []
+        summary = decode(_DECODER, entry.payload)
+        rest = self._all()
+        before = [one for one in rest if one.seq < summary.first_seq]
+        inside = [one for one in rest if summary.first_seq <= one.seq <= summary.last_seq]
+        self.ahead.extend(one for one in rest if one.seq > summary.last_seq)
+        news = [one for one in inside if self.changes.news(readings_of(one), factor)]
+        told = {one.seq for one in news}
+        return [*before, *news, entry], [one.seq for one in inside if one.seq not in told]
+
+    def taken(self) -> Iterator[Entry]:
+        """What is ready, one after the other."""
+        while self.ready:
+            yield self.ready.popleft()
+
+    def rest(self, first: int | None) -> tuple[list[Entry], list[int]]:
+        """At the end of the log: what goes up, and which records wait for the summary of the window that is still open,
+        whose first record is `first`."""
+        rest = self._all()
+        if first is None:
+            return rest, []
+        return [one for one in rest if one.seq < first], [one.seq for one in rest if one.seq >= first]
+
+    def _all(self) -> list[Entry]:
+        rest = list(self.ahead)
+        self.ahead.clear()
+        return rest
+
+
+class Requests:
+    """Readings that somebody asked for: one message at a time, the next one when the hub has it."""
+
+    def __init__(self) -> None:
+        self._lanes: deque[Iterator[Entry]] = deque()
+        self._group: list[Entry] = []
+
+    def add(self, entries: Iterator[Entry]) -> None:
+        """Raises ValueError where too much is asked for already."""
+        if len(self._lanes) >= _MOST_REQUESTS:
+            raise ValueError(f"{_MOST_REQUESTS} requests for readings are under way; wait for one to end")
+        self._lanes.append(entries)
+
+    async def next(self, underway: Underway, most_bytes: int) -> list[Entry]:
+        """What goes up now: what was lost of the last message, else the next one. Raises OSError."""
+        if any(entry.seq in underway.sent for entry in self._group):
+            return []
+        self._group = [entry for entry in self._group if entry.seq in underway.given_up]
+        if not self._group and self._lanes:
+            lane = self._lanes[0]
+            self._group, ended = await asyncio.to_thread(next_of, lane, most_bytes)
+            if ended:
+                self._lanes.popleft()
+        return self._group
+
+
+def asked_for(entries: Iterable[Entry], series: str, start_ms: int, end_ms: int) -> Iterator[Entry]:
+    """Records of readings with a time in start..end; of one series, or of all where it is ""."""
+    name = f'"{series}"'.encode()
+    for entry in entries:
+        if entry.kind == _READINGS and (not series or name in entry.payload):
+            record = readings_of(entry)
+            wanted = zip(record.t, record.series, strict=True)
+            if any(start_ms <= t <= end_ms and series in {"", key} for t, key in wanted):
+                yield entry
+
+
+def shape_of(entry: Entry) -> bytes:
+    """Which series a record of readings is about, without reading it."""
+    return entry.payload.partition(b'"series":[')[2].partition(b"]")[0]
+
+def newest_first(entries: list[Entry]) -> list[Entry]:
+    """The newest of every rule and series in front, so that what stands now is known before how it came to that."""
+    newest: dict[bytes, Entry] = {}
+    for entry in entries:
+        newest[_about(entry)] = entry
+    first = {entry.seq for entry in newest.values()}
+    return [*newest.values(), *(entry for entry in entries if entry.seq not in first)]
+
+
+def _about(entry: Entry) -> bytes:
+    """The rule and series of a detection, without reading it; an answer is about itself."""
+    if entry.kind != _DETECTION:
+        return b"%d" % entry.seq
+    return b"".join(entry.payload.partition(name)[2].partition(b',"')[0] for name in (b'"series":', b'"rule":'))

@@ -1,0 +1,89 @@
+"""`tocsin siren-off station.toml`: switches the siren off while no agent runs.
+
+For the end of an agent that could not do it itself, as `ExecStopPost=` of its systemd unit; and by hand. It reads the
+station file alone: rules that are wrong must not keep a siren sounding.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from edge.bus import Bus
+from edge.config import StationFile, device_of
+from edge.outputs import Output
+from edge.siren_parts import output_of
+from tocsin.config import ConfigError, load
+from tocsin.devices import OutputDriver
+from tocsin.levels import Stage
+from tocsin.readings import RejectedError
+
+_TRIES = 5
+_AGAIN_S = 0.5
+
+
+def run(argv: list[str]) -> int:
+    """Exit code: 0 it is off, or there is none; 1 it is not, or an agent runs; 2 the command line is off."""
+    parser = argparse.ArgumentParser(prog="tocsin siren-off", description="Switch a siren off while no agent runs.")
+    parser.add_argument("station", type=Path, metavar="STATION.toml")
+    place: Path = parser.parse_args(argv).station
+    try:
+        print(_off(place))
+    except (ConfigError, RejectedError) as err:
+        print(f"{place}: {err}" if isinstance(err, RejectedError) else err, file=sys.stderr)
+        return 1
+    except BlockingIOError:
+        print(f"{place}: its agent runs; use tocsin operate {place} silence", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _off(place: Path) -> str:
+    file = load(place, StationFile)
+    if file.siren is None:
+        return "this station has no siren"
+    folder = place.parent / file.station.data
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return asyncio.run(_switch_off(place, file))
+
+
+async def _switch_off(place: Path, file: StationFile) -> str:
+    """Raises RejectedError or ConfigError."""
+    assert file.siren is not None  # noqa: S101 - the caller has looked
+    tables = {bus.name: bus for bus in file.bus}
+    own = [table for table in file.device if table.name == file.siren.device]
+    if file.siren.device and not own:
+        raise ConfigError([f'{place}: siren: device: "{file.siren.device}" is not a device of this file'])
+    devices = [device_of(table, tables, f'{place}: device "{table.name}"') for table in own]
+    if any(not isinstance(device.driver, OutputDriver) for device in devices):
+        raise ConfigError([f'{place}: siren: device: "{file.siren.device}" is not an output'])
+    buses = {table.bus: Bus(tables[table.bus]) for table in own}
+    running = [asyncio.create_task(bus.run()) for bus in buses.values()]
+    output = output_of(file.siren, devices, buses)
+    try:
+        return f"{output.name} is off{await _tried(output)}"
+    finally:
+        output.close()
+        for task in running:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _tried(output: Output) -> str:
+    """Several times: the line may still carry what the agent was waiting for. Raises RejectedError."""
+    for left in reversed(range(_TRIES)):
+        try:
+            await output.switch(on=False, stage=Stage.WATCH)
+            break
+        except RejectedError:
+            if not left:
+                raise
+            await asyncio.sleep(_AGAIN_S)
+    with suppress(RejectedError):  # it obeyed; it cannot say so
+        return ", but its feedback says on" if await output.is_on() else ""
+    return ""

@@ -1,0 +1,129 @@
+"""Words from the local sound card, in the pauses of the siren: what to do, what comes, and where.
+
+Synthesis (edge.voice) and the player are processes of their own. One that fails or hangs is killed and told once; the
+next pause tries again. The siren never waits for words.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from edge.patterns import Program
+from edge.siren_table import SpeechTable
+
+_SYNTHESIS_S = 20.0  # a small computer under load, the first time
+_PLAY_S = 60.0
+_KEPT = 8            # texts whose sound is kept, about 0.4 MB each
+TESTS = {"zh": "这是试验，这是试验，请不要惊慌。", "en": "This is a test. This is only a test."}
+log = logging.getLogger(__name__)
+
+
+class SpeechError(Exception):
+    """Why nothing was said, in a sentence."""
+
+
+def words_of(program: Program, place_en: str, place_zh: str, language: str) -> str:
+    """What to do comes first: the pause may be short."""
+    if language == "zh":
+        return f"{program.stage.zh}！{place_zh}，{program.hazard.zh}{program.level.zh}预警，请{program.stage.zh}！"
+    stage = program.stage.en
+    return f"{stage.capitalize()}! {place_en}: {program.hazard.en}, {program.level.en} warning. {stage.capitalize()}!"
+
+
+class Speaker:
+    """`say` and `hush` return at once; `run` speaks. `on_fault` is told of each new fault once."""
+
+    def __init__(self, table: SpeechTable, place_en: str, place_zh: str, on_fault: Callable[[str], None]) -> None:
+        self._table = table
+        self._places = place_en, place_zh
+        self._fault = on_fault
+        self._wanted: list[tuple[str, str]] = []
+        self._wake = asyncio.Event()
+        self._talk: asyncio.Task[None] | None = None
+        self._sounds: dict[tuple[str, str], bytes] = {}
+        self._told = ""
+        self.said = 0
+
+    def say(self, program: Program) -> None:
+        self._wanted = [(language, words_of(program, *self._places, language)) for language in self._table.languages]
+        self._wake.set()
+
+    def hush(self) -> None:
+        self._wanted = []
+        if self._talk is not None:
+            self._talk.cancel()
+
+    async def announce_test(self) -> None:
+        """Says that a test comes; returns when it was said, or could not be."""
+        texts = [(language, TESTS[language]) for language in self._table.languages]
+        self._talk = talk = asyncio.create_task(self._speak(texts), name="words of the test")
+        try:
+            await asyncio.wait({talk})
+        finally:
+            talk.cancel()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._wake.clear()
+            wanted, self._wanted = self._wanted, []
+            if wanted:
+                self._talk = asyncio.create_task(self._speak(wanted), name="words")
+                try:
+                    await asyncio.wait({self._talk})
+                finally:
+                    self._talk.cancel()
+                    self._talk = None
+            if not self._wanted:
+                await self._wake.wait()
+
+    async def _speak(self, texts: Sequence[tuple[str, str]]) -> None:
+        try:
+            for language, text in texts:
+                await run_process(self._table.player, await self._sound(language, text), _PLAY_S)
+            self.said += 1
+            self._told = ""
+        except SpeechError as err:
+            if str(err) != self._told:
+                log.error("speech: %s", err)
+                self._fault(str(err))
+            self._told = str(err)
+
+    async def _sound(self, language: str, text: str) -> bytes:
+        sound = self._sounds.get((language, text))
+        if sound is None:
+            command = (sys.executable, "-m", "edge.voice", language, str(self._table.words_per_min))
+            sound = await run_process(command, text.encode(), _SYNTHESIS_S)
+            while len(self._sounds) >= _KEPT:
+                self._sounds.pop(next(iter(self._sounds)))
+            self._sounds[language, text] = sound
+        return sound
+
+
+async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -> bytes:
+    """What the command writes when it is given that. It is killed after `within_s`, or when this is cancelled.
+
+    Raises SpeechError.
+    """
+    name = command[2] if command[1:2] == ("-m",) else command[0]
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    except OSError as err:
+        raise SpeechError(f"{name} cannot be run: {err.strerror}") from err
+    try:
+        async with asyncio.timeout(within_s):
+            out, err_text = await process.communicate(given)
+    except TimeoutError as err:
+        raise SpeechError(f"{name} hung for {within_s:g} s and was ended") from err
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+    if process.returncode:
+        last = err_text.decode(errors="replace").strip().splitlines()[-1:]
+        raise SpeechError(f"{name}: {last[0] if last else f'ended with {process.returncode}'}")
+    return out

@@ -1,0 +1,198 @@
+"""Words from the sound card: what is said, that it can be heard, and what happens when it cannot."""
+
+import asyncio
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge import speech, voice
+from edge.patterns import Program
+from edge.siren_table import SirenTable, SpeechTable
+from edge.speech import Speaker, SpeechError, run_process, words_of
+from edge.voice import VoiceError, in_hanzi, pinyin, spoken
+from tests.lines import until
+from tests.tasks import beside
+from tocsin.levels import Hazard, Level, Stage
+
+RED = Program("move", (6, 6), Level.RED, Stage.MOVE, Hazard.FLOOD)
+DIGITS = {word: value for value, word in enumerate("零一二三四五六七八九")}
+
+
+def samples_of(wav: bytes) -> tuple[list[int], float]:
+    """The samples, and the seconds they last."""
+    with wave.open(BytesIO(wav)) as sound:
+        frames = sound.readframes(sound.getnframes())
+        return memoryview(frames).cast("h").tolist(), sound.getnframes() / sound.getframerate()
+
+
+def value_of(words: str) -> int:
+    """A second opinion: what Chinese number words under 100,000,000 mean."""
+    total = part = digit = 0
+    for word in words:
+        if word in DIGITS:
+            digit = DIGITS[word]
+        elif word == "万":
+            total, part, digit = (part + digit) * 10_000, 0, 0
+        else:
+            part += (digit or 1) * {"十": 10, "百": 100, "千": 1000}[word]
+            digit = 0
+    return total + part + digit
+
+
+# numbers and pinyin
+
+
+@given(st.integers(0, 99_999_999))
+def test_numbers_are_said_as_words_that_mean_them(value: int) -> None:
+    words = in_hanzi(f"水位{value}米")
+    assert value_of(words.removeprefix("水位").removesuffix("米")) == value
+    assert "零零" not in words
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("5.5米", "五点五米"), ("12.05", "十二点零五"), ("10500", "一万零五百"), ("1005", "一千零五"), ("20", "二十"),
+    ("110", "一百一十"), ("0.35", "零点三五"), ("007号", "零零七号"), ("2024.8.8", "二零二四.八.八"), ("没有", "没有"),
+])
+def test_numbers_as_people_say_them(text: str, said: str) -> None:
+    assert in_hanzi(text) == said
+
+
+def test_chinese_goes_as_pinyin_with_its_tones() -> None:
+    said = pinyin("立即转移！上桥水位5.5米。")
+    assert said == "li4 ji2 zhuan3 yi2 ! shang4 qiao2 shui3 wei4 wu3 dian3 wu3 mi3 ."
+
+
+# sound
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("stage", list(Stage))
+def test_every_warning_can_be_heard_and_fits_into_the_pause(language: str, stage: Stage) -> None:
+    longest = 0.0
+    for hazard in Hazard:
+        program = Program(stage.value, (6, 6), Level.RED, stage, hazard)
+        samples, seconds = samples_of(spoken(words_of(program, "Upper Bridge", "龙潭上桥", language), language, 160))
+        assert max(samples) > 8000
+        longest = max(longest, seconds)
+    assert 2 < longest < SirenTable(device="siren").move[-1] / 2, "two languages share the pause"
+
+
+def test_the_words_say_what_to_do_first() -> None:
+    assert words_of(RED, "Upper Bridge", "上桥", "zh") == "立即转移！上桥，山洪红色预警，请立即转移！"
+    assert words_of(RED, "Upper Bridge", "上桥", "en") == "Move now! Upper Bridge: flood, red warning. Move now!"
+
+
+def test_without_the_voice_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(VoiceError, match="espeak-ng is not installed: apt-get install espeak-ng"):
+        spoken("a", "en", 160)
+    for script, why in (("exit 3", "espeak-ng: 3"), ("echo no card >&2; exit 1", "espeak-ng: no card"),
+                        ("exit 0", "espeak-ng gave no sound")):
+        (tmp_path / "espeak-ng").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "espeak-ng").chmod(0o755)
+        with pytest.raises(VoiceError, match=why):
+            spoken("a", "en", 160)
+
+
+def test_a_failing_voice_ends_with_its_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+                                                tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.stdin", type("In", (), {"buffer": BytesIO(b"a")})())
+    assert voice.main(["en", "160"]) == 1
+    assert capsys.readouterr().err == "espeak-ng is not installed: apt-get install espeak-ng\n"
+
+
+# the speaker
+
+
+@asynccontextmanager
+async def speaker(*player: str, **settings: tuple[str, ...]) -> AsyncIterator[tuple[Speaker, list[str]]]:
+    faults: list[str] = []
+    made = Speaker(SpeechTable(player=player, **settings), "Upper Bridge", "上桥", faults.append)  # type: ignore[arg-type] # languages
+    async with beside(made.run()):
+        yield made, faults
+
+
+async def said(made: Speaker, count: int) -> None:
+    async with asyncio.timeout(30):
+        while made.said < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_it_speaks_both_languages_in_turn_and_again(tmp_path: Path) -> None:
+    script = f"n=$(ls {tmp_path} | wc -l); cat > {tmp_path}/$n.wav"
+    async with speaker("sh", "-c", script) as (made, faults):
+        made.say(RED)
+        await said(made, 1)
+        made.say(RED)
+        await said(made, 2)
+        await made.announce_test()
+    heard = [samples_of((tmp_path / f"{number}.wav").read_bytes()) for number in range(6)]
+    assert heard[:2] == heard[2:4]
+    assert heard[0] != heard[1]
+    assert all(seconds > 2 and max(samples) > 8000 for samples, seconds in heard)
+    assert faults == []
+
+
+async def test_a_player_without_a_card_is_told_once_and_tried_again(tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    script = f"cat > /dev/null; test -e {card} || {{ echo aplay: no such device >&2; exit 1; }}"
+    async with speaker("sh", "-c", script, languages=("en",)) as (made, faults):
+        for _ in range(2):
+            made.say(RED)
+            await until(lambda: made._talk is not None)
+            await until_quiet(made)
+        assert faults == ["sh: aplay: no such device"]
+        card.touch()
+        made.say(RED)
+        await said(made, 1)
+
+
+async def until_quiet(made: Speaker) -> None:
+    async with asyncio.timeout(30):
+        while made._talk is not None:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_player_that_hangs_is_ended_and_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(speech, "_PLAY_S", 0.05)
+    running = tmp_path / "running"
+    async with speaker("sh", "-c", f"echo $$ > {running}; exec tail -f /dev/null", languages=("en",)) as (made, faults):
+        made.say(RED)
+        async with asyncio.timeout(30):
+            while not faults:
+                await asyncio.sleep(0.01)
+    assert faults == ["sh hung for 0.05 s and was ended"]
+    assert not psutil.pid_exists(int(running.read_text()))
+
+
+async def test_words_are_cut_when_the_siren_sounds_again(tmp_path: Path) -> None:
+    running = tmp_path / "running"
+    async with speaker("sh", "-c", f"echo $$ > {running}; exec tail -f /dev/null", languages=("en",)) as (made, faults):
+        made.say(RED)
+        async with asyncio.timeout(30):
+            while not running.exists() or not running.read_text().strip():
+                await asyncio.sleep(0.01)
+        made.hush()
+        await until_quiet(made)
+        assert not psutil.pid_exists(int(running.read_text()))
+    assert faults == []
+
+
+async def test_a_command_that_is_not_there_is_a_sentence() -> None:
+    with pytest.raises(SpeechError, match="aplay-of-nowhere cannot be run: No such file or directory"):
+        await run_process(("aplay-of-nowhere",), b"", 1.0)
+
+
+def test_a_table_without_a_language_or_a_player_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"languages: \[\] is not allowed"):
+        SpeechTable(languages=())
+    with pytest.raises(ValueError, match="player: there is no command"):
+        SpeechTable(player=())

@@ -1,0 +1,119 @@
+"""Where a broker is, how it is trusted, and what is wrong with that, in words."""
+
+import ssl
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+class TlsError(Exception):
+    """A file for TLS that is not there or is not what it should be; names key, file and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """`mqtt://host:port` or `mqtts://host:port`, with user and password where it wants them.
+
+    With TLS: `ca` is a file of the authorities to trust ("": those of the system), `cert` and `cert_key` are the files
+    of our own certificate, where the broker wants one.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    user: str | None = None
+    password: str | None = None
+    ca: str = ""
+    cert: str = ""
+    cert_key: str = ""
+
+    @classmethod
+    def of(cls, url: str, ca: str = "", cert: str = "", cert_key: str = "") -> "Broker":
+        """Raises ValueError that says what is allowed."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or port == -1 or parts.path not in {"", "/"}:
+            raise ValueError(f'broker: "{url}" is not allowed; use mqtt://host:port or mqtts://host:port')
+        tls = parts.scheme == "mqtts"
+        given = next((key for key, name in (("ca", ca), ("cert", cert), ("cert_key", cert_key)) if name), "")
+        if given and not tls:
+            raise ValueError(f'{given}: is for TLS alone, and "{url}" is without; use mqtts://host:port')
+        if bool(cert) != bool(cert_key):
+            missing, there = ("cert_key", "cert") if cert else ("cert", "cert_key")
+            raise ValueError(f'key "{missing}" is missing; a certificate of our own needs cert and cert_key, '
+                             f"and {there} is given")
+        return cls(
+            parts.hostname,
+            port or (8883 if tls else 1883),
+            tls,
+            unquote(parts.username) if parts.username else None,
+            unquote(parts.password) if parts.password else None,
+            ca, cert, cert_key,
+        )
+
+    def beside(self, folder: Path) -> "Broker":
+        """The same, with names of files taken as those of files in `folder`."""
+        ca, cert, cert_key = (str(folder / name) if name else "" for name in (self.ca, self.cert, self.cert_key))
+        return replace(self, ca=ca, cert=cert, cert_key=cert_key)
+
+
+def context_of(broker: Broker) -> ssl.SSLContext:
+    """What a TLS connection is made with; the files are read anew, so that renewed ones count. Raises TlsError."""
+    try:
+        # a file given, only what stands in it is loaded and trusted
+        context = ssl.create_default_context(cafile=broker.ca or None)
+    except OSError as err:
+        raise TlsError(f'ca: "{broker.ca}" {_of_file(err, "certificates in PEM form")}') from err
+    if broker.cert:
+        try:
+            context.load_cert_chain(broker.cert, broker.cert_key)
+        except OSError as err:
+            why = _of_file(err, "a certificate and its key in PEM form")
+            raise TlsError(f'cert: "{broker.cert}" with cert_key: "{broker.cert_key}" {why}') from err
+    return context
+
+
+def problems_of(broker: Broker) -> list[str]:
+    """What is wrong with the files, for `tocsin check`."""
+    try:
+        if broker.tls:
+            context_of(broker)
+    except TlsError as err:
+        return [str(err)]
+    return []
+
+
+def _of_file(err: OSError, wanted: str) -> str:
+    if isinstance(err, ssl.SSLError):
+        words = "do not belong together" if err.reason == "KEY_VALUES_MISMATCH" else "cannot be read"
+        return f"{words} ({(err.reason or str(err)).lower().replace('_', ' ')}); give {wanted}"
+    return f"cannot be opened: {(err.strerror or str(err)).lower()}"
+
+
+_UNTRUSTED = "the broker's certificate is not signed by an authority that is trusted here: {trusted}"
+_SAID = (
+    ("certificate has expired", "the broker's certificate has expired, or the clock of this machine is wrong"),
+    ("not yet valid", "the broker's certificate is not valid yet: the clock of this machine is wrong"),
+    ("IP address mismatch", 'the broker\'s certificate is for another host than "{host}"'),
+    ("Hostname mismatch", 'the broker\'s certificate is for another host than "{host}"'),
+    ("self-signed certificate", _UNTRUSTED),
+    ("unable to get local issuer", _UNTRUSTED),
+    ("certificate required", "the broker wants a certificate of ours: give cert and cert_key"),
+    ("WRONG_VERSION_NUMBER", "no TLS is spoken on this port"),
+    ("unknown ca", "the broker does not trust our certificate"),
+    ("Not authorized", "the broker refuses our user, password or certificate"),
+    ("Bad user name or password", "the broker refuses our user and password"),
+)  # fmt: skip
+
+
+def in_words(err: Exception, broker: Broker) -> str:
+    """What went wrong with a connection, and what it came from."""
+    text = str(err)
+    trusted = f'ca "{broker.ca}"' if broker.ca else "the system's; give ca for one of your own"
+    for sign, words in _SAID:
+        if sign.lower() in text.lower():
+            return f"{words.format(host=broker.host, trusted=trusted)} ({text})"
+    return text or type(err).__name__

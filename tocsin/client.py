@@ -1,0 +1,40 @@
+"""aiomqtt's client, which says at once, and with the reason, that a broker hung up before it answered.
+
+aiomqtt 2.5 waits ten seconds for an answer that cannot come any more, and then says only that the time is over; a
+broker that refuses our certificate, and whatever accepts connections in front of one that is down, hang up like that.
+"""
+
+import logging
+from typing import Any
+
+import aiomqtt
+
+
+class Client(aiomqtt.Client):
+    """Takes what aiomqtt.Client takes, but for `logger`."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        self._ear = _Ear()
+        super().__init__(*args, **named, logger=_logger_to(self._ear))
+
+    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        if not self._connected.done():
+            said = self._ear.said or f"the broker hung up before it answered: {reason_code}"
+            self._connected.set_exception(aiomqtt.MqttError(said))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+
+class _Ear(logging.Handler):
+    """Keeps the last error that paho tells: of a refusal inside TLS nothing else speaks."""
+
+    said = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said = record.getMessage()
+
+
+def _logger_to(ear: _Ear) -> logging.Logger:
+    """One of its own, outside of the program's tree: what it says is told by the link."""
+    logger = logging.Logger("mqtt", logging.ERROR)
+    logger.addHandler(ear)
+    return logger
