@@ -10,7 +10,7 @@ from tests.edge_bench import RAIN, STAGE, Bench
 from thresholds.kernel import Change
 from thresholds.rules import bind, rules_of
 from thresholds.series import Series
-from tocsin import log as logs
+from tocsin import segment as segments
 from tocsin.inputs import Config
 from tocsin.levels import Authority, Level, Stage
 from tocsin.log import Entry, Log
@@ -74,7 +74,7 @@ def test_a_memory_too_large_for_a_record_does_not_stop_the_log(
     bench = Bench(tmp_path, STAGE)
     bench.read(0.5)
     bench.flush()
-    monkeypatch.setattr(logs, "_MAX_PAYLOAD", 1000)
+    monkeypatch.setattr(segments, "_MAX_PAYLOAD", 1000)
     bench.agent.pipeline.remember()
     (_, told), = bench.events(EventKind.FAULT)
     assert told.startswith("what is remembered is not in the log: ")
