@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import logging
+import os
 import secrets
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,7 @@ from edge.poll import poll_for_ever
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
 from edge.siren import Siren
+from edge.tidy import Tidy
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
@@ -83,6 +85,10 @@ class Agent:
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
         )  # fmt: skip
         self._watch.link = self.link = self._make_link()
+        self._watch.tidy = self._tidy = Tidy(
+            self._log, station.file.log.limits, clock,
+            pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
+        )  # fmt: skip
         self._begin(before)
 
     async def run(self) -> None:
@@ -96,7 +102,7 @@ class Agent:
         finally:
             self.recorder.close()
             self.uplink.close()
-            self._lock.close()
+            os.close(self._lock)
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """A defect in one part must not end the others: counted, told once, and the part begins again."""
@@ -123,6 +129,7 @@ class Agent:
             "uplink": partial(self.uplink.run, self.link),
             "operate": Operate(self._station.folder, self.operations, self.recorder).run,
             "watch": self._watch.run,
+            "tidy": self._tidy.run,
         }
         if self.pipeline.siren is not None:
             parts["siren"] = self.pipeline.siren.run
@@ -210,14 +217,17 @@ class Agent:
         )
 
 
-def _locked(folder: Path) -> IO[bytes]:
+def _locked(folder: Path) -> int:
     """Held until it is closed or the process is gone: two agents would write over each other's log."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "lock").open("wb")
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:  # a disk that became read-only: the station must warn all the same
+        lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as err:
-        lock.close()
+        os.close(lock)
         raise ConfigError([f"{folder}: another agent runs on this folder; stop it first"]) from err
     return lock
 

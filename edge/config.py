@@ -105,6 +105,17 @@ class SirenTable(Table, frozen=True):
         return Level.of(self.from_level)
 
 
+class LogTable(Table, frozen=True):
+    """[log]: how much of the disk it may take."""
+
+    most_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+    keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        return self.most_mb, self.keep_free_mb
+
+
 class StationFile(Table, frozen=True):
     """A whole station.toml."""
 
@@ -113,6 +124,7 @@ class StationFile(Table, frozen=True):
     bus: list[BusTable]
     device: list[DeviceTable]
     siren: SirenTable | None = None
+    log: LogTable = LogTable()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,8 @@ class Uplink:
 
     def restore_urgent(self, entries: Sequence[Entry]) -> None:
         """Detections and answers of an earlier run that were never committed: they go before all else."""
-        self._urgent = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
+        older = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
+        self._urgent = older | self._urgent
 
     def written(self, entries: list[Entry]) -> None:
         """New entries of the log, in order, now on disk."""
@@ -104,9 +105,16 @@ class Uplink:
             if entry.kind in LOCAL_KINDS:
                 self._spans.add(entry.seq, entry.seq)
             elif entry.kind in _URGENT:
-                self._urgent[entry.seq] = entry
+                if entry.seq not in self._spans:  # it may have gone before the disk took it
+                    self._urgent[entry.seq] = entry
             elif self._link is not None and self._link.connected and len(self._live) < _UNANSWERED:
                 self._live.append(entry)
+        self._wake.set()
+
+    def gone(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """These records are no longer in the log: nobody will offer them, nothing waits for them."""
+        for first, last in ranges:
+            self._settle(first, last)
         self._wake.set()
 
     async def committed(self, topic: str, payload: bytes) -> None:

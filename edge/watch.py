@@ -9,6 +9,7 @@ from edge.operations import Operations
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.restore import write_checkpoint
+from edge.tidy import Tidy
 from edge.uplink import Uplink
 from tocsin import topics
 from tocsin.clock import Clock
@@ -27,13 +28,15 @@ _DISK_S = 2.0   # nor a disk
 
 
 class Watch:
-    """`run` serves until cancelled. `link` is set once it is there; heartbeats need it, nothing else does."""
+    """`run` serves until cancelled. `link` and `tidy` are set once they are there; only heartbeats need
+    them."""
 
     def __init__(
         self, station: str, boot: str, folder: Path, clock: Clock,
         *, storage: Log, pipeline: Pipeline, operations: Operations, recorder: Recorder, uplink: Uplink, health: Health,
     ) -> None:  # fmt: skip
         self.link: Link | None = None
+        self.tidy: Tidy | None = None
         self._station = station
         self._boot = boot
         self._folder = folder
@@ -106,4 +109,5 @@ class Watch:
             backlog=self._uplink.backlog,
             siren=int(siren.level) if siren else 0,
             devices=self._health.report(),
+            log=self.tidy.health if self.tidy else None,
         )

@@ -155,7 +155,7 @@ def test_a_last_segment_that_cannot_be_read_at_all_does_not_keep_a_log_from_goin
     Log(tmp_path).append(entries(1, [b"first"]))
     unreadable(monkeypatch, last_segment(tmp_path), {0, *range(100)})
     log = Log(tmp_path)
-    assert "cannot be read" in log.damage[0]
+    assert "cannot be opened" in log.damage[0]
     assert log.next_seq > 1 << 16
     log.append([Entry(log.next_seq, 1, b"goes on")])
     monkeypatch.undo()

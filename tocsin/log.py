@@ -29,7 +29,8 @@ from tocsin.segment import (
     version_of,
 )
 
-__all__ = ["Entry", "Log", "Mended", "check_size", "first_seq", "read_log", "replace_file", "segments_of"]
+__all__ = ["Entry", "Log", "Mended", "check_size", "first_seq", "read_log", "read_segment", "replace_file",
+           "segments_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Log:
                 self._open(path)
             except OSError as err:
                 self.next_seq = max(self.next_seq, first_seq(path)) + (1 << 16)  # its records keep their numbers
-                self.damage.append(f"{path.name}: cannot be read: {err}; record {self.next_seq} comes next")
+                self.damage.append(f"{path.name}: cannot be opened: {err}; record {self.next_seq} comes next")
         if self._file is None:
             with suppress(OSError):
                 self._file = self._new_segment()
@@ -100,9 +101,12 @@ class Log:
             self._file.sync()
             self._dirty = False
 
-    def read(self, after: int = 0, kinds: Container[int] | None = None) -> Iterator[Entry]:
-        """Entries with seq > after, in order. Raises OSError, at any of them. Damaged files become `suspects`."""
-        return read_log(self.folder, after, kinds, self.suspects.add)
+    def read(self, after: int = 0, kinds: Container[int] | None = None, *, strict: bool = True) -> Iterator[Entry]:
+        """Entries with seq > after, in order. Damaged files become `suspects`; those that cannot be read too.
+
+        Raises OSError, at any of them, where `strict`; else their entries are left out.
+        """
+        return read_log(self.folder, after, kinds, self.suspects.add, strict=strict)
 
     def move_cursor(self, seq: int, hub: str) -> None:
         """Everything up to `seq` is on the disk of that hub. Lost by a power cut, it only makes a harmless repeat."""
@@ -202,29 +206,40 @@ class Log:
 
 def read_log(
     folder: Path, after: int = 0, kinds: Container[int] | None = None,
-    suspect: Callable[[Path], None] = lambda _path: None,
+    suspect: Callable[[Path], None] = lambda _path: None, *, strict: bool = True,
 ) -> Iterator[Entry]:  # fmt: skip
     """Entries with seq > after, of these kinds, of a log that its owner may be writing: looks, and mends nothing.
 
-    `suspect` is told of sealed segments that are damaged. Raises OSError.
+    `suspect` is told of segments that are damaged or cannot be read. Raises OSError, where `strict`.
     """
     paths = segments_of(folder)
     for path, following in itertools.zip_longest(paths, paths[1:]):
         if following is not None and first_seq(following) - 1 <= after:
             continue
         try:
-            data = read_file(path)
+            yield from _read(path, after, kinds, suspect if following is not None else lambda _path: None)
         except FileNotFoundError:  # dropped meanwhile
             continue
         except OSError:
             suspect(path)
-            raise
-        damaged: list[int] = []
-        for _, entry in scan(data, first_seq(path) - 1, kinds, damaged.append):
-            if entry.seq > after:
-                yield entry
-        if damaged and following is not None:  # the last is being written
-            suspect(path)
+            if strict:
+                raise
+
+
+def read_segment(path: Path, kinds: Container[int] | None = None) -> Iterator[Entry]:
+    """Entries of one segment, of these kinds. Raises OSError."""
+    return _read(path, 0, kinds, lambda _path: None)
+
+
+def _read(
+    path: Path, after: int, kinds: Container[int] | None, suspect: Callable[[Path], None]
+) -> Iterator[Entry]:  # fmt: skip
+    damaged: list[int] = []
+    for _, entry in scan(read_file(path), first_seq(path) - 1, kinds, damaged.append):
+        if entry.seq > after:
+            yield entry
+    if damaged:
+        suspect(path)
 
 
 def replace_file(path: Path, data: bytes, *, sync: bool) -> None:

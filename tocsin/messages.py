@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     SERVICE = "service"          # somebody works on a device: begun or ended
     OPERATOR = "operator"        # a person at the station acknowledged, cleared or shelved a rule
     RULES = "rules"              # other rules are in force, or were refused
+    THINNED = "thinned"          # the log came near its limit: by a documented step, readings went
 
 
 class SeriesCard(msgspec.Struct, frozen=True):
@@ -195,6 +196,18 @@ class DeviceHealth(msgspec.Struct, frozen=True):
     confirmed: int = 0
 
 
+class LogHealth(msgspec.Struct, frozen=True):
+    """A station's log: megabytes that it takes and may take, the step by which it is thinned (0: none), records that
+    wait for the disk, records that there was no room for since the start, and why it cannot be written."""
+
+    mb: float
+    most_mb: float
+    thinned: int = 0
+    pending: int = 0
+    given_up: int = 0
+    fault: str = ""
+
+
 class Heartbeat(msgspec.Struct, frozen=True):
     """A station's health. `online` is false in the last will, and after a clean stop; `siren` is the level it sounds
     for, 0 while it is silent; `backlog` counts records that the hub has not committed."""
@@ -207,6 +220,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     backlog: int = 0
     siren: int = 0
     devices: list[DeviceHealth] = []
+    log: LogHealth | None = None
 
 
 class Range(msgspec.Struct, frozen=True):
