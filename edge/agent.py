@@ -64,7 +64,7 @@ class Agent:
         self._station = station
         self._clock = clock
         table, boot = station.file.station, secrets.token_hex(8)
-        self._log = Log(station.folder / "log")
+        self._log = Log(station.folder / "log", early=True)
         before = restored(station, self._log)
         whose = before.decider.config.station
         if whose != table.id:    # it would go on with the other one's episodes, and the hub never gets them

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.test_log import entries, last_segment
+from tocsin import early
 from tocsin import log as module
+from tocsin.early import Early
 from tocsin.log import Entry, Log, read_log, segments_of
-from tocsin.segment import HOLED, PAGE_BYTES, pack, thinned_of
+from tocsin.segment import HOLED, PAGE_BYTES, Writer, pack, thinned_of
 
 
 def of_version_1(first: int, payloads: list[bytes]) -> bytes:
@@ -174,3 +176,90 @@ def test_a_full_disk_does_not_keep_a_log_from_opening(tmp_path: Path, monkeypatc
         log.sync()
     log.append([Entry(1, 1, b"waits")])
     assert [entry.payload for entry in Log(tmp_path).read()] == [b"waits"]
+
+
+# what waits in memory
+
+
+def test_what_waits_in_memory_is_read_survives_the_process_and_is_once_in_the_log(tmp_path: Path) -> None:
+    log = Log(tmp_path, early=True)
+    log.append(entries(1, [b"a", b"b"]))
+    assert not any(last_segment(tmp_path).read_bytes()[16:])
+    assert [entry.seq for entry in read_log(tmp_path)] == [1, 2]
+    assert [entry.seq for entry in read_log(tmp_path, after=1)] == [2]
+    again = Log(tmp_path, early=True)  # the process died
+    assert (again.next_seq, again.damage) == (3, [])
+    again.append(entries(3, [b"c"]))
+    assert [entry.payload for entry in read_log(tmp_path)] == [b"a", b"b", b"c"]
+    again.sync()
+    assert (tmp_path / "early").stat().st_size == 0
+    again.append(entries(4, [b"d"]))
+    assert [entry.payload for entry in again.read()] == [b"a", b"b", b"c", b"d"]
+    target = (tmp_path / "early").readlink()
+    again.close()
+    assert not target.exists()
+    assert [entry.payload for entry in Log(tmp_path).read()] == [b"a", b"b", b"c", b"d"]
+
+
+def test_a_process_that_dies_between_disk_and_memory_leaves_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(tmp_path, early=True)
+    log.append(entries(1, [b"a", b"b"]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Early, "clear", lambda _early: None)
+        log.sync()
+    assert [entry.seq for entry in read_log(tmp_path)] == [1, 2]
+    again = Log(tmp_path, early=True)
+    again.append(entries(3, [b"c"]))
+    again.sync()
+    assert [entry.seq for entry in again.read()] == [1, 2, 3]
+    again.close()
+
+
+def test_memory_cut_at_every_byte_keeps_all_before_the_cut(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log", early=True)
+    log.append(entries(1, [b"first", b"second", b"third"]))
+    early = tmp_path / "log" / "early"
+    data = early.read_bytes()
+    ends = [16 + 22, 16 + 22 + 23, 16 + 22 + 23 + 22]
+    for cut in range(len(data) + 1):
+        early.write_bytes(data[:cut])
+        again = Log(tmp_path / "log", early=True)
+        whole = sum(end <= cut for end in ends)
+        assert [entry.seq for entry in again.read()] == list(range(1, whole + 1))
+        assert again.next_seq == whole + 1
+    log.close()
+
+
+def test_where_there_is_no_such_memory_the_disk_takes_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early, "MEMORY", tmp_path / "nowhere")
+    log = Log(tmp_path / "log", early=True)
+    log.append(entries(1, [b"a"]))
+    assert not (tmp_path / "log" / "early").exists()
+    assert any(last_segment(tmp_path / "log").read_bytes()[16:])
+
+
+def test_records_that_wait_for_a_disk_that_refuses_are_bounded_and_not_lost_by_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 100)
+    log = Log(tmp_path, early=True)
+
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write", full)
+        log.append(entries(1, [b"p" * 200]))
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space"):
+                log.append(entries(2, [b"waits"]))
+        again = Log(tmp_path, early=True)
+        assert again.next_seq == 2
+    again.append(entries(2, [b"waits"]))
+    again.sync()
+    assert [entry.seq for entry in read_log(tmp_path)] == [1, 2]
+    again.close()

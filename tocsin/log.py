@@ -10,11 +10,13 @@ records are written anew; what a disk does not give back is read as damage. `tes
 
 import itertools
 import os
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tocsin.early import MOST_BYTES, NAME, Early, read_early
+from tocsin.logfiles import cut, first_seq, read_log, read_segment, replace_file, segments_of
 from tocsin.segment import (
     HEADER_BYTES,
     HOLED,
@@ -25,7 +27,6 @@ from tocsin.segment import (
     header,
     pack,
     read_file,
-    scan,
     version_of,
 )
 
@@ -47,10 +48,11 @@ class Log:
     Others look with `read_log`.
     """
 
-    def __init__(self, folder: Path, segment_bytes: int = 4 << 20) -> None:
+    def __init__(self, folder: Path, segment_bytes: int = 4 << 20, *, early: bool = False) -> None:
         """Opens or creates. `damage` then lists what was wrong with the files, in words.
 
-        A full disk does not keep it from opening: `append` says so then.
+        A full disk does not keep it from opening: `append` says so then. `early`: records wait in memory that outlives
+        the process (tocsin.early) until the next `sync`.
         """
         self.folder = folder
         self.damage: list[str] = []
@@ -70,6 +72,8 @@ class Log:
         if self._file is None:
             with suppress(OSError):
                 self._file = self._new_segment()
+        self._early = Early.of(folder) if early else None
+        self._take_over(read_early(folder))
 
     @property
     def sealed(self) -> list[Path]:
@@ -81,15 +85,47 @@ class Log:
         for number, entry in enumerate(entries):
             if entry.seq != self.next_seq + number:
                 raise ValueError(f"seq {entry.seq} does not follow {self.next_seq + number - 1}")
+        for entry in entries:
+            check_size(entry)
+        if self._early is not None and self._early.size < MOST_BYTES:
+            self._early.add(list(entries))
+        else:
+            self._flush()
+            self._write(entries)
+        if entries:
+            self.next_seq = entries[-1].seq + 1
+            self._dirty = True
+
+    def _flush(self) -> None:
+        """What waits in memory goes into the file; it is cleared only by a sync."""
+        if self._early is not None and self._early.held:
+            self._write(self._early.held)
+            self._early.clear()
+
+    def _take_over(self, left: Sequence[Entry]) -> None:
+        """What waited in memory when the last process died."""
+        fresh = [entry for entry in left if entry.seq >= self.next_seq]
+        if fresh:
+            self.next_seq = fresh[-1].seq + 1
+            self._dirty = True
+        if self._early is not None:
+            self._early.keep(fresh)
+        elif fresh:
+            try:
+                self._write(fresh)
+                self.sync()
+                os.truncate(self.folder / NAME, 0)
+            except OSError as err:
+                self.damage.append(f"{len(fresh)} records that waited in memory cannot be written: {err}")
+
+    def _write(self, entries: Sequence[Entry]) -> None:
         data = b"".join(pack(entry) for entry in entries)
         file = self._file
         if file is None:
-            file = self._file = self._new_segment()
+            file = self._file = self._new_segment(entries[0].seq if entries else 0)
         elif file.at + len(data) > self._segment_bytes and file.at > HEADER_BYTES:
-            file = self._roll(file)
+            file = self._roll(file, entries[0].seq)
         file.write(data)
-        self.next_seq += len(entries)
-        self._dirty = True
 
     def skip(self, seq: int) -> None:
         """The next record is `seq`: those between were given up before they could be written."""
@@ -97,8 +133,10 @@ class Log:
 
     def sync(self) -> None:
         """Returns when all that was appended is on the disk itself."""
-        if self._dirty and self._file is not None:
-            self._file.sync()
+        if self._dirty:
+            self._flush()
+            if self._file is not None:
+                self._file.sync()
             self._dirty = False
 
     def read(self, after: int = 0, kinds: Container[int] | None = None, *, strict: bool = True) -> Iterator[Entry]:
@@ -149,6 +187,8 @@ class Log:
 
     def close(self) -> None:
         self.sync()
+        if self._early is not None:
+            self._early.close()
         if self._file is not None:
             self._file.close()
 
@@ -176,7 +216,7 @@ class Log:
             end = path.stat().st_size
         elif kept.behind:
             self.damage.append(f"{path.name}: {kept.behind} bytes of a torn record cut off")
-            _cut(path, end)
+            cut(path, end)
         if version_of(data) != 1 or not kept.whole:  # what an older version wrote stays as it is
             self._file = Writer(path, end, self._segment_bytes)
 
@@ -192,81 +232,16 @@ class Log:
         self.damage.append(f"{words}, set aside as {aside.name}")
         return True
 
-    def _new_segment(self) -> Writer:
-        path = self.folder / f"segment-{self.next_seq:020d}.log"
+    def _new_segment(self, seq: int = 0) -> Writer:
+        path = self.folder / f"segment-{seq or self.next_seq:020d}.log"
         replace_file(path, header(), sync=True)
         return Writer(path, HEADER_BYTES, self._segment_bytes)
 
-    def _roll(self, full: Writer) -> Writer:
-        self.sync()
-        self._file = self._new_segment()  # on a full disk the old one stays open
+    def _roll(self, full: Writer, seq: int) -> Writer:
+        full.sync()
+        self._file = self._new_segment(seq)  # on a full disk the old one stays open
         full.finish()
         return self._file
-
-
-def read_log(
-    folder: Path, after: int = 0, kinds: Container[int] | None = None,
-    suspect: Callable[[Path], None] = lambda _path: None, *, strict: bool = True,
-) -> Iterator[Entry]:  # fmt: skip
-    """Entries with seq > after, of these kinds, of a log that its owner may be writing: looks, and mends nothing.
-
-    `suspect` is told of segments that are damaged or cannot be read. Raises OSError, where `strict`.
-    """
-    paths = segments_of(folder)
-    for path, following in itertools.zip_longest(paths, paths[1:]):
-        if following is not None and first_seq(following) - 1 <= after:
-            continue
-        try:
-            yield from _read(path, after, kinds, suspect if following is not None else lambda _path: None)
-        except FileNotFoundError:  # dropped meanwhile
-            continue
-        except OSError:
-            suspect(path)
-            if strict:
-                raise
-
-
-def read_segment(path: Path, kinds: Container[int] | None = None) -> Iterator[Entry]:
-    """Entries of one segment, of these kinds. Raises OSError."""
-    return _read(path, 0, kinds, lambda _path: None)
-
-
-def _read(
-    path: Path, after: int, kinds: Container[int] | None, suspect: Callable[[Path], None]
-) -> Iterator[Entry]:  # fmt: skip
-    damaged: list[int] = []
-    for _, entry in scan(read_file(path), first_seq(path) - 1, kinds, damaged.append):
-        if entry.seq > after:
-            yield entry
-    if damaged:
-        suspect(path)
-
-
-def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
-    """Temporary file, sync, rename: readers see the old content or the new, never half of it."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
-    if sync:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def segments_of(folder: Path) -> list[Path]:
-    """The oldest first. Other files of nearly that name, such as somebody's copies, are not of the log."""
-    return sorted(path for path in folder.glob("segment-*.log") if path.stem.removeprefix("segment-").isdigit())
-
-
-def first_seq(path: Path) -> int:
-    """The number of the first record that a segment was made for."""
-    return int(path.stem.removeprefix("segment-"))
 
 
 def _set_aside(path: Path, data: bytes) -> Path:
@@ -280,10 +255,3 @@ def _holes(entries: Sequence[Entry], first: int, last: int) -> list[tuple[int, i
     """Stretches of first..last that have no entry."""
     ends = [first - 1, *(entry.seq for entry in entries), last + 1]
     return [(low + 1, high - 1) for low, high in itertools.pairwise(ends) if high - low > 1]
-
-
-def _cut(path: Path, length: int) -> None:
-    """In place: it must succeed on a full disk too."""
-    with path.open("r+b") as file:
-        file.truncate(length)
-        os.fsync(file.fileno())
