@@ -171,7 +171,7 @@ def _cost(folder: Path, way: Way, rounds: list[list[Entry]]) -> Cost:
         flush(folder.iterdir())
         charged, written = charged_bytes() - charged, device.written_bytes() - written
     ahead = _ahead(folder)
-    charged, written = charged - ahead, max(0.0, written - ahead)
+    charged, written = charged - ahead, max(0, written - ahead)
     grown = sum(path.stat().st_size for path in folder.iterdir()) - ahead
     shutil.rmtree(folder)
     return Cost(*(amount / (len(rounds) * SERIES) for amount in (charged, written, grown, seconds)))

@@ -19,7 +19,7 @@ import msgspec
 
 from tocsin.inputs import LOCAL, Acknowledge, ClockStep, Config, OperatorClear, Service, Shadow, Shelve, Thinned, Tick
 from tocsin.log import Entry, Log, check_size
-from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, encode
+from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, encode, record_of
 
 CALM_SYNC_S = 10.0
 MOST_PENDING = 20_000   # records, 8 MB: some hours of 20 series at 10 s
@@ -33,7 +33,7 @@ KINDS: dict[type, int] = {
 }  # fmt: skip
 LOCAL_KINDS = {KINDS[kind] for kind in LOCAL}
 URGENT_KINDS = {KINDS[Detection], KINDS[Answer]}
-_READINGS = {KINDS[Readings], KINDS[Tick], KINDS[Shadow]}
+_READINGS = {KINDS[Readings], KINDS[Tick], KINDS[Shadow], KINDS[Thinned]}
 _LAST_TO_GO = _READINGS | {KINDS[Event], KINDS[Siren]}
 Ranges = list[tuple[int, int]]
 
@@ -171,16 +171,25 @@ class Recorder:
                 if len(going) < spare and entry.kind in kinds and (hot or entry.seq not in self._hot) and (
                         entry.seq != newest):
                     going.add(entry.seq)
-        self._most = max(MOST_PENDING, len(self._pending) - len(going) + spare)  # nothing may be left that can go
         if going:
-            first, last = min(going), max(going)
-            mark = Entry(first, KINDS[Thinned], encode(Thinned(self._boot, first, 0, last, len(going), 0)))
-            kept = [mark if entry.seq == first else entry for entry in waiting
-                    if entry.seq == first or entry.seq not in going]
-            self._pending[self._in_hand:] = kept
-            self._hot -= going
-            self._given_up += len(going)
-            self.on_gone(ranges_of(sorted(going)))
+            self._leave_out(waiting, going)
+        # where nothing is left that may go, it is not looked for at each record
+        self._most = max(MOST_PENDING, len(self._pending) + MOST_PENDING // 5)
+
+    def _leave_out(self, waiting: list[Entry], going: set[int]) -> None:
+        """One record stands for all of them, and for those that went before."""
+        first, last = min(going), max(going)
+        marks = [record for entry in waiting if entry.seq in going and entry.kind == KINDS[Thinned]
+                 and isinstance(record := record_of(entry.payload), Thinned)]
+        removed = len(going) - len(marks)
+        mark = Thinned(self._boot, first, 0, max([last, *(one.last for one in marks)]),
+                       removed + sum(one.removed for one in marks), 0)
+        self._pending[self._in_hand:] = [
+            Entry(first, KINDS[Thinned], encode(mark)) if entry.seq == first else entry
+            for entry in waiting if entry.seq == first or entry.seq not in going]
+        self._hot -= going
+        self._given_up += removed
+        self.on_gone(ranges_of(sorted(going)))
 
     async def _wait(self) -> None:
         self._wake.clear()

@@ -24,7 +24,7 @@ import msgspec
 from edge.recorder import KINDS, Ranges, ranges_of
 from tocsin.inputs import Shadow, Thinned, Tick
 from tocsin.log import Entry, Log, first_seq, read_segment, segments_of
-from tocsin.messages import Detection, Readings, encode, record_of
+from tocsin.messages import Detection, Readings, Record, encode, record_of
 from tocsin.segment import HEADER_BYTES, HOLED, thinned_of
 
 MB = 1_000_000
@@ -85,10 +85,7 @@ class Levels:
 
     def take(self, entry: Entry) -> None:
         """What cannot be read changes nothing."""
-        try:
-            record = record_of(entry.payload)
-        except msgspec.DecodeError:
-            return
+        record = _record(entry)
         if isinstance(record, Detection):
             self.above.discard((record.rule, record.series))
             if record.level:
@@ -180,10 +177,7 @@ def _stays(entry: Entry, step: Step, levels: Levels, last: dict[str, int]) -> bo
                 Step.ACTIVE_5_MIN: _MINUTES_5_MS if active else _HOUR_MS}.get(step)
     if every_ms is None:
         return False
-    try:
-        record = record_of(entry.payload)
-    except msgspec.DecodeError:
-        return True
+    record = _record(entry)
     if not every_ms or not isinstance(record, Readings) or not record.t:
         return True
     slot = record.t[0] // every_ms
@@ -194,15 +188,18 @@ def _stays(entry: Entry, step: Step, levels: Levels, last: dict[str, int]) -> bo
 
 def _mark(gone: list[Entry], step: Step) -> Entry:
     """In the place of the first one gone."""
-    removed = sum(entry.kind != KINDS[Thinned] for entry in gone)
-    last, boot, t_ms = gone[-1].seq, "", 0
-    for entry in (gone[0], *(entry for entry in gone if entry.kind == KINDS[Thinned])):
-        record = record_of(entry.payload)
-        boot = boot or record.boot
-        if isinstance(record, Thinned):
-            removed, last = removed + record.removed, max(last, record.last)
-            t_ms = t_ms or record.t
-        elif isinstance(record, Readings | Tick | Shadow):
-            t_ms = t_ms or (record.t[0] if isinstance(record, Readings) else record.t)
+    marks = [record for entry in gone if isinstance(record := _record(entry), Thinned)]
+    removed = sum(entry.kind != KINDS[Thinned] for entry in gone) + sum(mark.removed for mark in marks)
+    last = max([gone[-1].seq, *(mark.last for mark in marks)])
+    first = _record(gone[0])
+    boot = first.boot if first else ""
+    t_ms = first.t[0] if isinstance(first, Readings) else first.t if isinstance(first, Tick | Shadow | Thinned) else 0
     mark = Thinned(boot, gone[0].seq, t_ms, last, removed, int(step))
     return Entry(gone[0].seq, KINDS[Thinned], encode(mark))
+
+
+def _record(entry: Entry) -> Record | None:
+    try:
+        return record_of(entry.payload)
+    except msgspec.DecodeError:
+        return None

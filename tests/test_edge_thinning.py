@@ -82,7 +82,7 @@ def test_readings_that_the_hub_does_not_have_are_thinned_where_all_is_clear(tmp_
     assert {one.step for one in freed} == {Step.CALM_5_MIN}
     kept = of_kind(log, Readings)
     thinned = [seq for seq in kept if seq <= freed[-1].removed[-1][1]]
-    assert [seq for seq in thinned if 600 < seq < 900] == [seq for seq in range(601, 900)]
+    assert [seq for seq in thinned if 600 < seq < 900] == list(range(601, 900))
     calm = [seq for seq in thinned if not 600 <= seq <= 900]
     slots = [(START_MS + seq * EVERY_MS) // 300_000 for seq in calm]
     assert len(calm) < len(thinned) / 2
@@ -92,7 +92,7 @@ def test_readings_that_the_hub_does_not_have_are_thinned_where_all_is_clear(tmp_
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(1, 99), st.integers(0, STEP_RECORDS), st.integers(0, 400))
+@given(st.integers(1, 99), st.integers(0, STEP_RECORDS), st.integers(0, 390))
 def test_however_little_room_there_is_detections_events_and_the_seams_stay(
     tmp_path_factory: pytest.TempPathFactory, percent: int, cursor: int, long: int
 ) -> None:
@@ -132,17 +132,26 @@ def test_the_limits_follow_the_disk(tmp_path: Path) -> None:
     assert found.keep_free <= 500_000_000
 
 
+def written(bench: Bench) -> None:
+    bench.flush()
+    bench.agent._log.sync()
+
+
+def seal(bench: Bench) -> None:
+    """The next record begins a new segment."""
+    written(bench)
+    bench.agent._log._segment_bytes = 1
+
+
 def test_a_thinned_log_says_nothing_of_what_it_no_longer_knows(tmp_path: Path) -> None:
     bench = Bench(tmp_path, LATCHED)
     rise_and_fall(bench)
-    bench.flush()
     first = len(bench.of(Detection))
-    bench.agent._log._segment_bytes = 1  # a new segment with the next record
     bench.operations.acknowledge("stage", "gauge/stage_m", "Li Wei")
-    bench.flush()
+    seal(bench)
     bench.agent.pipeline.remember()
     rise_and_fall(bench)
-    bench.flush()
+    written(bench)
     agent_log = bench.agent._log
     agent_log.move_cursor(agent_log.next_seq - 1, "hub")
     oldest = agent_log.sealed[0]
@@ -160,14 +169,13 @@ def test_a_restart_on_a_thinned_log_holds_its_levels_and_writes_down_what_it_rem
     bench = Bench(tmp_path, LATCHED)
     for stage in (1.0, 2.6, 2.6):
         bench.read(stage, after_ms=MINUTE_MS)
-    bench.flush()
     before = bench.operations.levels()
-    bench.agent._log._segment_bytes = 1
+    seal(bench)
     bench.read(2.6)
-    bench.flush()
+    written(bench)
     bench.agent._log.move_cursor(bench.agent._log.next_seq - 1, "hub")
     assert list(thin(bench.agent._log, Limits(1, 0), 0.0))
     bench.kill()
-    assert bench.operations.levels() == before == 'orange: stage on gauge/stage_m'
+    assert bench.operations.levels() == before == "orange: stage on gauge/stage_m"
     assert not replayed(bench.folder).parted
     bench.stop()
