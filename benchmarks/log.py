@@ -7,7 +7,7 @@ The load is 20 series from 20 devices every 10 s: a round is 20 records, a day 8
 
 *Charged* bytes are the pages that the process makes dirty. *Device* bytes are what the block device takes, the file
 system's journal included. The rounds follow each other at once, but for the last rows, "a day in real time": there
-the polls are spread over their 10 s for two minutes, and ext4 also commits its journal by itself every 5 s. As root
+the polls are spread over their 10 s for six minutes, and ext4 also commits its journal by itself every 5 s. As root
 the bench mounts file systems of its own (ext4 in a file), so that the device's counter sees it alone; without root
 there are no rows in real time, and the counter sees what every process of the machine writes.
 
@@ -34,7 +34,7 @@ from tocsin.messages import Readings, encode
 
 SERIES = 20
 EVERY_S = 10.0
-DAY_ROUNDS = 12
+DAY_ROUNDS = 36
 RECORDS_A_DAY = 86_400 / EVERY_S * SERIES
 BAR_MB_A_DAY = 100.0
 START_MS = 1_723_075_200_000

@@ -217,6 +217,18 @@ def test_a_process_that_dies_between_disk_and_memory_leaves_nothing_twice(
     again.close()
 
 
+@pytest.mark.parametrize("memory", [True, False])
+def test_what_the_hub_has_had_from_memory_still_comes_to_the_disk(tmp_path: Path, memory: bool) -> None:
+    log = Log(tmp_path, early=True)
+    log.append(entries(1, [b"a", b"b"]))
+    log.move_cursor(2, "hub")
+    again = Log(tmp_path, early=memory)
+    assert again.next_seq == 3
+    again.append(entries(3, [b"c"]))
+    again.close()
+    assert [entry.payload for entry in Log(tmp_path).read()] == [b"a", b"b", b"c"]
+
+
 def test_memory_cut_at_every_byte_keeps_all_before_the_cut(tmp_path: Path) -> None:
     log = Log(tmp_path / "log", early=True)
     log.append(entries(1, [b"first", b"second", b"third"]))

@@ -63,11 +63,13 @@ class Log:
         folder.mkdir(parents=True, exist_ok=True)
         self.cursor, self.cursor_hub = self._read_cursor()
         self.next_seq = max(1, self.cursor + 1)
+        self._on_disk = 0
         for path in segments_of(folder)[-1:]:
             try:
                 self._open(path)
             except OSError as err:
                 self.next_seq = max(self.next_seq, first_seq(path)) + (1 << 16)  # its records keep their numbers
+                self._on_disk = self.next_seq - 1
                 self.damage.append(f"{path.name}: cannot be opened: {err}; record {self.next_seq} comes next")
         if self._file is None:
             with suppress(OSError):
@@ -104,9 +106,9 @@ class Log:
 
     def _take_over(self, left: Sequence[Entry]) -> None:
         """What waited in memory when the last process died."""
-        fresh = [entry for entry in left if entry.seq >= self.next_seq]
+        fresh = [entry for entry in left if entry.seq > self._on_disk]  # the cursor may be further than the disk
         if fresh:
-            self.next_seq = fresh[-1].seq + 1
+            self.next_seq = max(self.next_seq, fresh[-1].seq + 1)
             self._dirty = True
         if self._early is not None:
             self._early.keep(fresh)
@@ -207,7 +209,8 @@ class Log:
         data = read_file(path)
         kept = found(data, first_seq(path) - 1)
         # a segment without a record is still named after what stands in the segments before it
-        self.next_seq = max(self.next_seq, kept.entries[-1].seq + 1 if kept.entries else first_seq(path))
+        self._on_disk = kept.entries[-1].seq if kept.entries else first_seq(path) - 1
+        self.next_seq = max(self.next_seq, self._on_disk + 1)
         end = kept.end
         if not kept.whole:
             if not self._made_anew(path, data, kept.entries):

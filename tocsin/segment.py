@@ -178,7 +178,9 @@ class Writer:
         if end > self._ready:
             ready = min(self._ready + _AHEAD_BYTES, self._most)
             with suppress(OSError):
-                self._ready += os.pwrite(self._fd, bytes(max(0, ready - self._ready)), self._ready)
+                while self._ready < ready:  # page by page: of what is written in one go the kernel dirties all at once
+                    upto = min(page_after(self._ready + 1), ready)
+                    self._ready += os.pwrite(self._fd, bytes(upto - self._ready), self._ready)
             self._ready = max(self._ready, end)
 
     def sync(self) -> None:
