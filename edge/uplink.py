@@ -104,9 +104,8 @@ class Uplink:
                 self._card = [entry]
             if entry.kind in LOCAL_KINDS:
                 self._spans.add(entry.seq, entry.seq)
-            elif entry.kind in _URGENT:
-                if entry.seq not in self._spans:  # it may have gone before the disk took it
-                    self._urgent[entry.seq] = entry
+            elif entry.kind in _URGENT and entry.seq not in self._spans:  # it may have gone before the disk took it
+                self._urgent[entry.seq] = entry
             elif self._link is not None and self._link.connected and len(self._live) < _UNANSWERED:
                 self._live.append(entry)
         self._wake.set()
@@ -115,7 +114,6 @@ class Uplink:
         """These records are no longer in the log: nobody will offer them, nothing waits for them."""
         for first, last in ranges:
             self._settle(first, last)
-        self._wake.set()
 
     async def committed(self, topic: str, payload: bytes) -> None:
         """The hub's answer. One that is not sealed for this station moves nothing."""
@@ -161,8 +159,7 @@ class Uplink:
             try:
                 busy = await self._send_urgent(link)
                 if not busy:  # both: neither a long history nor a steady stream may hold up the other for good
-                    live, history = await self._send_live(link), await self._send_history(link)
-                    busy = live or history
+                    busy = any([await self._send_live(link), await self._send_history(link)])
             except LinkDownError:
                 continue
             except OSError as err:
@@ -212,8 +209,7 @@ class Uplink:
         return False
 
     async def _send_live(self, link: Link) -> bool:
-        group: list[Entry] = []
-        size = 0
+        group, size = list[Entry](), 0
         while self._live and len(group) < _MESSAGE_RECORDS and size < _MESSAGE_BYTES:
             entry = self._live.popleft()
             if entry.seq not in self._sent and entry.seq not in self._spans:
@@ -252,8 +248,7 @@ class Uplink:
     @staticmethod
     def _next_of(entries: Iterable[Entry]) -> tuple[list[Entry], bool]:
         """As many as go into one message, and whether that was the end."""
-        group: list[Entry] = []
-        size = 0
+        group, size = list[Entry](), 0
         for entry in entries:
             group.append(entry)
             size += len(entry.payload)
