@@ -75,6 +75,7 @@ def test_a_memory_too_large_for_a_record_does_not_stop_the_log(
     bench = Bench(tmp_path, STAGE)
     bench.read(0.5)
     bench.flush()
+    bench.agent._log.sync()
     monkeypatch.setattr(segments, "_MAX_PAYLOAD", 1000)
     bench.agent.pipeline.remember()
     (_, told), = bench.events(EventKind.FAULT)
