@@ -68,7 +68,7 @@ class Agent:
         before = restored(station, self._log)
         whose = before.decider.config.station
         if whose != table.id:    # it would go on with the other one's episodes, and the hub never gets them
-            self._lock.close()
+            os.close(self._lock)
             raise ConfigError([f'{station.place}: station: id: "{table.id}" is not allowed; {station.folder} holds the '
                                f'log of "{whose}": use that id, or name another folder in data'])
         self._health = Health([device.table.name for device in station.devices])
