@@ -40,7 +40,7 @@ series = {{ stage_m = {{ sensor_height_m = 0.0 }} }}
         try:
             for number in range(kills):
                 agent.start()
-                await gauge.reads(chance.randint(1, 40))
+                await gauge.reads(chance.randint(1, 12))
                 agent.kill()
                 now = logged(station)
                 assert {seq: now.get(seq) for seq in before} == before
