@@ -17,6 +17,7 @@ import msgspec
 
 from edge.bus import Bus, listen
 from edge.card import card_of
+from edge.commands import Commands
 from edge.config import Device, Station
 from edge.health import Health
 from edge.operate import Operate
@@ -78,13 +79,15 @@ class Agent:
         self.recorder = Recorder(self._log, boot, self.uplink.written)
         self.pipeline = Pipeline(station, before.decider, self.recorder, self._keeper, self._health)
         self.operations = Operations(station, self.pipeline, self.recorder, self._log)
+        self._operate = Operate(station.folder, self.operations, self.recorder)
+        self.commands = Commands(station, self._operate, self.operations, self.recorder, self.pipeline.now_ms)
         self._buses = {name: Bus(bus) for name, bus in station.buses.items() if bus.speaks != "lines"}
         self.pipeline.siren = self._make_siren()
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
         )  # fmt: skip
-        self._watch.link = self.link = self._make_link()
+        self._watch.link = self.commands.link = self.link = self._make_link()
         self._watch.tidy = self._tidy = Tidy(
             self._log, station.file.log.limits, clock,
             pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
@@ -127,7 +130,8 @@ class Agent:
             "recorder": self.recorder.run,
             "link": self.link.run,
             "uplink": partial(self.uplink.run, self.link),
-            "operate": Operate(self._station.folder, self.operations, self.recorder).run,
+            "operate": self._operate.run,
+            "commands": self.commands.run,
             "watch": self._watch.run,
             "tidy": self._tidy.run,
         }
@@ -203,15 +207,18 @@ class Agent:
     def _make_link(self) -> Link:
         station = self._station.file.station.id
 
+        handlers = {topics.committed(station): self.uplink.committed, **self.commands.handlers}
+
         async def connected() -> None:
             await self.uplink.connected()
             await self._watch.beat()
+            await self.commands.connected()
 
         return Link(
             Broker.of(self._station.file.hub.broker),
             f"tocsin-edge-{station}",
-            subscriptions=[topics.committed(station)],
-            on_message=self.uplink.committed,
+            subscriptions=list(handlers),
+            on_message=lambda topic, payload: handlers[topic](topic, payload),
             on_connect=connected,
             will=self._watch.will,
         )

@@ -1,6 +1,6 @@
 """The station's configuration file, station.toml. `edge/sample.toml` shows every key with its default."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,23 +8,32 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
+from edge.rule_source import (
+    RuleFiles,
+    Source,
+    keep_order,
+    own_problems,
+    own_source,
+    read_source,
+    source_at_start,
+    source_of,
+)
 from edge.series import SeriesPlan, SeriesTable, plan_series, scaled
-from thresholds.binding import bind
 from thresholds.plan import Plan
-from thresholds.rule import Rules
-from thresholds.rules import load_rules
 from thresholds.series import Series
 from tocsin import plugins
 from tocsin.config import ConfigError, FileName, Table, convert, load, twice
 from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
 from tocsin.levels import Level
 from tocsin.link import Broker
+from tocsin.orders import RulesOrder
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="small letters, digits, - and _")]
 Seconds = Annotated[float, msgspec.Meta(ge=0.02, le=86400.0)]
 FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
+KeyOrNone = Annotated[str, msgspec.Meta(pattern=r"^$|^[0-9a-f]{64}$", description='64 hex digits, or "" for none')]
 # settings of drivers that say where a number stands and how far it may go, not what it means
 _NOT_OF_SCALE = {"address", "span_m"}
 
@@ -48,6 +57,7 @@ class HubTable(Table, frozen=True):
 
     broker: str
     key: Key
+    public_key: KeyOrNone = ""
 
     def __post_init__(self) -> None:
         Broker.of(self.broker)
@@ -145,8 +155,15 @@ class Station:
     folder: Path
     buses: dict[str, BusTable]
     devices: list[Device]
-    plan: Plan
-    candidate: Plan | None = None
+    source: Source
+
+    @property
+    def plan(self) -> Plan:
+        return self.source.plan
+
+    @property
+    def candidate(self) -> Plan | None:
+        return self.source.candidate
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -154,13 +171,27 @@ class Station:
 
     def reloaded(self) -> "Station":
         """The station with its rules files as they are now. Raises ConfigError with every problem."""
-        rules, candidate = _rules(self.file.station, self.place)
-        return replace(self, plan=bind(rules, self.series), candidate=_bound(candidate, self.series))
+        return replace(self, source=read_source(self.files, self.series))
+
+    def ordered(self, order: RulesOrder) -> "Station":
+        """The station with the hub's rules, which are kept for the next start. Raises ConfigError and OSError."""
+        source = source_of(order, self.files, self.series)
+        keep_order(self.files, order)
+        return replace(self, source=source)
+
+    @property
+    def files(self) -> RuleFiles:
+        """Where its rules stand."""
+        return rule_files(self.file, self.place)
 
 
 def load_station(path: Path) -> Station:
-    """A station to run. Raises ConfigError with every problem, and for the key of the sample files."""
-    station = _read_station(path)
+    """A station to run. Raises ConfigError with every problem, and for the key of the sample files.
+
+    Rules that are broken are no reason to stay silent: where the last good ones are still there they are taken, and
+    `source.problems` says why.
+    """
+    station = _read_station(path, source_at_start)
     if station.file.hub.key == EXAMPLE_KEY:
         raise ConfigError([f"{path}: hub: key: {EXAMPLE_KEY_WARNING}"])
     return station
@@ -169,14 +200,20 @@ def load_station(path: Path) -> Station:
 def check(path: Path) -> list[str]:
     """Problems of a station.toml and the rules file it names, for `tocsin check`."""
     try:
-        _read_station(path)
+        _read_station(path, own_source)
     except ConfigError as err:
         return err.problems
     return []
 
 
-def _read_station(path: Path) -> Station:
-    """station.toml, its rules file, its drivers' settings, and whether they fit together. Raises ConfigError."""
+def rule_files(file: StationFile, place: Path) -> RuleFiles:
+    """Where this station's rules stand."""
+    table = file.station
+    return RuleFiles(place, table.rules, table.shadow_rules, place.parent / table.data, bool(file.hub.public_key))
+
+
+def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Source]) -> Station:
+    """station.toml, its rules, its drivers' settings, and whether they fit together. Raises ConfigError."""
     file = load(path, StationFile)
     place = str(path)
     buses = {bus.name: bus for bus in reversed(file.bus)}  # of two with one name the first is meant
@@ -189,34 +226,11 @@ def _read_station(path: Path) -> Station:
         except ConfigError as err:
             problems += err.problems
     problems += _siren_problems(file, devices, place)
-    try:
-        rules, candidate = _rules(file.station, path)
-    except ConfigError as err:
-        raise ConfigError(problems + err.problems) from err
+    files = rule_files(file, path)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems + own_problems(files))
     series = [plan.series for device in devices for plan in device.series.values()]
-    return Station(file, path, path.parent / file.station.data, buses, devices, bind(rules, series),
-                   _bound(candidate, series))
-
-
-def _rules(table: StationTable, place: Path) -> tuple[Rules, Rules | None]:
-    """The rules that a station file names, and the candidate. Raises ConfigError with every problem of both."""
-    found: list[Rules] = []
-    problems: list[str] = []
-    for key, name in (("rules", table.rules), ("shadow_rules", table.shadow_rules)):
-        try:
-            found += [load_rules(place.parent / name)] if name else []
-        except ConfigError as err:
-            missing = f'{place}: station: {key}: "{name}" is not there; name a file beside this one, or its whole path'
-            problems += [missing] if isinstance(err.__cause__, FileNotFoundError) else err.problems
-    if problems:
-        raise ConfigError(problems)
-    return found[0], found[1] if len(found) > 1 else None
-
-
-def _bound(rules: Rules | None, series: Sequence[Series]) -> Plan | None:
-    return None if rules is None else bind(rules, series)
+    return Station(file, path, files.folder, buses, devices, read(files, series))
 
 
 def _device(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:

@@ -4,6 +4,8 @@ Each is an input of decisions like a reading: it is decided, logged and told. Wh
 """
 
 import asyncio
+import logging
+from collections.abc import Callable
 from itertools import chain
 
 from edge.backward import recent
@@ -13,6 +15,7 @@ from edge.decider import LONGEST_SERVICE_MS, track_of
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.rows import Recent
+from edge.rule_source import keep_good
 from edge.ruling import config_of
 from thresholds.parts import named
 from thresholds.reload import bind_over
@@ -25,6 +28,8 @@ from tocsin.messages import EventKind, Start
 
 LONGEST_SHELVING_MIN = 24 * 60.0
 
+log = logging.getLogger(__name__)
+
 
 class Operations:
     """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
@@ -35,6 +40,11 @@ class Operations:
         self._recorder = recorder
         self._log = storage
         self._lock = asyncio.Lock()
+
+    @property
+    def station(self) -> Station:
+        """With the rules that are in force."""
+        return self._station
 
     def levels(self) -> str:
         """One line a rule that is above clear."""
@@ -107,24 +117,38 @@ class Operations:
         now_ms = self._pipeline.now_ms()
         self._recorder.keep()
         kept = self._recorder.kept()
-        return self._apply(self._station, Recent.later(
+        said = self._apply(self._station, Recent.later(
             lambda: chain(recent(self._log.folder, now_ms, strict=False), kept)), now_ms)
+        if self._station.source.problems:
+            problems = "; ".join(self._station.source.problems)
+            self._pipeline.told(EventKind.RULES, f"refused, the last good ones are in force: {problems}")
+        self._keep_good()
+        return said
 
     async def reload(self) -> str:
         """Reads the rules files again. What is wrong with them refuses it, and all stays as it was."""
+        return await self.bring_in(Station.reloaded)
+
+    async def bring_in(self, make: Callable[[Station], Station]) -> str:
+        """The rules of the station that `make` gives, beside all else. Refused where that raises ConfigError."""
+        cause: Exception
         async with self._lock:
             try:
-                station = await asyncio.to_thread(self._station.reloaded)
-            except ConfigError as err:
-                self._pipeline.now_ms()
-                self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {'; '.join(err.problems)}")
-                raise ValueError(str(err)) from err
-            try:
+                station = await self._made(make)
                 return await self._bring_in(station)
+            except ConfigError as err:
+                problems, cause = err.problems, err
             except OSError as err:
-                why = f"the log cannot be read: {err}"
-                self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {why}")
-                raise ValueError(why) from err
+                problems, cause = [f"the log cannot be read: {err}"], err
+            self._pipeline.now_ms()
+            self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {'; '.join(problems)}")
+            raise ValueError("\n".join(problems)) from cause
+
+    async def _made(self, make: Callable[[Station], Station]) -> Station:
+        try:
+            return await asyncio.to_thread(make, self._station)
+        except OSError as err:
+            raise ConfigError([f"they cannot be kept: {err}"]) from err
 
     async def settle(self) -> None:
         """Lets go of rules that stayed in force only because a level of theirs was active."""
@@ -153,10 +177,18 @@ class Operations:
             rows.add(entry)
         before, said = self._pipeline.decider.config.hash, self._apply(station, rows, now_ms)
         self._station = station
+        self._keep_good()
         decider = self._pipeline.decider
         if decider.config.hash != before:    # the hub must know the rules as they are now
             self._recorder.add(Start("", 0, decider.now_ms, __version__, card_of(station, decider.live.plan)))
         return said
+
+    def _keep_good(self) -> None:
+        if not self._station.source.problems:
+            try:
+                keep_good(self._station.folder, self._station.source)
+            except OSError as err:
+                log.warning("the good rules are not kept: %s", err)
 
     def _apply(self, station: Station, rows: Recent, now_ms: int) -> str:
         decider = self._pipeline.decider

@@ -20,6 +20,7 @@ import msgspec
 from tocsin.inputs import LOCAL, Acknowledge, ClockStep, Config, OperatorClear, Service, Shadow, Shelve, Thinned, Tick
 from tocsin.log import Entry, Log, check_size
 from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, encode, record_of
+from tocsin.orders import Obeyed, Papers
 
 CALM_SYNC_S = 10.0
 MOST_PENDING = 20_000   # records, 8 MB: some hours of 20 series at 10 s
@@ -29,10 +30,10 @@ _PATIENCE_S = 3.0       # a write that takes longer is a disk that hangs
 KINDS: dict[type, int] = {
     Start: 1, Readings: 2, Event: 3, Detection: 4, Siren: 5, Answer: 6, Tick: 7,
     Config: 8, ClockStep: 9, Acknowledge: 10, OperatorClear: 11, Shelve: 12, Service: 13, Shadow: 14,
-    Thinned: 20,
+    Obeyed: 20, Papers: 21, Thinned: 32,
 }  # fmt: skip
 LOCAL_KINDS = {KINDS[kind] for kind in LOCAL}
-URGENT_KINDS = {KINDS[Detection], KINDS[Answer]}
+URGENT_KINDS = {KINDS[Detection], KINDS[Answer], KINDS[Obeyed]}
 _READINGS = {KINDS[Readings], KINDS[Tick], KINDS[Shadow], KINDS[Thinned]}
 _LAST_TO_GO = _READINGS | {KINDS[Event], KINDS[Siren]}
 Ranges = list[tuple[int, int]]

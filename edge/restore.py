@@ -22,6 +22,7 @@ from tocsin.log import Entry, Log, replace_file
 from tocsin.messages import Detection, record_of
 
 CHECKPOINT = "checkpoint"
+SUCCESSION = "succession"   # what the hub knew of the station before this one: `tocsin enrol --replace` writes it
 _HEAD = struct.Struct("<QI")
 
 log = logging.getLogger(__name__)
@@ -56,15 +57,17 @@ def restored(station: Station, storage: Log) -> Restored:
     """
     found = _checkpoint(station, storage) or _remembered(storage)
     seq, decider = found or (0, None)
+    held = False
     if decider is None and not any(entry.kind == KINDS[Config] for entry in storage.read(strict=False)):
         # the log of an agent that wrote down no rules: those of now are the best guess, and what was told holds
         decider = Decider(config_of(station.plan, station.candidate, station.file.station.id, 0))
+        for told_before in _before(station.folder):
+            held = _hold(decider, told_before) or held
     replay = Replay(partial(recent, storage.folder, strict=False), decider, after=seq)
     exact = (found is not None or storage.next_seq == 1 or decider is None) and not storage.damage
     decided: list[Change] = []
     told: dict[tuple[str, str], int] = {}
     uncommitted: list[Entry] = []
-    held = False
     for entry in storage.read(after=seq, strict=False):
         if entry.seq > storage.cursor and entry.kind in URGENT_KINDS:
             uncommitted.append(entry)
@@ -112,6 +115,17 @@ def _remembered(storage: Log) -> tuple[int, Decider] | None:
         except REFUSED as err:
             log.warning("what was remembered in record %d is not used: %s", config.seq, err)
     return None
+
+
+def _before(folder: Path) -> list[Detection]:
+    """The newest word of each rule of the station before this one, as the hub had it: it stands until now."""
+    try:
+        return msgspec.json.decode((folder / SUCCESSION).read_bytes(), type=list[Detection])
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as err:
+        log.error("%s: what the station before this one had told is not known: %s", folder / SUCCESSION, err)
+        return []
 
 
 def _detection(entry: Entry) -> Detection | None:

@@ -32,6 +32,7 @@ from tocsin.messages import (
     digest_of_digests,
     encode,
 )
+from tocsin.orders import Obeyed
 from tocsin.signing import SealError, unseal
 
 _MESSAGE_BYTES = 32 * 1024  # on the 3 kB/s of a bad phone link a warning waits 10 s behind one, not a minute
@@ -43,7 +44,7 @@ _LONGEST_WAIT_S = 60.0
 _URGENT_WITHIN_S = 10.0    # a warning is repeated sooner
 _LOOK_EVERY_S = 1.0
 _CURSOR_EVERY_S = 5.0
-_URGENT = {KINDS[Detection]: topics.DETECTIONS, KINDS[Answer]: topics.ANSWERS}
+_URGENT = {KINDS[Detection]: topics.DETECTIONS, KINDS[Answer]: topics.ANSWERS, KINDS[Obeyed]: topics.ANSWERS}
 
 log = logging.getLogger(__name__)
 _COMMITTED = msgspec.json.Decoder(Committed)

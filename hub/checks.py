@@ -120,7 +120,7 @@ def _station_of(topic: str, payload: bytes, known: Container[str]) -> tuple[str,
     if len(payload) > LARGEST:
         raise RefusedError(Refusal.SIZE, f"{len(payload)} bytes; at most {LARGEST}")
     if station not in known:
-        raise RefusedError(Refusal.UNKNOWN, f'"{station}" has no key in hub.toml')
+        raise RefusedError(Refusal.UNKNOWN, f'"{station}" is not enrolled at this hub')
     return station, kind
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,7 +61,7 @@ def ranges_of(ids: Sequence[RecordId]) -> list[Range]:
 class Answers:
     """Collects what is on disk and says it. An answer that cannot be sent is dropped: the station will ask again."""
 
-    def __init__(self, hub_id: str, keys: dict[str, str], publish: Publish) -> None:
+    def __init__(self, hub_id: str, keys: Mapping[str, str], publish: Publish) -> None:
         self.dropped = 0
         self._hub_id = hub_id
         self._keys = keys

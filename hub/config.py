@@ -37,6 +37,7 @@ class HubTable(Table, frozen=True):
     listen: Address = "127.0.0.1:8080"
     public_url: PublicUrl = ""
     timezone: str = "Asia/Shanghai"
+    former_keys: list[Key] = []
 
     def __post_init__(self) -> None:
         if not self.broker.startswith(EMBEDDED):

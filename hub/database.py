@@ -77,6 +77,43 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_state ON outbox (state, next_at);
 """
 
+# tables that came later: a file made before them gets them when it is opened
+LATER = """
+-- stations enrolled by command; they count beside those of hub.toml
+CREATE TABLE IF NOT EXISTS enrolled (station TEXT PRIMARY KEY, key TEXT NOT NULL, t INTEGER NOT NULL) WITHOUT ROWID;
+
+-- every version of rules that was sent to a station; body: tocsin.orders.RulesOrder
+CREATE TABLE IF NOT EXISTS rules_sent (
+    station TEXT NOT NULL, version INTEGER NOT NULL, who TEXT NOT NULL, t INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (station, version)
+) WITHOUT ROWID;
+
+-- what a station last said of the hub's rules: tocsin.orders.RulesState
+CREATE TABLE IF NOT EXISTS rules_states (station TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+
+-- body: tocsin.orders.Command; issued and expires are by the hub's clock, stamp is what the body says: it always rises
+CREATE TABLE IF NOT EXISTS commands (
+    id TEXT PRIMARY KEY, station TEXT NOT NULL, who TEXT NOT NULL, ask TEXT NOT NULL, body BLOB NOT NULL,
+    issued INTEGER NOT NULL, expires INTEGER NOT NULL, stamp INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waits' CHECK (state IN ('waits', 'sent', 'done', 'refused', 'expired')),
+    answered INTEGER NOT NULL DEFAULT 0, said TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS commands_station ON commands (station, issued);
+CREATE INDEX IF NOT EXISTS commands_open ON commands (expires) WHERE state IN ('waits', 'sent');
+
+-- the newest tocsin.orders.Papers of each station
+CREATE TABLE IF NOT EXISTS papers (station TEXT PRIMARY KEY, t INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+
+-- the highest seq that each station has ever had
+CREATE TABLE IF NOT EXISTS heights (station TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS order_journal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    t INTEGER NOT NULL, station TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS order_journal_station ON order_journal (station, id);
+"""
+
 
 class DatabaseError(Exception):
     """A file that cannot be opened as what it should be; names the file and what is wrong."""
@@ -143,6 +180,7 @@ class Database(SqliteFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, SCHEMA, VERSION)
+        self.connection.executescript(LATER)
         with self.transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('hub', ?)", (secrets.token_hex(8),))
         self.hub_id = self._read_id()

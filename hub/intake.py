@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hub.checks import Delivery, inspect
 from hub.committed import Answers, Publish
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class Intake:
     """`run` must run beside `on_message`. `on_landed` are called after every commit, to wake who reads landing."""
 
-    def __init__(self, database: Database, keys: dict[str, str], clock: Clock, publish: Publish) -> None:
+    def __init__(self, database: Database, keys: Mapping[str, str], clock: Clock, publish: Publish) -> None:
         """`keys` maps a station to the key that seals its answers: 64 hex digits."""
         self.on_landed: list[Callable[[], None]] = []
         self._database = database

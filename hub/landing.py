@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from hub import orders
 from hub.checks import Delivery, Good, Refused, kind_of
 from hub.store import keyed_times
-from tocsin.messages import Heartbeat, Start, digest, encode, record_of
+from tocsin.messages import Heartbeat, Record, Start, digest, encode, record_of
+from tocsin.orders import Obeyed, Papers
 
 NEWEST_WHOLE = 1_000       # refused messages of senders that are not answered
 LARGEST_WHOLE = 64 << 10   # bytes kept of each
@@ -138,8 +140,8 @@ def _land_records(connection: sqlite3.Connection, delivery: Delivery, now_ms: in
         counts["clone"] += bool(known)
         counts["landed"] += 1
         _insert(connection, station, good, now_ms, marks)
-        if isinstance(good.record, Start):
-            _keep_card(connection, station, good.record)
+        _keep(connection, station, good.record, now_ms)
+    orders.raise_height(connection, station, max(good.record.seq for good in delivery.good))
     connection.executemany(
         "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)",
         [(station, series, m.t, m.first, m.end) for series, m in marks.items() if before.get(series) != m],
@@ -246,6 +248,19 @@ def _hear(connection: sqlite3.Connection, station: str, now_ms: int) -> None:
         "INSERT INTO stations (id, heard_at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET heard_at = excluded.heard_at",
         (station, now_ms),
     )
+
+
+def _keep(connection: sqlite3.Connection, station: str, record: Record, now_ms: int) -> None:
+    """What is more than a line of history."""
+    match record:
+        case Start():
+            _keep_card(connection, station, record)
+        case Obeyed():
+            orders.take_answer(connection, station, record, now_ms)
+        case Papers():
+            orders.take_papers(connection, station, record)
+        case _:
+            pass
 
 
 def _keep_card(connection: sqlite3.Connection, station: str, start: Start) -> None:

@@ -16,6 +16,7 @@ import hub.broadcast
 from hub import forward
 from hub.broadcast import cap
 from hub.config import HubConfig
+from hub.courier import Courier
 from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
@@ -26,6 +27,8 @@ from hub.influx import InfluxStore
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
+from hub.orders import StationOrders, read_orders
+from hub.roster import Roster
 from hub.store import Point, Store
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
@@ -57,7 +60,9 @@ class Hub:
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
         self.link = self._make_link()
-        self._intake = Intake(self._database, config.keys, clock, self.link.publish)
+        self._roster = Roster(self._database, config.keys)
+        self._intake = Intake(self._database, self._roster, clock, self.link.publish)
+        self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
         channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)
                     for name in plugins.names(hub.broadcast)}
@@ -85,6 +90,7 @@ class Hub:
             "forwarder": self._forwarder.run,
             "desk": self._desk.run,
             "dispatch": self._dispatch.run,
+            "courier": self._courier.run,
             "time": self._pass_time,
             "web": self._serve_web,
         }
@@ -127,16 +133,20 @@ class Hub:
         return Link(
             Broker.of(self.config.broker_url),
             "tocsin-hub",
-            subscriptions=[f"{topics.ROOT}/+/{kind}" for kind in topics.UPLINKS],
+            subscriptions=[*(f"{topics.ROOT}/+/{kind}" for kind in topics.UPLINKS), topics.rules_state("+")],
             on_message=self._on_message,
             on_connect=self._on_connect,
         )
 
     async def _on_message(self, topic: str, payload: bytes) -> None:
-        await self._intake.on_message(topic, payload)
+        if topics.is_rules_state(topic):
+            await self._courier.heard(topic, payload)
+        else:
+            await self._intake.on_message(topic, payload)
 
     async def _on_connect(self) -> None:
         await self._dispatch.republish()
+        await self._courier.connected()
 
     def _warnings_changed(self) -> None:
         self._dispatch.wake()
@@ -154,12 +164,16 @@ class Hub:
 
     def counts(self) -> dict[str, int]:
         parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
-                 "desk": self._desk.counts, "dispatch": self._dispatch.counts, "restarts": self._restarts}
+                 "desk": self._desk.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
+                 "restarts": self._restarts}
         return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
 
     async def stations(self) -> list[StationView]:
         rows = {row[0]: row for row in await self._database.run(self._read_stations)}
-        return [await self._station(station, rows.get(station)) for station in sorted(self.config.keys)]
+        return [await self._station(station, rows.get(station)) for station in sorted(self._roster)]
+
+    async def orders(self, station: str) -> StationOrders:
+        return await self._database.run(read_orders, self._database.connection, station)
 
     async def open_warnings(self) -> list[HubWarning]:
         return await self._desk.open_warnings()

@@ -27,11 +27,11 @@ CHECK = '[[check]]\nquantity = "stage_m"\nmax_rate_per_min = 0.1\nspike_floor = 
 class Bench:
     """A station with a radar and a tipping bucket; its records are written when the test says so."""
 
-    def __init__(self, folder: Path, rules: str = STAGE + RAIN, shadow: str = "") -> None:
+    def __init__(self, folder: Path, rules: str = STAGE + RAIN, shadow: str = "", public_key: str = "") -> None:
         """Begins to run."""
         self.clock = SetClock(START_MS)
         self.files = StationFiles(folder, "tcp://127.0.0.1:9", devices=radar_device("gauge") + rain_device("bucket"))
-        self.files.rules, self.files.shadow_rules = rules, shadow
+        self.files.rules, self.files.shadow_rules, self.files.public_key = rules, shadow, public_key
         self.folder = folder / "station-data"
         self.total = 0.0
         self.path = self.files.write()

@@ -17,8 +17,10 @@ from hub import authority
 from hub.config import CapTable, HubConfig, HubTable, PersonTable, StationTable
 from hub.model import Call, Episode, Tier, WarningState, Why
 from hub.model import Warning as HubWarning
+from hub.orders import StationOrders
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
+from tests.hub_web_orders import orders_at
 from tests.hub_web_store import MemoryStore
 from tocsin.clock import WoundClock
 from tocsin.levels import Authority, Hazard, Level, Stage
@@ -55,6 +57,7 @@ class PlainView:
     said: list[Bulletin] = field(default_factory=list)
     answers: list[tuple[str, str, str, str]] = field(default_factory=list)
     confirmations: list[tuple[str, str]] = field(default_factory=list)
+    orders_: dict[str, StationOrders] = field(default_factory=dict)
     refuse_answers: str = ""
     changes: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -66,6 +69,9 @@ class PlainView:
         if self.store.down:
             return [replace(station, latest=None) for station in self.stations_]
         return [replace(station, latest=await self.store.latest(station.id)) for station in self.stations_]
+
+    async def orders(self, station: str) -> StationOrders:
+        return self.orders_.get(station, StationOrders(0, "", 0, None, []))
 
     async def open_warnings(self) -> list[HubWarning]:
         return [warning for warning in self.warnings.values() if warning.state is WarningState.OPEN]
@@ -222,8 +228,7 @@ def _gas() -> HubWarning:
     past = _past("w-gas", Level.YELLOW, Hazard.GAS, 5 * MINUTE)
     (episode,) = past.episodes.values()
     raised = msgspec.structs.replace(
-        episode, level=2, stage=Stage.MOVE, authority=Authority.CONFIRM, value=27.5, rule="ch4-fence"
-    )
+        episode, level=2, stage=Stage.MOVE, authority=Authority.CONFIRM, value=27.5, rule="ch4-fence")
     return msgspec.structs.replace(
         past, state=WarningState.OPEN, level=2, stage=Stage.PREPARE, closed_at=0,
         episodes={"plant/fence-2/ch4_pct_lel/ch4-fence": raised},
@@ -272,6 +277,7 @@ def storm(folder: Path) -> PlainView:
     ]
     view.warnings = {warning.id: warning for warning in (_gas(), flood, *past)}
     view.said = [_bulletin(flood)]
+    view.orders_["longtan-upper"] = orders_at(NOW)
     view.rows = [
         JournalRow(NOW - 41 * MINUTE, Why.FIRST, "longtan-upper radar/stage_m: yellow, 2.71 m, threshold 2.60 m"),
         JournalRow(NOW - 9 * MINUTE, Why.HIGHER, "longtan-upper radar/stage_m: red, 4.28 m, threshold 4.00 m"),

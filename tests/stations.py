@@ -69,6 +69,7 @@ class StationFiles:
     rules: str = STAGE_RULES
     shadow_rules: str = ""
     siren: bool = True
+    public_key: str = ""
 
     def write(self) -> Path:
         siren = '[siren]\ndevice = "siren"\nfrom_level = "orange"\n' if self.siren else ""
@@ -91,6 +92,7 @@ longitude = 119.7
 [hub]
 broker = "{self.broker}"
 key = "{self.key}"
+public_key = "{self.public_key}"
 
 [[bus]]
 name = "field"

@@ -12,6 +12,7 @@ from edge.recorder import KINDS
 from edge.uplink import Uplink
 from tests.lines import until
 from tocsin import topics
+from tocsin.inputs import Tick
 from tocsin.link import Broker, Link
 from tocsin.log import Entry, Log
 from tocsin.messages import (
@@ -20,7 +21,6 @@ from tocsin.messages import (
     Detection,
     Range,
     Readings,
-    Tick,
     digest,
     digest_of_digests,
     encode,

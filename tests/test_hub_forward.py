@@ -22,8 +22,9 @@ from tests.hub_messages import BOOT, NOON_MS, OTHER_BOOT, detection, event, read
 from tests.services import InfluxDb
 from tocsin import topics
 from tocsin.clock import WoundClock
+from tocsin.inputs import Tick
 from tocsin.levels import Level
-from tocsin.messages import Record, Siren, Tick
+from tocsin.messages import Record, Siren
 
 STATION = "lin-an-01"
 DAY_MS = 86_400_000

@@ -174,7 +174,8 @@ def test_every_commented_default_is_the_real_one(name: str, kind: type[msgspec.S
         of_driver = one.table == "device.settings"
         struct = plugins.load(drivers, one.driver).Settings if of_driver else tables[one.table]
         field, = (field for field in msgspec.structs.fields(struct) if field.encode_name == one.key)
-        default = field.default if field.default is not None else EFFECTIVE[one.table, one.key]
+        made = tuple(field.default_factory()) if callable(field.default_factory) else field.default
+        default = made if made is not None else EFFECTIVE[one.table, one.key]
         said = tuple(one.value) if isinstance(one.value, list) else one.value
         assert (said, type(said)) == (default, type(default)), f"{one.table}: {one.key}"
 

@@ -8,6 +8,8 @@ COMMANDS = {
     "operate": ("edge.operate", "at a station that runs: acknowledge, clear, shelve, service mode, reload the rules"),
     "probe": ("edge.probe", "say what answers on a bus"),
     "hub": ("hub.command", "run the hub"),
+    "send": ("hub.send", "at the hub: send a station rules or a command, and hear its answer"),
+    "enrol": ("hub.enrol", "at the hub: make a new station's keys and files, or those of a dead one's successor"),
     "simulate": ("simulators.command", "play instruments on real wires"),
     "demo": ("simulators.demo", "the whole journey on this machine: a storm in a minute"),
     "keys": ("tocsin.keys", "make a key for a station or a hub"),

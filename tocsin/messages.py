@@ -1,9 +1,8 @@
 """What travels over MQTT and stands in the log: JSON by msgspec, a version in every message.
 
 A *record* is one entry of a station's log. Its id is (station, boot, seq): `boot` is 64 random bits made at each
-start, `seq` rises by one from record to record over the whole log. A record's JSON bytes never change after they were
-written, so their digest identifies the content. A message up is an envelope around records of one station. What never
-leaves the station stands in tocsin.inputs.
+start, `seq` rises by one over the whole log. A record's JSON bytes never change after they were written: their digest
+identifies the content. A message up is an envelope around records. What never leaves the station is in tocsin.inputs.
 """
 
 import hashlib
@@ -13,8 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from tocsin.inputs import Local
-from tocsin.inputs import Tick as Tick
 from tocsin.levels import Authority, Hazard, Stage
+from tocsin.orders import Obeyed, Papers
 
 VERSION = 1
 T = TypeVar("T")
@@ -37,6 +36,7 @@ class EventKind(StrEnum):
     OPERATOR = "operator"        # a person at the station acknowledged, cleared or shelved a rule
     RULES = "rules"              # other rules are in force, or were refused
     THINNED = "thinned"          # the log came near its limit: by a documented step, readings went
+    COMMAND = "command"          # something from the hub was refused, or the hub has another key
 
 
 class SeriesCard(msgspec.Struct, frozen=True):
@@ -173,7 +173,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
     warning: str = ""
 
 
-Record = Start | Readings | Event | Detection | Siren | Answer | Local
+Record = Start | Readings | Event | Detection | Siren | Answer | Obeyed | Papers | Local
 
 
 class Upload(msgspec.Struct, frozen=True):

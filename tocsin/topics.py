@@ -4,7 +4,11 @@
     tocsin/1/<station>/detections   up    at once, own lane, the start record in front
     tocsin/1/<station>/heartbeat    up    retained, with last will
     tocsin/1/<station>/answers      up    acknowledgements given at the site
+    tocsin/1/<station>/rules/state  up    retained: which of the hub's rules are in force
     tocsin/1/<station>/committed    down  what the hub has on disk
+    tocsin/1/<station>/command      down  signed, expires, answered
+    tocsin/1/<station>/rules        down  retained and signed, answered by rules/state
+    tocsin/1/<station>/hub_key      down  retained: the hub's next key, signed by the one before
     tocsin/1/area/<code>/bulletin   down  retained and signed
 """
 
@@ -19,6 +23,10 @@ DETECTIONS = "detections"
 HEARTBEAT = "heartbeat"
 ANSWERS = "answers"
 COMMITTED = "committed"
+COMMAND = "command"
+RULES = "rules"
+HUB_KEY = "hub_key"
+ORDERS = (COMMAND, RULES, HUB_KEY)
 UPLINKS = (READINGS, DETECTIONS, ANSWERS, HEARTBEAT)
 
 
@@ -28,6 +36,20 @@ def up(station: str, kind: str) -> str:
 
 def committed(station: str) -> str:
     return f"{ROOT}/{station}/{COMMITTED}"
+
+
+def order(station: str, kind: str) -> str:
+    """Of ORDERS: what only this station is told."""
+    return f"{ROOT}/{station}/{kind}"
+
+
+def rules_state(station: str) -> str:
+    """`+` for those of all stations."""
+    return f"{ROOT}/{station}/{RULES}/state"
+
+
+def is_rules_state(topic: str) -> bool:
+    return topic.startswith(f"{ROOT}/") and topic.endswith(f"/{RULES}/state")
 
 
 def bulletin(area: str) -> str:

@@ -13,6 +13,7 @@ from hub.model import Warning as HubWarning
 from hub.model import WarningState
 from hub.web.cards import by_urgency, name_of, warning_card
 from hub.web.freshness import of_station
+from hub.web.orders import state_of, words_of
 from hub.web.panels import RANGES, Frame, panels
 from hub.web.problems import Problem
 from hub.web.rain import Rainfall
@@ -75,7 +76,7 @@ async def find_station(view: View, station_id: str) -> StationView:
     stations = await view.stations()
     found = next((station for station in stations if station.id == station_id), None)
     if found is None:
-        known = ", ".join(station.id for station in stations) or "none: no station is enrolled in hub.toml"
+        known = ", ".join(station.id for station in stations) or "none: no station is enrolled"
         raise Problem.of_value("station", station_id, known, 404)
     return found
 
@@ -125,6 +126,9 @@ async def _station(site: Site, request: Asked, station_id: str) -> Response[str]
         "chosen": name,
         "panels": await panels(view.store, found.card, frame) if found.card else [],
         "open": [warning_card(warning, cards, say) for warning in by_urgency(here)],
+        "orders": await view.orders(found.id),
+        "words_of": words_of,
+        "state_of": state_of,
     }
     return await site.page(request, "station.html", context)
 

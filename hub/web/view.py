@@ -8,6 +8,7 @@ from typing import Protocol
 from hub.config import HubConfig
 from hub.model import Warning as HubWarning
 from hub.model import Why
+from hub.orders import StationOrders
 from hub.store import Point, Store
 from tocsin.clock import Clock
 from tocsin.messages import Bulletin, Heartbeat, StationCard
@@ -61,6 +62,9 @@ class View(Protocol):
 
     async def stations(self) -> list[StationView]:
         """Every enrolled station, also those never heard."""
+
+    async def orders(self, station: str) -> StationOrders:
+        """What that station was told, and its answers."""
 
     async def open_warnings(self) -> list[HubWarning]: ...
 

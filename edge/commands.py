@@ -1,0 +1,286 @@
+"""What the hub tells this station: commands, rules, and its own next key. Nothing that is not signed moves anything.
+
+    heard       takes a message from the link; `run` works through them, one after the other
+    handlers    the topics to be subscribed to, none where the station file pins no key of a hub
+
+A command is done once at most: its id is on the disk before it is begun, and of one that a crash broke off the next
+start says that nobody knows. docs/commands.md has the rules.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import msgspec
+
+from edge.config import Station
+from edge.operate import Operate
+from edge.operations import Operations
+from edge.orders import KeyRing, Known, Ledger
+from edge.papers import Outgoing
+from edge.recorder import Recorder
+from edge.rule_source import put_back
+from tocsin import topics
+from tocsin.link import Link, LinkDownError
+from tocsin.messages import VERSION, Event, EventKind, decode, encode
+from tocsin.orders import LONGEST_COMMAND_MS, LONGEST_TEXT, LONGEST_WAY, Command, NewKey, Obeyed, RulesOrder, RulesState
+from tocsin.signing import SealError, verify
+from tocsin.times import iso
+
+# an eye at the site decides on these; and what walks a person through something cannot be done from afar
+LOCAL_ONLY = frozenset({"clear", "commission"})
+_WAITING = 100          # messages; the hub sends again what was dropped
+_LOOK_S = 60.0
+_SYNCED_S = 5.0
+_LONGEST_SAID = 4000
+_MOST_PROBLEMS = 30
+
+Handler = Callable[[str, bytes], Awaitable[None]]
+log = logging.getLogger(__name__)
+_COMMAND = msgspec.json.Decoder(Command)
+_RULES = msgspec.json.Decoder(RulesOrder)
+_NEW_KEY = msgspec.json.Decoder(NewKey)
+_CHAIN = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Verb(msgspec.Struct, frozen=True):
+    do: str = ""
+    who: str = ""
+
+
+class Commands:
+    """`link` is set once it is there. `now_ms` is the agent's time in ms UTC."""
+
+    def __init__(
+        self, station: Station, operate: Operate, operations: Operations, recorder: Recorder, now_ms: Callable[[], int]
+    ) -> None:
+        self.link: Link | None = None
+        table = station.file.station
+        self._id = table.id
+        self._operate = operate
+        self._operations = operations
+        self._recorder = recorder
+        self._now_ms = now_ms
+        self._keys = KeyRing(station.folder, station.file.hub.public_key)
+        self._ledger = Ledger(station.folder)
+        self._papers = Outgoing(station.folder, recorder)
+        self._refused = RulesState(VERSION, table.id, 0, 0, "")
+        self._told: dict[str, str] = {}
+        self._answered: list[tuple[int, Known]] = []
+        self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
+        self._orders: asyncio.Queue[RulesOrder] = asyncio.Queue()
+        self._take: dict[str, Handler] = {
+            topics.order(table.id, topics.HUB_KEY): self._new_key,
+            topics.order(table.id, topics.RULES): self._rules,
+            topics.order(table.id, topics.COMMAND): self._command,
+        }
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        return dict.fromkeys(self._take, self.heard) if self._keys.public_key else {}
+
+    async def heard(self, topic: str, payload: bytes) -> None:
+        """Never waits: the link brings the hub's other answers too."""
+        if payload:
+            with suppress(asyncio.QueueFull):
+                self._queue.put_nowait((topic, payload))
+
+    async def connected(self) -> None:
+        """The broker may have forgotten what stood there."""
+        if self._keys.public_key:
+            await self._say_state()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self.begin()
+        await self.settle()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._take_all(), name="commands")
+            tasks.create_task(self._order_all(), name="rules of the hub")
+
+    async def _take_all(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    message = await self._queue.get()
+                await self.take(*message)
+            self._papers.send(self._operations.station, self._now_ms())
+
+    async def _order_all(self) -> None:
+        """Beside the commands: rules may read a long log, and a siren that is to be silenced must not wait for them."""
+        while True:
+            await self.order(await self._orders.get())
+            self._papers.send(self._operations.station, self._now_ms())
+
+    def begin(self) -> None:
+        """What a crash broke off is answered; the papers go where they are not those that the hub has."""
+        why = "the agent was stopped while it did this; how far it came is not known"
+        for broken in self._ledger.begun():
+            self._answer(broken, done=False, said=why)
+        self._papers.send(self._operations.station, self._now_ms())
+
+    async def take(self, topic: str, payload: bytes) -> None:
+        """One message. What is wrong with it is told once, and answered where it was the hub who spoke."""
+        try:
+            await self._take[topic](topic, payload)
+        except (SealError, msgspec.DecodeError, RecursionError) as err:
+            if self._told.get(topic) != str(err):
+                self._told[topic] = str(err)
+                log.warning("%s: refused: %s", topic, err)
+                self._event(f"refused: {err}")
+        else:
+            self._told.pop(topic, None)
+
+    # commands
+
+    async def _command(self, topic: str, payload: bytes) -> None:
+        command = decode(_COMMAND, verify(payload, topic, self._keys.public_key))
+        self._ours(command.v, command.station)
+        if self._ledger.has(command.id):
+            return  # the answer is in the log and on its way
+        why = self._why_not(command)
+        known = Known(command.id, command.issued)
+        try:
+            await asyncio.to_thread(self._ledger.begin, known)
+        except OSError as err:
+            self._say(command.id, done=False, said=f"it cannot be remembered that this was done: {err}")
+            return
+        if why:
+            self._answer(known, done=False, said=why)
+        else:
+            reply = await self._operate.answer(bytes(command.ask))
+            self._answer(known, done=reply.done, said=reply.said)
+        await self.settle()
+
+    def _why_not(self, command: Command) -> str:
+        """Why it is not done; "" where nothing stands against it."""
+        now_ms = max(self._now_ms(), self._ledger.newest)    # the hub's own clock, heard before, is a lower bound
+        verb = _verb_of(command)
+        if not 0 < command.expires - command.issued <= LONGEST_COMMAND_MS:
+            return "it lives longer than a day, or not at all"
+        if command.issued <= self._ledger.forgotten:
+            return f"it was issued at {iso(command.issued)}, and a command that old may have been done already"
+        if now_ms >= command.expires:
+            return f"it expired at {iso(command.expires)}; here it is {iso(now_ms)}"
+        if verb.do in LOCAL_ONLY:
+            return f'"{verb.do}" can only be done at the station'
+        if not verb.who.strip():
+            return "it does not say who wants it"
+        return ""
+
+    def _answer(self, known: Known, *, done: bool, said: str) -> None:
+        self._answered.append((self._say(known.id, done=done, said=said), known))
+
+    async def settle(self) -> None:
+        """Commands whose answers are on the disk are done with; no sooner, or a crash would leave them without one."""
+        waiting, self._answered = self._answered, []
+        for seq, known in waiting:
+            try:
+                async with asyncio.timeout(_SYNCED_S):
+                    await self._recorder.synced(seq)
+                await asyncio.to_thread(self._ledger.end, known)
+            except (OSError, TimeoutError) as err:    # the next start answers once more; the first answer counts
+                log.warning("a command's end is not remembered: %s", err)
+
+    def _say(self, command: str, *, done: bool, said: str) -> int:
+        return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said[:_LONGEST_SAID]))
+
+    # rules
+
+    async def _rules(self, topic: str, payload: bytes) -> None:
+        order = decode(_RULES, verify(payload, topic, self._keys.public_key))
+        self._ours(order.v, order.station)
+        self._orders.put_nowait(order)
+
+    async def order(self, order: RulesOrder) -> None:
+        """Rules that the hub has signed: taken or refused, and answered either way."""
+        version = self._operations.station.source.version
+        if order.version < version:
+            why = f"version {order.version} is older than {version}, which is in force"
+            self._refused = msgspec.structs.replace(self._refused, refused=order.version, problems=[why])
+        elif order.version not in {version, self._refused.refused}:
+            await self._bring_in(order)
+        await self._say_state()
+
+    async def _bring_in(self, order: RulesOrder) -> None:
+        problems: list[str] = []
+        before = self._operations.station
+        if len(order.text) > LONGEST_TEXT:
+            problems = [f"{len(order.text)} characters; at most {LONGEST_TEXT}"]
+        else:
+            try:
+                await self._operations.bring_in(lambda station: station.ordered(order))
+            except ValueError as err:
+                problems = _few(str(err).splitlines())
+                await asyncio.to_thread(_put_back, before)
+        refused = order.version if problems else 0
+        self._refused = msgspec.structs.replace(self._refused, refused=refused, problems=problems)
+
+    async def _say_state(self) -> None:
+        source = self._operations.station.source
+        state = msgspec.structs.replace(
+            self._refused, t=self._now_ms(), version=source.version, hash=source.plan.rules.hash)
+        if self.link is not None:
+            with suppress(LinkDownError):  # said again at the next connection
+                await self.link.publish(topics.rules_state(self._id), encode(state), retain=True)
+
+    # the hub's key
+
+    async def _new_key(self, topic: str, payload: bytes) -> None:
+        """A chain from the first key that a station of this hub can know to the newest; the part behind ours counts."""
+        chain = decode(_CHAIN, payload)
+        before, reached = self._keys.public_key, ""
+        for sealed in chain[:LONGEST_WAY]:
+            try:
+                new = decode(_NEW_KEY, verify(bytes(sealed), topic, self._keys.public_key))
+            except SealError:
+                reached = _claimed(sealed)
+                continue
+            self._ours(new.v, new.station)
+            await asyncio.to_thread(self._keys.change, new.public_key)
+            reached = new.public_key
+        if self._keys.public_key != before:
+            self._event(f"the hub's key is {self._keys.public_key[:16]} now; it was {before[:16]}")
+        elif chain and reached != before:
+            raise SealError(f"{topic}: no signature fits the hub's key")
+
+    def _ours(self, version: int, station: str) -> None:
+        if version != VERSION or station != self._id:
+            raise SealError(f'version {version} for "{station}"; this is "{self._id}" and speaks {VERSION}')
+
+    def _event(self, detail: str) -> None:
+        self._recorder.add(Event("", 0, self._now_ms(), EventKind.COMMAND, detail))
+
+
+def _verb_of(command: Command) -> _Verb:
+    """What it asks for; an ask that cannot be read is refused by who takes it, with the reason."""
+    try:
+        return msgspec.json.decode(command.ask, type=_Verb)
+    except ValueError:
+        return _Verb(who="?")
+
+
+def _claimed(sealed: msgspec.Raw) -> str:
+    """The key that a link of the chain leads to, unproved: only to know the end of the way from a stranger's."""
+
+    class Link(msgspec.Struct):
+        body: NewKey
+
+    try:
+        return msgspec.json.decode(sealed, type=Link).body.public_key
+    except ValueError:
+        return ""
+
+
+def _few(problems: list[str]) -> list[str]:
+    """A file that is all wrong must not fill the link."""
+    more = len(problems) - _MOST_PROBLEMS
+    return [*problems[:_MOST_PROBLEMS], f"and {more} more"] if more > 0 else problems
+
+
+def _put_back(station: Station) -> None:
+    try:
+        put_back(station.files, station.source)
+    except OSError as err:
+        log.error("the hub's rules before: %s", err)

@@ -1,0 +1,151 @@
+"""The courier: carries orders to stations over MQTT, again and again until they are answered or have run out.
+
+Rules and the hub's key are retained, and published anew at every connection: a broker that forgot loses nothing.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from hub import orders
+from hub.checks import Refusal
+from hub.committed import Publish
+from hub.config import HubConfig
+from hub.database import Database
+from hub.roster import Roster
+from tocsin import topics
+from tocsin.clock import Clock
+from tocsin.link import LinkDownError
+from tocsin.messages import VERSION, encode
+from tocsin.orders import NewKey, RulesState
+from tocsin.signing import public_key_of, sign
+
+LOOK_S = 0.5      # another process may have written
+AGAIN_S = 10.0    # a command without an answer is sent again
+LATE_MS = 60_000  # an answer may be on its way when a command expires
+_RETRY_S = 1.0
+
+log = logging.getLogger(__name__)
+_STATE = msgspec.json.Decoder(RulesState)
+
+
+class Courier:
+    """`run` serves until cancelled; `connected` is called at each connection, `heard` with each rules/state."""
+
+    def __init__(
+        self, database: Database, config: HubConfig, roster: Roster, clock: Clock, publish: Publish,
+        changed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.counts: Counter[str] = Counter()
+        self._database = database
+        self._key = config.hub.private_key
+        self._keys = [*config.hub.former_keys, config.hub.private_key]
+        self._roster = roster
+        self._clock = clock
+        self._publish = publish
+        self._changed = changed
+        self._seen = -1
+        self._rules_due = True
+        self._sent: dict[str, float] = {}           # command to when it was last sent, in the loop's seconds
+        self._said: dict[str, int] = {}             # station to the version that the broker has
+
+    async def run(self) -> None:
+        """Until cancelled. Reality alone counts here: who writes into the database waits in real time."""
+        while True:
+            try:
+                await self.step()
+            except LinkDownError:
+                pass
+            except sqlite3.Error as err:
+                self.counts["failed"] += 1
+                log.error("orders: %s; next try in %g s", err, _RETRY_S)
+                await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(LOOK_S)
+
+    async def step(self) -> None:
+        """Sends what is new or due. Raises LinkDownError and sqlite3.Error."""
+        if await self._database.run(self._news):
+            self._rules_due = True
+            self._changed()
+        if self._rules_due:
+            for station, version, body in await self._database.run(self._new_rules):
+                await self._send(station, topics.RULES, body, retain=True)
+                self._said[station] = version
+            self._rules_due = False
+        now_s = asyncio.get_running_loop().time()
+        for command, station, body in await self._database.run(self._due):
+            if now_s - self._sent.get(command, -AGAIN_S) >= AGAIN_S:
+                await self._send(station, topics.COMMAND, body)
+                self._sent[command] = now_s
+                await self._database.run(self._mark, command)
+
+    async def connected(self) -> None:
+        """Everything once more: the broker may have forgotten it."""
+        self._said.clear()
+        self._rules_due = True
+        self._sent.clear()
+        if len(self._keys) > 1:
+            for station in list(self._roster):
+                await self._publish(topics.order(station, topics.HUB_KEY), self._way(station), retain=True)
+        with suppress(sqlite3.Error):
+            await self.step()
+
+    async def heard(self, topic: str, payload: bytes) -> None:
+        """A station's word on its rules. What cannot be read is counted: the station says it again."""
+        try:
+            state = _STATE.decode(payload)
+        except (ValueError, RecursionError):
+            self.counts[Refusal.FORMAT] += 1
+            return
+        if state.station not in self._roster or topic != topics.rules_state(state.station) or state.v != VERSION:
+            self.counts[Refusal.UNKNOWN] += 1
+        elif await self._database.run(self._take_state, state):
+            self._changed()
+
+    async def _send(self, station: str, kind: str, body: bytes, *, retain: bool = False) -> None:
+        topic = topics.order(station, kind)
+        await self._publish(topic, sign(body, topic, self._key), retain=retain)
+        self.counts[f"{kind} sent"] += 1
+
+    def _way(self, station: str) -> bytes:
+        """From the first key that a station may have pinned to the one of now, each signed by the one before."""
+        topic = topics.order(station, topics.HUB_KEY)
+        steps = zip(self._keys, self._keys[1:], strict=False)
+        return encode([msgspec.Raw(sign(encode(NewKey(VERSION, station, public_key_of(after))), topic, before))
+                       for before, after in steps])
+
+    def _news(self) -> bool:
+        """Whether another process has written, or a command has run out."""
+        ended = orders.overdue(self._database.connection, self._clock.now_ms() - LATE_MS)
+        if ended:
+            with self._database.transaction() as connection:
+                orders.expire(connection, self._clock.now_ms() - LATE_MS)
+        (seen,) = self._database.connection.execute("PRAGMA data_version").fetchone()
+        if seen != self._seen:
+            self._seen = seen
+            self._roster.refresh()
+            return True
+        return ended
+
+    def _new_rules(self) -> list[tuple[str, int, bytes]]:
+        rows = self._database.connection.execute(
+            "SELECT station, max(version), body FROM rules_sent GROUP BY station").fetchall()
+        return [row for row in rows if row[0] in self._roster and self._said.get(row[0]) != row[1]]
+
+    def _due(self) -> list[tuple[str, str, bytes]]:
+        due = orders.unanswered(self._database.connection, self._clock.now_ms())
+        self._sent = {command: at_s for command, at_s in self._sent.items() if any(command == one[0] for one in due)}
+        return [one for one in due if one[1] in self._roster]
+
+    def _mark(self, command: str) -> None:
+        with self._database.transaction() as connection:
+            orders.mark_sent(connection, command, self._clock.now_ms())
+
+    def _take_state(self, state: RulesState) -> bool:
+        with self._database.transaction() as connection:
+            return orders.take_state(connection, state, self._clock.now_ms())

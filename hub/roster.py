@@ -1,0 +1,44 @@
+"""Who may speak to this hub: the stations of hub.toml, and those that `tocsin enrol` has put into the database."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+
+from hub.database import Database
+
+
+class Roster(Mapping[str, str]):
+    """Station id to station key. A key in the database counts before one in hub.toml: it replaced it.
+
+    `refresh` learns what another process has written since.
+    """
+
+    def __init__(self, database: Database, file: Mapping[str, str]) -> None:
+        self._database = database
+        self._file = dict(file)
+        self._keys: dict[str, str] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        self._keys = self._file | enrolled(self._database.connection)
+
+    def __getitem__(self, station: str) -> str:
+        return self._keys[station]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def enrolled(connection: sqlite3.Connection) -> dict[str, str]:
+    """The keys that stand in the database."""
+    return dict(connection.execute("SELECT station, key FROM enrolled").fetchall())
+
+
+def enrol(connection: sqlite3.Connection, station: str, key: str, now_ms: int) -> None:
+    """Inside the caller's transaction. A key that was there before is gone for good."""
+    connection.execute(
+        "INSERT INTO enrolled VALUES (?, ?, ?) ON CONFLICT (station) DO UPDATE SET key = excluded.key, t = excluded.t",
+        (station, key, now_ms),
+    )
