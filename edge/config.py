@@ -114,6 +114,17 @@ class DeviceTable(Table, frozen=True):
     series: dict[str, SeriesTable] = {}
 
 
+class LogTable(Table, frozen=True):
+    """[log]: how much of the disk it may take."""
+
+    most_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+    keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        return self.most_mb, self.keep_free_mb
+
+
 class StationFile(Table, frozen=True):
     """A whole station.toml."""
 
@@ -123,6 +134,7 @@ class StationFile(Table, frozen=True):
     device: list[DeviceTable]
     siren: SirenTable | None = None
     uplink: UplinkTable = UplinkTable()
+    log: LogTable = LogTable()
 
 
 @dataclass(frozen=True, slots=True)
