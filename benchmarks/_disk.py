@@ -16,6 +16,7 @@ from benchmarks._rows import BenchError
 
 _SECTOR_BYTES = 512  # of the kernel's statistics, whatever the device's own are (Documentation/block/stat.rst)
 _SECTORS_WRITTEN = 6
+_BLOCK_BYTES = 4096   # as on every card; by itself mkfs would take 1024 for a file system as small as ours
 _IMAGE_BYTES = 256 << 20  # the journal of a file system of this size is 8 MiB, and is not filled by a bench
 
 
@@ -61,7 +62,8 @@ def filesystem_of_our_own() -> Iterator[Path | None]:
         place.mkdir()
         with image.open("wb") as file:
             file.truncate(_IMAGE_BYTES)
-        if not (_done("mkfs.ext4", "-q", str(image)) and _done("mount", "-o", "loop", str(image), str(place))):
+        made = _done("mkfs.ext4", "-q", "-b", str(_BLOCK_BYTES), str(image))
+        if not (made and _done("mount", "-o", "loop", str(image), str(place))):
             yield None
             return
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import logging
+import os
 import secrets
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,7 @@ from edge.restore import Restored, restored
 from edge.service_button import button_parts
 from edge.siren_parts import siren_parts
 from edge.survey import Survey
+from edge.tidy import Tidy
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
@@ -68,11 +70,11 @@ class Agent:
         self._station = station
         self._clock = clock
         table, boot = station.file.station, secrets.token_hex(8)
-        self._log = Log(station.folder / "log")
+        self._log = Log(station.folder / "log", early=True)
         before = restored(station, self._log)
         whose = before.decider.config.station
         if whose != table.id:    # it would go on with the other one's episodes, and the hub never gets them
-            self._lock.close()
+            os.close(self._lock)
             raise ConfigError([f'{station.place}: station: id: "{table.id}" is not allowed; {station.folder} holds the '
                                f'log of "{whose}": use that id, or name another folder in data'])
         self._health = Health([device.table.name for device in station.devices])
@@ -91,7 +93,7 @@ class Agent:
         told = partial(self.pipeline.told, EventKind.OVERLOAD)
         self._loads = {name: Load(bus, told) for name, bus in self._buses.items()}
         self._phases = phases(station)
-        self._gather = Gather(self.pipeline)
+        self._gather = Gather(self.pipeline, singly=station.file.uplink.monthly_mb > 0)
         self._watch = Watch(
             table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
@@ -102,6 +104,10 @@ class Agent:
         survey = Survey(station, clock, self._keeper, self.pipeline, self._log, self.uplink, self.link, self._watch,
                         self.recorder, clock.monotonic_s())
         self.work = self._operate.work = Work(self.operations, self.pipeline, survey)
+        self._watch.tidy = self._tidy = Tidy(
+            self._log, station.file.log.limits, clock,
+            pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
+        )  # fmt: skip
         self._begin(before)
 
     async def run(self) -> None:
@@ -118,7 +124,7 @@ class Agent:
             self.recorder.close()
             self.uplink.close()
             self.budget.meter.save()
-            self._lock.close()
+            os.close(self._lock)
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """A defect in one part must not end the others: counted, told once, and the part begins again."""
@@ -146,6 +152,7 @@ class Agent:
             "operate": self._operate.run,
             "commands": self.commands.run,
             "watch": self._watch.run,
+            "tidy": self._tidy.run,
         }
         parts |= button_parts(self._station, self._buses, self._clock, self.operations.servicing, self.pipeline)
         if self._siren is not None:
@@ -223,14 +230,17 @@ class Agent:
         )
 
 
-def _locked(folder: Path) -> IO[bytes]:
+def _locked(folder: Path) -> int:
     """Held until it is closed or the process is gone: two agents would write over each other's log."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "lock").open("wb")
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:  # a disk that became read-only: the station must warn all the same
+        lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as err:
-        lock.close()
+        os.close(lock)
         raise ConfigError([f"{folder}: another agent runs on this folder; stop it first"]) from err
     return lock
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.thinning import Thinner
+from edge.news import Thinner
 from tocsin.link import KEEPALIVE_S
 from tocsin.log import replace_file
 from tocsin.messages import EventKind, Summary

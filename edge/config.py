@@ -117,6 +117,17 @@ class DeviceTable(Table, frozen=True):
     series: dict[str, SeriesTable] = {}
 
 
+class LogTable(Table, frozen=True):
+    """[log]: how much of the disk it may take."""
+
+    most_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+    keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        return self.most_mb, self.keep_free_mb
+
+
 class StationFile(Table, frozen=True):
     """A whole station.toml."""
 
@@ -127,6 +138,7 @@ class StationFile(Table, frozen=True):
     siren: SirenTable | None = None
     service: ServiceTable | None = None
     uplink: UplinkTable = UplinkTable()
+    log: LogTable = LogTable()
 
 
 @dataclass(slots=True)

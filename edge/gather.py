@@ -1,7 +1,8 @@
 """Puts polls that come in quick succession into one row: the kernel, the log and the link work by the row.
 
 Each goes through at once and is a record of its own, until more than MANY devices were heard within SLOT_S. Then, and
-until that has not been so for LASTING_S, they wait up to HOLD_S for each other.
+until that has not been so for LASTING_S, they wait up to HOLD_S for each other. With a data budget none waits: a record
+goes up whole, and one that moves would take along those that do not.
 """
 
 import asyncio
@@ -20,8 +21,9 @@ LASTING_S = 5.0
 class Gather:
     """In front of a pipeline. Of one device at most one poll may wait."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, *, singly: bool) -> None:
         self._pipeline = pipeline
+        self._singly = singly
         self._waiting: list[tuple[Poll, asyncio.Future[bool]]] = []
         self._slot_s = self._many_until_s = float("-inf")
         self._seen: set[str] = set()
@@ -46,7 +48,7 @@ class Gather:
         self._seen.add(device)
         if len(self._seen) > MANY:
             self._many_until_s = now_s + LASTING_S
-        return now_s < self._many_until_s
+        return now_s < self._many_until_s and not self._singly
 
     async def _pass_on(self) -> None:
         """The first that waits does it for all."""

@@ -26,7 +26,8 @@ _CARDS = {KINDS[Start], KINDS[Config]}
 class Own:
     """What a station decided, found again from the inputs in its log. `same`: it had told exactly that.
 
-    `whole`: no record of the log is damaged or missing. `quantities` are those that rules judge, by the rule's name.
+    `whole`: no record of the log is damaged or missing, but
+    for those that went when it was near its limit. `quantities` are those that rules judge, by the rule's name.
     """
 
     station: str
@@ -60,6 +61,8 @@ def own(path: Path) -> Own:
     notes = [*found.parted, *found.damage]
     if found.skipped:
         notes.append(f"{found.skipped} records of readings are older than the first known rules; they are left out")
+    if found.thinned:
+        notes.append(f"{found.thinned} records went to make room; what was decided there is left out")
     same, whole = found.decided == found.told, not (found.parted or found.damage)
     return Own(station, found.decided, same, whole, notes, _quantities(path))
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from edge.lanes import History
-from edge.thinning import Thinner, readings_of
+from edge.news import Thinner, readings_of
 from tocsin.log import Entry
 from tocsin.messages import Summary, decode
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from edge.news import Changes, readings_of
 from edge.recorder import KINDS
-from edge.thinning import Changes, readings_of
 from edge.underway import Underway
 from tocsin.log import Entry
 from tocsin.messages import Detection, Readings, Start, Summary, decode

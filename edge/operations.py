@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from itertools import chain
 
+from edge.backward import recent
 from edge.card import card_of
 from edge.config import Station
 from edge.decider import track_of
@@ -166,7 +167,9 @@ class Operations:
         """At the start: brings in the rules of the files where they are other ones than those in force."""
         now_ms = self._pipeline.now_ms()
         self._recorder.keep()
-        said = self._apply(self._station, Recent(chain(self._log.read(), self._recorder.kept())), now_ms)
+        kept = self._recorder.kept()
+        said = self._apply(self._station, Recent.later(
+            lambda: chain(recent(self._log.folder, now_ms, strict=False), kept)), now_ms)
         if self._station.source.problems:
             problems = "; ".join(self._station.source.problems)
             self._pipeline.told(EventKind.RULES, f"refused, the last good ones are in force: {problems}")
@@ -216,13 +219,14 @@ class Operations:
         """
         upto = self._recorder.keep()
         try:
-            recent = await asyncio.to_thread(lambda: Recent(entry for entry in self._log.read() if entry.seq <= upto))
+            rows = await asyncio.to_thread(
+                lambda: Recent(recent(self._log.folder, self._pipeline.decider.now_ms, upto + 1)))
         finally:
             now_ms = self._pipeline.now_ms()    # before what was kept is taken: a step of the clock belongs to it
             kept = self._recorder.kept()
         for entry in kept:
-            recent.add(entry)
-        before, said = self._pipeline.decider.config.hash, self._apply(station, recent, now_ms)
+            rows.add(entry)
+        before, said = self._pipeline.decider.config.hash, self._apply(station, rows, now_ms)
         self._station = station
         self._keep_good()
         decider = self._pipeline.decider
@@ -237,13 +241,13 @@ class Operations:
             except OSError as err:
                 log.warning("the good rules are not kept: %s", err)
 
-    def _apply(self, station: Station, recent: Recent, now_ms: int) -> str:
+    def _apply(self, station: Station, rows: Recent, now_ms: int) -> str:
         decider = self._pipeline.decider
         plan, let_go = bind_over(decider.live, station.plan.rules, station.series)
         config = config_of(plan, station.candidate, station.file.station.id, now_ms)
         if config.hash == decider.config.hash:
             return "the rules are as before"
-        self._pipeline.decide(config, recent)
+        self._pipeline.decide(config, rows)
         stays = plan.rules.rules[len(station.plan.rules.rules):]
         words = [f"rules {station.plan.rules.hash[:8]} are in force",
                  *(f'"{rule.name}" stays until it is clear' for rule in stays), *let_go]

@@ -12,27 +12,30 @@ as it was made. What was read before is skipped, and counted.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from edge.backward import recent
 from edge.decider import REFUSED, Decided, Decider
 from edge.findings import detection
 from edge.recorder import KINDS
 from edge.rows import Recent
-from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Silence, Tick
+from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Silence, Thinned, Tick
 from tocsin.log import Entry, read_log
 from tocsin.messages import Detection, Readings, record_of
 
 _INPUTS = {KINDS[kind]
            for kind in (Readings, Tick, Config, ClockStep, Acknowledge, OperatorClear, Shelve, Service, Silence)}
-Read = Callable[[], Iterable[Entry]]
+Read = Callable[[int, int], Iterable[Entry]]
 
 
 @dataclass(slots=True)
 class OwnLog:
     """`decided` and `told` are without boot and seq, so that they can be compared as they are.
 
+    `thinned`: records that went to make room; nothing is decided from there to the next place where a replay can begin.
     `skipped`: readings from before the first place where a replay can begin. `damage`: records that could not be read
     or taken. `parted`: places where the agent went on from another memory than the log gives.
     """
@@ -40,6 +43,7 @@ class OwnLog:
     decided: list[Detection] = field(default_factory=list)
     told: list[Detection] = field(default_factory=list)
     skipped: int = 0
+    thinned: int = 0
     damage: list[str] = field(default_factory=list)
     parted: list[str] = field(default_factory=list)
 
@@ -47,8 +51,8 @@ class OwnLog:
 class Replay:
     """Takes the entries of a log in order. `decider` is None until rules are known.
 
-    `exact` says that no record was missing: the decider is what the agent's was. `read` gives the log from its
-    beginning, for what a change of rules needs of it.
+    `exact` says that no record was missing: the decider is what the agent's was. `read` gives what a change of
+    rules needs of the log: what stands before a record, at a time.
     """
 
     def __init__(self, read: Read, decider: Decider | None = None, after: int = 0) -> None:
@@ -66,6 +70,7 @@ class Replay:
         self.exact = self.exact and entry.seq == self._last + 1
         self._last = entry.seq
         if entry.kind not in _INPUTS:
+            self.exact = self.exact and entry.kind != KINDS[Thinned]
             return None
         try:
             return self._take(entry)
@@ -96,17 +101,22 @@ class Replay:
             self.decider = Decider(record)
             self.exact = self.exact and not self.skipped
             return Decided(noted=True)
-        before = (entry for entry in self._read() if entry.seq < record.seq)
-        return self.decider.take(record, Recent(before))
+        return self.decider.take(record, Recent.later(lambda: self._read(record.t, record.seq)))
 
 
 def replayed(folder: Path) -> OwnLog:
     """The log in `folder` (a station's data folder), read while its agent may be writing it. Raises OSError."""
     found = OwnLog()
-    replay = Replay(lambda: read_log(folder / "log"))
-    last = 0
+    replay = Replay(partial(recent, folder / "log"))
+    last = thinned = 0
     for entry in read_log(folder / "log"):
         lost, last = entry.seq - last - 1, entry.seq
+        if entry.kind == KINDS[Thinned]:
+            thinned = max(thinned, _thinned(entry, found))
+            replay.decider = None
+        if thinned and replay.decider is None and not _remembers(entry, thinned):
+            replay.skipped += entry.kind == KINDS[Readings]
+            continue
         if lost and replay.decider is not None:
             replay.damage.append(f"{lost} record{'s are' if lost > 1 else ' is'} missing before record {entry.seq}")
         decided = replay.take(entry)
@@ -116,6 +126,29 @@ def replayed(folder: Path) -> OwnLog:
             found.told += _told(entry, replay)
     found.skipped, found.damage, found.parted = replay.skipped, replay.damage, replay.parted
     return found
+
+
+def _thinned(entry: Entry, found: OwnLog) -> int:
+    """The last record of a stretch of which only a part is there."""
+    try:
+        record = record_of(entry.payload)
+    except msgspec.DecodeError:
+        return entry.seq
+    if not isinstance(record, Thinned):
+        return entry.seq
+    found.thinned += record.removed
+    return record.last
+
+
+def _remembers(entry: Entry, after: int) -> bool:
+    """Whether a replay can begin here again, behind a stretch of which records are missing."""
+    if entry.kind != KINDS[Config] or entry.seq <= after:
+        return False
+    try:
+        record = record_of(entry.payload)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(record, Config) and bool(record.memory)
 
 
 def decisions_of(folder: Path) -> list[Detection]:

@@ -3,10 +3,12 @@
 import logging
 import struct
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from edge.backward import recent, remembered
 from edge.config import Station
 from edge.decider import REFUSED, Decider
 from edge.findings import detection
@@ -28,7 +30,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`unlogged` are detections that were decided but not written when the process ended.
+    """`unlogged` are detections that were decided but not written when the process ended; `uncommitted` those behind
+    `checkpoint` that the hub has not confirmed. edge.tidy looks for older ones.
 
     `checkpoint` is the record behind which the log was played. `exact`: the log alone gives the same again; where it
     does not, what is remembered must be written into it.
@@ -52,34 +55,34 @@ def restored(station: Station, storage: Log) -> Restored:
     A level that was told and that the log no longer explains - readings dropped by age, another version of the kernel -
     stays until fresh readings are below. What of the log cannot be read is left out and named in `storage.damage`.
     """
-    found = _checkpoint(station, storage)
+    found = _checkpoint(station, storage) or _remembered(storage)
     seq, decider = found or (0, None)
     held = False
-    if decider is None and not any(entry.kind == KINDS[Config] for entry in storage.read()):
+    if decider is None and not any(entry.kind == KINDS[Config] for entry in storage.read(strict=False)):
         # the log of an agent that wrote down no rules: those of now are the best guess, and what was told holds
         decider = Decider(config_of(station.plan, station.candidate, station.file.station.id, 0))
         for told_before in _before(station.folder):
             held = _hold(decider, told_before) or held
-    replay = Replay(storage.read, decider, after=seq)
+    replay = Replay(partial(recent, storage.folder, strict=False), decider, after=seq)
     exact = (found is not None or storage.next_seq == 1 or decider is None) and not storage.damage
     decided: list[Change] = []
     told: dict[tuple[str, str], int] = {}
     uncommitted: list[Entry] = []
-    for entry in storage.read(after=min(seq, storage.cursor)):
+    for entry in storage.read(after=seq, strict=False):
         if entry.seq > storage.cursor and entry.kind in URGENT_KINDS:
             uncommitted.append(entry)
-        if entry.seq <= seq:
-            continue
         outcome = replay.take(entry)
         decided += outcome.changes if outcome else []
         if entry.kind == KINDS[Detection] and (known := _detection(entry)) is not None:
             told[known.rule, known.series] = known.revision
             held = (replay.decider is not None and _hold(replay.decider, known)) or held
+    storage.damage += [f"{path.name}: damaged, or cannot be read" for path in storage.suspects]
     if replay.damage:
         storage.damage.append(f"{len(replay.damage)} records that cannot be read are left out; {replay.damage[0]}")
     decider = replay.decider or Decider(config_of(station.plan, station.candidate, station.file.station.id, 0))
     unlogged = [detection(change) for change in decided if change.revision > told.get(named(change.track), 0)]
-    return Restored(decider, unlogged, uncommitted, seq, exact and replay.exact and not held)
+    exact = exact and replay.exact and not held and not storage.suspects
+    return Restored(decider, unlogged, uncommitted, seq, exact)
 
 
 def _checkpoint(station: Station, storage: Log) -> tuple[int, Decider] | None:
@@ -101,6 +104,16 @@ def _checkpoint(station: Station, storage: Log) -> tuple[int, Decider] | None:
         pass
     except (OSError, struct.error, *REFUSED) as err:
         log.warning("checkpoint not used, the log is played instead: %s", err)
+    return None
+
+
+def _remembered(storage: Log) -> tuple[int, Decider] | None:
+    """The newest place of the log where all is written down that was remembered: what lies before need not be read."""
+    for config in remembered(storage.folder):
+        try:
+            return config.seq, Decider.of(config)
+        except REFUSED as err:
+            log.warning("what was remembered in record %d is not used: %s", config.seq, err)
     return None
 
 

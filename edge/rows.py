@@ -1,7 +1,7 @@
 """Readings of the log as rows for the kernel."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 import numpy as np
@@ -54,8 +54,21 @@ class Recent:
         self._names: dict[str, int] = {}
         self._numbers = 0
         self._scales: dict[str, str] = {}
+        self._coming: Callable[[], Iterable[Entry]] | None = None
         self._clear()
         for entry in entries:
+            self.add(entry)
+
+    @classmethod
+    def later(cls, read: Callable[[], Iterable[Entry]]) -> "Recent":
+        """Reads only when something is asked of it: a start needs none of it where the rules are as they were."""
+        made = cls()
+        made._coming = read
+        return made
+
+    def _read(self) -> None:
+        coming, self._coming = self._coming, None
+        for entry in coming() if coming else ():
             self.add(entry)
 
     def _clear(self) -> None:
@@ -80,6 +93,7 @@ class Recent:
 
     def scaled(self, series: Iterable[Series]) -> None:
         """From here on these series are read so: what was read of them in another scale goes."""
+        self._read()
         for one in series:
             if self._scales.get(one.key, one.scale) != one.scale:
                 self._names.pop(one.key, None)
@@ -112,6 +126,7 @@ class Recent:
 
     def blocks(self, columns: Mapping[str, int], t_ms: int) -> Iterator[Block]:
         """The rows of the 25 h before `t_ms`, in the order of the log."""
+        self._read()
         times, ends = np.array(self._t, np.int64), np.array(self._end, np.int64)
         begins = np.append(0, ends)[:-1]
         series, value, given = (np.array(column) for column in (self._series, self._value, self._bits))

@@ -72,7 +72,9 @@ def look(folder: Path, args: argparse.Namespace) -> tuple[int, str]:
         reply = ask(folder, Ask("status"))
         now = msgspec.json.decode(reply.said, type=StationNow) if reply.done else None
     except (OSError, msgspec.DecodeError) as err:
-        away = folder_tells(folder, getattr(err, "strerror", None) or str(err))
+        why = "nothing listens in its folder" if isinstance(err, FileNotFoundError) else \
+            getattr(err, "strerror", None) or str(err)
+        away = folder_tells(folder, why)
         return 1, _json(away) if args.json else _away(away, args.station, LANGS.index(lang))
     if now is None:
         return 1, reply.said
@@ -90,7 +92,7 @@ def folder_tells(folder: Path, why: str) -> Away:
     last: Record | None = None
     readings: dict[str, float] = {}
     segments = [path.stem.removeprefix("segment-") for path in files if path.match("segment-*.log")]
-    for entry in read_log(place, after=int(segments[-1]) - 1) if segments else ():
+    for entry in read_log(place, after=int(segments[-1]) - 1, strict=False) if segments else ():
         try:
             last = record_of(entry.payload)
         except msgspec.DecodeError:

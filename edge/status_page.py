@@ -133,6 +133,8 @@ class _Page:
         words, link, health = self._words, self._now.link, self._now.health
         yield _BOLD, words("link")
         yield ("" if link.connected else _RED), f"  {words('up' if link.connected else 'down', host=link.broker)}"
+        if link.trouble:
+            yield from self._plain(link.trouble, _RED, "  ")
         yield "", f"  {words('backlog', count=link.backlog)}"
         if link.answered_s is None:
             yield _YELLOW, f"  {words('unanswered')}"

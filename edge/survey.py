@@ -4,7 +4,6 @@ import asyncio
 import shutil
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -63,10 +62,14 @@ class ClockNow(msgspec.Struct, frozen=True):
 
 
 class LinkNow(msgspec.Struct, frozen=True):
-    """`answered_s`: seconds since the hub last said that it has something on its disk; None: not since the start."""
+    """`answered_s`: seconds since the hub last said that it has something on its disk; None: not since the start.
+
+    `trouble`: why there is no connection.
+    """
 
     connected: bool
     broker: str
+    trouble: str
     backlog: int
     answered_s: float | None
 
@@ -166,12 +169,12 @@ class Survey:
     def _link(self) -> LinkNow:
         answered = self.uplink.answered_s
         since = None if answered is None else asyncio.get_running_loop().time() - answered
-        return LinkNow(self.link.connected, self._broker(), self.uplink.backlog, since)
+        return LinkNow(self.link.connected, self._broker(), "" if self.link.connected else self.link.trouble,
+                       self.uplink.backlog, since)
 
     def _broker(self) -> str:
         """Without user and password."""
-        parts = urlsplit(self.station.file.hub.broker)
-        return f"{parts.hostname}:{parts.port or (8883 if parts.scheme == 'mqtts' else 1883)}"
+        return f"{self.station.broker.host}:{self.station.broker.port}"
 
     def _disk(self) -> DiskNow:
         status = self.recorder.status

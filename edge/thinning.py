@@ -1,146 +1,205 @@
-"""What of the readings waits for a summary, with a data budget and in calm. Pure.
+"""What of a full log goes, and in which order. Detections, answers, events and what people did stay at every step.
 
-In calm a record of readings goes up at once only where it has news: a series moved by more than its deadband since it
-was last told, rain fell, a mark of quality changed, or the series was not told yet. The others are held back; they are
-settled when the hub has the summary that stands for them.
+    1  delivered for more than a day     readings go
+    2  delivered                         readings go
+    3  not delivered, all clear          of each series one reading in 5 minutes stays
+    4  not delivered, all clear          one an hour
+    5  not delivered, above clear        one in 5 minutes
+    6  not delivered                     readings go
+
+The oldest segment goes first, and the next step begins where the last one has done all it could. A segment that was
+thinned is written anew; a record of kind `thinned` stands in it for the first one gone, so that who decides the log
+again (edge.own_log) knows that something is missing.
 """
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import IntEnum
+from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 
-from tocsin.deadbands import deadband_of
-from tocsin.log import Entry
-from tocsin.messages import Readings, Summary, decode
-from tocsin.quantities import SUMMED
-from tocsin.readings import Quality
+from edge.recorder import KINDS, Ranges, ranges_of
+from tocsin.inputs import Shadow, Thinned, Tick
+from tocsin.log import Entry, Log, first_seq, read_segment, segments_of
+from tocsin.messages import Detection, Readings, Record, encode, record_of
+from tocsin.segment import HEADER_BYTES, HOLED, thinned_of
 
-MOST_RECORDS = 5_000  # of one window: who reads the log need look no farther ahead for the summary of a record
-_ROUNDING = 1e-9
-_JUDGED = ~(Quality.CLOCK | Quality.STUCK)  # marks that a reading may carry and still count
-_READINGS = msgspec.json.Decoder(Readings)
-
-
-def readings_of(entry: Entry) -> Readings:
-    """Raises msgspec.DecodeError."""
-    return decode(_READINGS, entry.payload)
-
-
-class Changes:
-    """What the hub was told last of each series. `factor` widens every deadband; infinite, rain alone is news."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, tuple[float, int]] = {}
-
-    def news(self, record: Readings, factor: float) -> bool:
-        """Whether the record must go up; if so it counts as told."""
-        rows = zip(record.series, record.value, record.quality, strict=True)
-        found = any(self._is_news(*row, factor) for row in rows)
-        if found:
-            self.tell(record)
-        return found
-
-    def tell(self, record: Readings) -> None:
-        """It goes up in any case."""
-        for series, value, quality in zip(record.series, record.value, record.quality, strict=True):
-            self._told[series] = (value, quality)
-
-    def _is_news(self, series: str, value: float, quality: int, factor: float) -> bool:
-        quantity = series.rpartition("/")[2]
-        if quantity in SUMMED:    # amounts add up: none may be missing where they are summed
-            return value != 0
-        if factor == float("inf"):
-            return False
-        told = self._told.get(series)
-        if told is None or told[1] != quality:
-            return True
-        return abs(value - told[0]) > deadband_of(quantity) * factor + _ROUNDING
+MB = 1_000_000
+_DAY_S = 86_400.0
+_MINUTES_5_MS, _HOUR_MS = 300_000, 3_600_000
+_SPARE = 0.1              # of the limit: so much more goes, so that it is not done every minute
+_LEAST_BYTES = 64 * MB    # a log of that size is not thinned for other people's files
+_DISK_SHARE = 4
+_FREE_SHARE, _FREE_MOST = 20, 500 * MB
+_GOES = {KINDS[Readings], KINDS[Tick], KINDS[Shadow], KINDS[Thinned]}
 
 
-@dataclass(slots=True)
-class _Row:
-    t: int = 0
-    count: int = 0
-    least: float = 0.0
-    most: float = 0.0
-    total: float = 0.0
-    last: float = 0.0
-    quality: int = 0
+class Step(IntEnum):
+    """How far a segment is thinned."""
+
+    DELIVERED_OLD = 1
+    DELIVERED = 2
+    CALM_5_MIN = 3
+    CALM_HOUR = 4
+    ACTIVE_5_MIN = 5
+    READINGS = 6
+
+
+WORDS = {
+    Step.DELIVERED_OLD: "readings that the hub has had for a day are gone",
+    Step.DELIVERED: "readings that the hub has are gone",
+    Step.CALM_5_MIN: "of readings in calm one in 5 minutes is kept",
+    Step.CALM_HOUR: "of readings in calm one an hour is kept",
+    Step.ACTIVE_5_MIN: "of readings above clear one in 5 minutes is kept",
+    Step.READINGS: "readings that the hub does not have are gone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes that the log may take, and that stay free on its disk for others."""
+
+    most: int
+    keep_free: int
+
+    @classmethod
+    def of(cls, folder: Path, most_mb: int, keep_free_mb: int) -> "Limits":
+        """0 stands for what suits the disk: a quarter of it, and a twentieth, 500 MB at most. Raises OSError."""
+        total = shutil.disk_usage(folder).total
+        return cls(most_mb * MB or total // _DISK_SHARE, keep_free_mb * MB or min(total // _FREE_SHARE, _FREE_MOST))
+
+    def excess(self, used: int, free: int) -> int:
+        """Bytes that must go."""
+        for_others = min(self.keep_free - free, used - min(_LEAST_BYTES, self.most))
+        return max(used - self.most, for_others, 0)
 
 
 @dataclass(slots=True)
-class Window:
-    """Readings since `since` (ms UTC), one row a series."""
+class Levels:
+    """Which rules are above clear at a place of the log."""
 
-    since: int
-    first_seq: int
-    last_seq: int = 0
-    records: int = 0
-    rows: dict[str, _Row] = field(default_factory=dict)
+    above: set[tuple[str, str]] = field(default_factory=set)
 
-    def add(self, record: Readings, seq: int) -> None:
-        self.last_seq = seq
-        self.records += 1
-        for t, series, value, quality in zip(record.t, record.series, record.value, record.quality, strict=True):
-            row = self.rows.setdefault(series, _Row())
-            row.t, row.last, row.quality = t, value, quality
-            if not quality & _JUDGED:
-                row.least = min(row.least, value) if row.count else value
-                row.most = max(row.most, value) if row.count else value
-                row.total += value
-                row.count += 1
-
-    def summary(self) -> Summary:
-        """Without boot and seq, which the recorder gives. A mean has nine digits: what is behind is rounding."""
-        rows = list(self.rows.values())
-        return Summary(
-            "", 0, self.since, self.first_seq, self.last_seq,
-            t=[row.t for row in rows],
-            series=list(self.rows),
-            count=[row.count for row in rows],
-            min=[row.least for row in rows],
-            max=[row.most for row in rows],
-            mean=[float(f"{row.total / row.count:.9g}") if row.count else 0.0 for row in rows],
-            last=[row.last for row in rows],
-            quality=[row.quality for row in rows],
-        )  # fmt: skip
+    def take(self, entry: Entry) -> None:
+        """What cannot be read changes nothing."""
+        record = _record(entry)
+        if isinstance(record, Detection):
+            self.above.discard((record.rule, record.series))
+            if record.level:
+                self.above.add((record.rule, record.series))
 
 
-class Thinner:
-    """The live readings of a station, in the order of the log. `calm` says whether nothing is above clear or on its way
-    there; `factor` widens the deadbands."""
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What one step did to one segment."""
 
-    def __init__(self, calm: Callable[[], bool]) -> None:
-        self.factor = 1.0
-        self._calm = calm
-        self._changes = Changes()
-        self._window: Window | None = None
+    step: Step
+    path: Path
+    removed: Ranges
+    bytes: int
 
-    @property
-    def open_from(self) -> int | None:
-        """The first record of the window that is not over yet; None where there is none, as while not calm."""
-        return self._window.first_seq if self._window else None
 
-    def keeps(self, entry: Entry) -> bool:
-        """Takes the next record of readings. Whether it waits for its summary. When it stops being calm the open window
-        is gone, and what was held back for it must go up."""
-        record = readings_of(entry)
-        if not self._calm():
-            self._window = None
-            self._changes.tell(record)
-            return False
-        if self._window is None:
-            self._window = Window(record.t[0] if record.t else 0, entry.seq)
-        self._window.add(record, entry.seq)
-        return not self._changes.news(record, self.factor)
+def used_bytes(folder: Path) -> int:
+    """On the disk, with all that lies in the folder of a log."""
+    return sum(path.stat().st_blocks * 512 for path in folder.iterdir())
 
-    def close(self, now_ms: int, length_ms: int) -> Summary | None:
-        """The summary of a window that is over: at whole multiples of its length, or full."""
-        window = self._window
-        if window is None or not self._calm():
-            return None
-        if window.since // length_ms == now_ms // length_ms and window.records < MOST_RECORDS:
-            return None
-        self._window = None
-        return window.summary()
+
+def thin(storage: Log, limits: Limits, now_s: float) -> Iterator[Freed]:
+    """Makes room until a tenth of the limit is free again, or nothing may go any more. Raises OSError."""
+    used, free = used_bytes(storage.folder), shutil.disk_usage(storage.folder).free
+    excess = limits.excess(used, free)
+    if not excess:
+        return
+    spare = excess + int(limits.most * _SPARE)
+    for aside in sorted(storage.folder.glob("segment-*.damaged")):
+        spare -= aside.stat().st_size
+        aside.unlink()
+    for step in Step:
+        levels = Levels()
+        for path in _within(storage, step, now_s):
+            if spare <= 0:
+                return
+            freed = _thinned(storage, path, step, levels)
+            if freed is not None and freed.removed:
+                spare -= freed.bytes
+                yield freed
+
+
+def _within(storage: Log, step: Step, now_s: float) -> list[Path]:
+    """The segments that a step is for."""
+    ends = {path: first_seq(following) - 1 for path, following in pairwise(segments_of(storage.folder))}
+    match step:
+        case Step.DELIVERED_OLD:
+            return [path for path, end in ends.items()
+                    if end <= storage.cursor and now_s - path.stat().st_mtime > _DAY_S]
+        case Step.DELIVERED:
+            return [path for path, end in ends.items() if end <= storage.cursor]
+        case _:
+            return list(ends)
+
+
+def _thinned(storage: Log, path: Path, step: Step, levels: Levels) -> Freed | None:
+    """None where it is thinned so far already; its detections are taken all the same."""
+    with path.open("rb") as file:
+        before = thinned_of(file.read(HEADER_BYTES))
+    if step <= before < HOLED:
+        if step > Step.DELIVERED:
+            for entry in read_segment(path, {KINDS[Detection]}):
+                levels.take(entry)
+        return None
+    entries = list(read_segment(path))
+    kept = list(_kept(entries, step, levels))
+    stay = {entry.seq for entry in kept}
+    gone = [entry for entry in entries if entry.seq not in stay]
+    if gone:
+        kept = sorted([*kept, _mark(gone, step)], key=lambda entry: entry.seq)
+    size = path.stat().st_size
+    storage.rewrite(path, kept, step)
+    removed = ranges_of([entry.seq for entry in gone])
+    return Freed(step, path, removed, size - path.stat().st_size)
+
+
+def _kept(entries: Iterable[Entry], step: Step, levels: Levels) -> Iterator[Entry]:
+    last: dict[str, int] = {}
+    for entry in entries:
+        if entry.kind == KINDS[Detection]:
+            levels.take(entry)
+        if entry.kind not in _GOES or (entry.kind == KINDS[Readings] and _stays(entry, step, levels, last)):
+            yield entry
+
+
+def _stays(entry: Entry, step: Step, levels: Levels, last: dict[str, int]) -> bool:
+    active = bool(levels.above)
+    every_ms = {Step.CALM_5_MIN: 0 if active else _MINUTES_5_MS, Step.CALM_HOUR: 0 if active else _HOUR_MS,
+                Step.ACTIVE_5_MIN: _MINUTES_5_MS if active else _HOUR_MS}.get(step)
+    if every_ms is None:
+        return False
+    record = _record(entry)
+    if not every_ms or not isinstance(record, Readings) or not record.t:
+        return True
+    slot = record.t[0] // every_ms
+    news = [key for key in record.series if last.get(key) != slot]
+    last.update(dict.fromkeys(news, slot))
+    return bool(news)
+
+
+def _mark(gone: list[Entry], step: Step) -> Entry:
+    """In the place of the first one gone."""
+    marks = [record for entry in gone if isinstance(record := _record(entry), Thinned)]
+    removed = sum(entry.kind != KINDS[Thinned] for entry in gone) + sum(mark.removed for mark in marks)
+    last = max([gone[-1].seq, *(mark.last for mark in marks)])
+    first = _record(gone[0])
+    boot = first.boot if first else ""
+    t_ms = first.t[0] if isinstance(first, Readings) else first.t if isinstance(first, Tick | Shadow | Thinned) else 0
+    mark = Thinned(boot, gone[0].seq, t_ms, last, removed, int(step))
+    return Entry(gone[0].seq, KINDS[Thinned], encode(mark))
+
+
+def _record(entry: Entry) -> Record | None:
+    try:
+        return record_of(entry.payload)
+    except msgspec.DecodeError:
+        return None

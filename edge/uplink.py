@@ -3,7 +3,7 @@
 New records go out at once, detections before readings; after an outage first the newest detection of every rule and the
 newest reading of every device. What was not committed in time, and what was written while the link was down, is read
 from the log again and goes behind, in order, in messages so large that nothing urgent waits long behind one. With a
-data budget, readings without news wait for their summary (edge.thinning). Repeats are harmless at the hub.
+data budget, readings without news wait for their summary (edge.news). Repeats are harmless at the hub.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import msgspec
 from edge.cursor import Cursor
 from edge.holding import Holding
 from edge.lanes import MOST_RECORDS, History, Pace, Requests, asked_for, newest_first, next_of, shape_of
+from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
 from edge.spans import Spans
-from edge.thinning import Thinner
 from edge.underway import Underway
 from tocsin import topics
 from tocsin.link import Link, LinkDownError
@@ -88,7 +88,8 @@ class Uplink:
 
     def restore_urgent(self, entries: Sequence[Entry]) -> None:
         """Detections and answers of an earlier run that were never committed: they go before all else."""
-        self._urgent = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
+        older = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
+        self._urgent = older | self._urgent
 
     def ask(self, series: str, start_ms: int, end_ms: int) -> None:
         """Offers the readings of a time in the log again, of one series or ("") of all. Raises ValueError: too much."""
@@ -107,7 +108,8 @@ class Uplink:
             if entry.kind in LOCAL_KINDS:
                 self._spans.add(entry.seq, entry.seq)
             elif entry.kind in _URGENT:
-                self._urgent[entry.seq] = entry
+                if entry.seq not in self._spans:  # it may have gone before the disk took it
+                    self._urgent[entry.seq] = entry
             else:
                 self._plain(entry, online=online)
         if self._holding.broken:
@@ -125,6 +127,11 @@ class Uplink:
             if len(self._live) >= _UNANSWERED:
                 self._live.popleft()  # the newest first; it comes with the history
             self._live.append(entry)
+
+    def gone(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """These records are no longer in the log: nobody will offer them, nothing waits for them."""
+        for first, last in ranges:
+            self._settle(first, last)
 
     # --- what the hub says ----------------------------------------------------------------------------------------
 
@@ -234,8 +241,7 @@ class Uplink:
         return False
 
     async def _send_live(self, link: Link) -> bool:
-        group: list[Entry] = []
-        size = 0
+        group, size = list[Entry](), 0
         while self._live and len(group) < MOST_RECORDS and size < self._pace.bytes:
             entry = self._live.popleft()
             if self._is_new(entry):

@@ -10,6 +10,7 @@ from edge.operations import Operations
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.restore import write_checkpoint
+from edge.tidy import Tidy
 from edge.uplink import Uplink
 from tocsin import topics
 from tocsin.clock import Clock
@@ -29,7 +30,8 @@ _DISK_S = 2.0   # nor a disk
 
 
 class Watch:
-    """`run` serves until cancelled. `link` is set once it is there; heartbeats need it, nothing else does."""
+    """`run` serves until cancelled. `link` and `tidy` are set once they are there; only heartbeats need
+    them."""
 
     def __init__(
         self, station: str, boot: str, folder: Path, clock: Clock,
@@ -37,6 +39,7 @@ class Watch:
         budget: Budget,
     ) -> None:  # fmt: skip
         self.link: Link | None = None
+        self.tidy: Tidy | None = None
         self._station = station
         self._boot = boot
         self._folder = folder
@@ -133,4 +136,5 @@ class Watch:
             month_bytes=self._budget.meter.month(self._clock.now_ms()),
             budget_bytes=self._budget.month_bytes,
             thinning=self._budget.step,
+            log=self.tidy.health if self.tidy else None,
         )

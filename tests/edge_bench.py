@@ -1,6 +1,7 @@
 """An agent without its tasks: everything is done by hand, also its death, and the clock is set as one likes."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,13 +93,13 @@ class Bench:
         """kill -9 when so many of the waiting records had been written; then the next start."""
         self.flush(written)
         self.agent._log.close()
-        self.agent._lock.close()
+        os.close(self.agent._lock)
         self.agent.recorder._thread.shutdown()
         self.agent = self._start()
 
     def stop(self) -> None:
         self.agent.recorder.close()
-        self.agent._lock.close()
+        os.close(self.agent._lock)
 
     @property
     def sounds(self) -> str:

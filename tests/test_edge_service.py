@@ -1,5 +1,6 @@
 """Service mode: of a device or of one series, while all else stays live; and what it does to counters."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_of_one_device_one_series_is_worked_on_and_the_other_stays_live(tmp_path
     assert [(event.device, event.series) for event in events
             if isinstance(event, Event) and event.what is EventKind.SERVICE] == [("", "gas/ch4_pct_lel"), ("gas", "")]
     agent.recorder.close()
-    agent._lock.close()
+    os.close(agent._lock)
 
 
 def test_a_series_and_its_device_do_not_get_into_each_others_way(tmp_path: Path) -> None:

@@ -1,202 +1,181 @@
-"""What a data budget holds back in calm, and what it never holds back."""
+"""A log near its limit: what goes, in which order, and that nobody says more of it than is there."""
 
-import math
-from collections import deque
-from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.lanes import History, Pace, asked_for, newest_first, next_of
+from edge.own_log import replayed
 from edge.recorder import KINDS
-from edge.thinning import MOST_RECORDS, Changes, Thinner, Window
-from tocsin import deadbands
-from tocsin.deadbands import deadband_of
+from edge.thinning import Freed, Limits, Step, thin, used_bytes
+from tests.edge_bench import LATCHED, MINUTE_MS, Bench
+from tests.stations import START_MS
+from tests.test_own_log import rise_and_fall, without_id
+from tocsin.inputs import Thinned
 from tocsin.levels import Authority, Hazard, Stage
-from tocsin.log import Entry
-from tocsin.messages import Detection, Readings, Record, Summary, encode
-from tocsin.quantities import QUANTITIES
-from tocsin.readings import Quality
+from tocsin.log import Entry, Log
+from tocsin.messages import Detection, Event, EventKind, Readings, Record, encode, record_of
 
 BOOT = "00000000000000aa"
-STAGE, RAIN, TOTAL = "gauge/stage_m", "bucket/rain_mm", "bucket/rain_total_mm"
-WINDOW_MS = 300_000
+EVERY_MS = 10_000
+STEP_RECORDS = 3_000
 
 
-def readings(seq: int, value: float = 1.0, *, series: str = STAGE, t: int = 0, quality: int = 0) -> Readings:
-    return Readings(BOOT, seq, [t or seq * 10_000], [series], [value], [quality])
+def detection(seq: int, t_ms: int, level: int) -> Detection:
+    return Detection(BOOT, seq, t_ms, "gauge/stage_m", "stage", Hazard.FLOOD, level, 0, seq, "e", t_ms,
+                     Stage.MOVE, Authority.AUTO, 3.2, 3.0)
 
 
-def entry(record: Record) -> Entry:
-    return Entry(record.seq, KINDS[type(record)], encode(record))
+def filled(folder: Path, count: int = STEP_RECORDS, rise: range = range(0)) -> Log:
+    """A reading each 10 s; an event every 500 records; above clear in `rise`."""
+    log = Log(folder, segment_bytes=64_000)
+    for seq in range(1, count + 1):
+        t_ms = START_MS + seq * EVERY_MS
+        record: Record = Readings(BOOT, seq, [t_ms], ["gauge/stage_m"], [1.0], [0])
+        if seq in {rise.start, rise.stop} and rise:
+            record = detection(seq, t_ms, 4 if seq == rise.start else 0)
+        elif seq % 500 == 0:
+            record = Event(BOOT, seq, t_ms, EventKind.REFUSED, "silent")
+        log.append([Entry(seq, KINDS[type(record)], encode(record))])
+    return log
 
 
-def told(values: Sequence[float], series: str, factor: float = 1.0) -> list[float]:
-    changes = Changes()
-    return [value for seq, value in enumerate(values, 1) if changes.news(readings(seq, value, series=series), factor)]
+def of_kind(log: Log, kind: type[Record]) -> list[int]:
+    return [entry.seq for entry in log.read() if entry.kind == KINDS[kind]]
 
 
-def test_a_change_counts_against_what_was_told_last_so_that_no_slow_rise_is_missed() -> None:
-    assert told([1.0, 1.01, 1.02, 1.03, 1.01, 1.0], STAGE) == [1.0, 1.03, 1.0]
-    assert told([1.0, 1.02, 1.08, 1.09], STAGE, factor=4.0) == [1.0, 1.09]
+def squeeze(log: Log, most: int, now_s: float = 0.0) -> list[Freed]:
+    return list(thin(log, Limits(most, 0), now_s))
 
 
-def test_every_tip_is_told_and_dry_minutes_are_not() -> None:
-    assert told([0.0, 0.0, 0.5, 0.5, 0.0], RAIN) == [0.5, 0.5]
-    assert told([7.0, 7.0, 7.5, 7.5, 0.0], TOTAL) == [7.0, 7.5, 0.0]
-    assert told([0.0, 0.5, 0.0], RAIN, factor=math.inf) == [0.5], "amounts must add up at the hub whatever the budget"
-    assert told([1.0, 9.0], STAGE, factor=math.inf) == []
+def test_a_log_below_its_limit_is_left_alone(tmp_path: Path) -> None:
+    log = filled(tmp_path)
+    before = {path: path.read_bytes() for path in log.sealed}
+    assert squeeze(log, used_bytes(tmp_path)) == []
+    assert {path: path.read_bytes() for path in log.sealed} == before
 
 
-def test_another_quality_is_news() -> None:
-    changes = Changes()
-    assert [changes.news(readings(seq, 1.0, quality=bits), 1.0) for seq, bits in
-            enumerate([0, 0, Quality.STUCK, Quality.STUCK, 0], 1)] == [True, False, True, False, True]
+def test_delivered_readings_go_first_the_oldest_segment_first_and_no_more_than_is_needed(tmp_path: Path) -> None:
+    log = filled(tmp_path)
+    sealed = log.sealed
+    log.move_cursor(STEP_RECORDS // 2, "hub")
+    freed = squeeze(log, used_bytes(tmp_path) - 1)
+    assert [(one.step, one.path) for one in freed] == [(Step.DELIVERED, path) for path in sealed[:len(freed)]]
+    assert 0 < len(freed) < len(sealed) / 2
+    assert max(last for one in freed for _, last in one.removed) <= log.cursor
+    assert of_kind(log, Event) == [500, 1000, 1500, 2000, 2500, 3000]
+    assert len(of_kind(log, Thinned)) == len(freed)
+    assert Log(tmp_path).damage == []
 
 
-@given(st.lists(st.floats(-10, 10), min_size=1), st.sampled_from([1.0, 4.0]))
-def test_what_was_told_last_is_never_farther_away_than_the_deadband(values: list[float], factor: float) -> None:
-    changes, last = Changes(), math.nan
-    for seq, value in enumerate(values, 1):
-        if changes.news(readings(seq, value), factor):
-            last = value
-        assert abs(value - last) <= deadband_of("stage_m") * factor + 1e-6
+def test_what_was_delivered_long_ago_goes_before_what_was_delivered_just_now(tmp_path: Path) -> None:
+    log = filled(tmp_path)
+    log.move_cursor(STEP_RECORDS, "hub")
+    now_s = log.sealed[0].stat().st_mtime
+    assert {one.step for one in squeeze(log, used_bytes(tmp_path) - 1, now_s + 90_000)} == {Step.DELIVERED_OLD}
 
 
-@given(st.lists(st.tuples(st.sampled_from([STAGE, RAIN]), st.floats(-10, 10), st.sampled_from([0, 2, 8])), min_size=1))
-def test_a_summary_is_what_a_plain_loop_over_the_readings_gives(rows: list[tuple[str, float, int]]) -> None:
-    window = Window(10_000, 1)
-    for seq, (series, value, bits) in enumerate(rows, 1):
-        window.add(readings(seq, value, series=series, quality=bits), seq)
-    found = window.summary()
-    assert (found.since, found.first_seq, found.last_seq) == (10_000, 1, len(rows))
-    assert found.series == list(dict.fromkeys(series for series, _, _ in rows))
-    for i, key in enumerate(found.series):
-        own = [(seq * 10_000, value, bits) for seq, (series, value, bits) in enumerate(rows, 1) if series == key]
-        good = [value for _, value, bits in own if not bits & Quality.RANGE] or [0.0]
-        assert (found.t[i], found.last[i], found.quality[i]) == own[-1]
-        assert found.count[i] == sum(not bits & Quality.RANGE for _, _, bits in own)
-        assert (found.min[i], found.max[i]) == (min(good), max(good))
-        assert found.mean[i] == pytest.approx(sum(good) / len(good), rel=1e-8, abs=1e-12)
+def test_readings_that_the_hub_does_not_have_are_thinned_where_all_is_clear(tmp_path: Path) -> None:
+    log = filled(tmp_path, rise=range(600, 900))
+    freed = squeeze(log, used_bytes(tmp_path) * 4 // 5)
+    assert {one.step for one in freed} == {Step.CALM_5_MIN}
+    kept = of_kind(log, Readings)
+    thinned = [seq for seq in kept if seq <= freed[-1].removed[-1][1]]
+    assert [seq for seq in thinned if 600 < seq < 900] == list(range(601, 900))
+    calm = [seq for seq in thinned if not 600 <= seq <= 900]
+    slots = [(START_MS + seq * EVERY_MS) // 300_000 for seq in calm]
+    assert len(calm) < len(thinned) / 2
+    first, last = ((START_MS + seq * EVERY_MS) // 300_000 for seq in (600, 900))
+    assert set(range(slots[0], slots[-1] + 1)) - set(slots) <= set(range(first, last + 1))
+    assert of_kind(log, Detection) == [600, 900]
 
 
-def test_columns_of_a_summary_must_agree() -> None:
-    with pytest.raises(ValueError, match="differ in length"):
-        Summary(BOOT, 1, 0, 1, 1, [1], ["a/b"], [1], [1.0], [1.0], [1.0], [1.0], [])
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 99), st.integers(0, STEP_RECORDS), st.integers(0, 390))
+def test_however_little_room_there_is_detections_events_and_the_seams_stay(
+    tmp_path_factory: pytest.TempPathFactory, percent: int, cursor: int, long: int
+) -> None:
+    folder = tmp_path_factory.mktemp("log")
+    log = filled(folder, rise=range(1101, 1101 + long) if long else range(0))
+    log.move_cursor(cursor, "hub")
+    steps: list[Step] = []
+    for _ in range(4):
+        freed = squeeze(log, used_bytes(folder) * percent // 100)
+        steps += [one.step for one in freed]
+        gone = {seq for one in freed for low, high in one.removed for seq in range(low, high + 1)}
+        assert not gone & {entry.seq for entry in log.read() if entry.kind != KINDS[Thinned]}
+    assert of_kind(log, Event) == [500, 1000, 1500, 2000, 2500, 3000]
+    assert of_kind(log, Detection) == ([1101, 1101 + long] if long else [])
+    marks = [record for entry in log.read() if isinstance(record := record_of(entry.payload), Thinned)]
+    there = {entry.seq for entry in log.read() if entry.kind != KINDS[Thinned]}
+    assert sum(mark.removed for mark in marks) == STEP_RECORDS - len(there)
+    assert all(seq in there or any(mark.seq <= seq <= mark.last for mark in marks)
+               for seq in range(1, STEP_RECORDS + 1))
+    again = Log(folder)
+    assert (again.damage, again.next_seq) == ([], STEP_RECORDS + 1)
+    assert [again.mend(path) for path in again.sealed] == [None] * len(again.sealed)
 
 
-def test_a_window_ends_on_the_clock_or_when_it_is_full() -> None:
-    thinner = Thinner(lambda: True)
-    assert not thinner.keeps(entry(readings(1, t=WINDOW_MS + 1)))
-    assert thinner.keeps(entry(readings(2, t=WINDOW_MS + 10_001)))
-    assert thinner.close(2 * WINDOW_MS - 1, WINDOW_MS) is None
-    summary = thinner.close(2 * WINDOW_MS, WINDOW_MS)
-    assert summary is not None
-    assert (summary.first_seq, summary.last_seq, summary.count) == (1, 2, [2])
-    assert thinner.close(3 * WINDOW_MS, WINDOW_MS) is None, "no readings, no summary"
-    for seq in range(3, MOST_RECORDS + 3):
-        thinner.keeps(entry(readings(seq, t=1)))
-    assert thinner.close(2, WINDOW_MS) is not None
+def test_the_disk_of_others_does_not_thin_a_small_log() -> None:
+    limits = Limits(most=1_000_000_000, keep_free=500_000_000)
+    assert limits.excess(used=60_000_000, free=0) == 0
+    assert limits.excess(used=100_000_000, free=0) == 36_000_000
+    assert limits.excess(used=900_000_000, free=400_000_000) == 100_000_000
+    assert limits.excess(used=1_100_000_000, free=900_000_000) == 100_000_000
 
 
-def test_while_it_is_not_calm_nothing_waits_and_nothing_is_summed_up() -> None:
-    calm = True
-    thinner = Thinner(lambda: calm)
-    thinner.keeps(entry(readings(1)))
-    assert thinner.keeps(entry(readings(2)))
-    calm = False
-    assert thinner.close(10 * WINDOW_MS, WINDOW_MS) is None
-    assert not thinner.keeps(entry(readings(3)))
-    assert thinner.open_from is None
-    calm = True
-    assert thinner.keeps(entry(readings(4))), "the value of 3 was told"
-    assert thinner.open_from == 4
+def test_the_limits_follow_the_disk(tmp_path: Path) -> None:
+    given, found = Limits.of(tmp_path, 100, 20), Limits.of(tmp_path, 0, 0)
+    assert (given.most, given.keep_free) == (100_000_000, 20_000_000)
+    assert found.most > 0
+    assert found.keep_free <= 500_000_000
 
 
-def test_every_deadband_is_that_of_a_quantity() -> None:
-    assert deadbands._DEADBANDS.keys() <= QUANTITIES.keys()
-    assert {name for name in QUANTITIES if not deadband_of(name)} == {"rain_mm", "rain_total_mm"}
+def written(bench: Bench) -> None:
+    bench.flush()
+    bench.agent._log.sync()
 
 
-# --- the history ---------------------------------------------------------------------------------------------------
+def seal(bench: Bench) -> None:
+    """The next record begins a new segment."""
+    written(bench)
+    bench.agent._log._segment_bytes = 1
 
 
-def sifted(records: Sequence[Record], open_from: int | None = None) -> tuple[list[int], list[int]]:
-    """(what goes up, what waits) of a log, by number."""
-    history = History(iter([]), 0)
-    up: list[int] = []
-    waits: list[int] = []
-    for record in records:
-        goes, waiting = history.sifted(entry(record), 1.0)
-        up += [one.seq for one in goes]
-        waits += waiting
-    goes, waiting = history.rest(open_from)
-    return [*up, *(one.seq for one in goes)], [*waits, *waiting]
+def test_a_thinned_log_says_nothing_of_what_it_no_longer_knows(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, LATCHED)
+    rise_and_fall(bench)
+    first = len(bench.of(Detection))
+    bench.operations.acknowledge("stage", "gauge/stage_m", "Li Wei")
+    seal(bench)
+    bench.agent.pipeline.remember()
+    rise_and_fall(bench)
+    written(bench)
+    agent_log = bench.agent._log
+    agent_log.move_cursor(agent_log.next_seq - 1, "hub")
+    oldest = agent_log.sealed[0]
+    freed = next(thin(agent_log, Limits(1, 0), 0.0))
+    assert freed.path == oldest
+    own = replayed(bench.folder)
+    later = [without_id(one) for one in bench.of(Detection)[first:]]
+    assert own.decided == own.told == later[-len(own.told):] != []
+    assert own.thinned == sum(last - low + 1 for low, last in freed.removed)
+    assert (own.damage, own.parted) == ([], [])
+    bench.stop()
 
 
-def summary(seq: int, first: int, last: int) -> Summary:
-    return Summary(BOOT, seq, 0, first, last, [1], [STAGE], [1], [1.0], [1.0], [1.0], [1.0], [0])
-
-
-def test_of_the_history_waits_what_a_summary_stands_for_and_the_rest_goes_up() -> None:
-    log: list[Record] = [readings(1), readings(2), readings(3), readings(4, 1.5), readings(5, 1.5), summary(6, 2, 4)]
-    assert sifted(log) == ([1, 2, 4, 6, 5], [3])
-    assert sifted(log, open_from=5) == ([1, 2, 4, 6], [3, 5])
-    assert sifted(log[:5]) == ([1, 2, 3, 4, 5], []), "a crash took the window with it: every reading goes up"
-
-
-def test_of_a_long_time_without_summaries_little_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.lanes._AHEAD", 10)
-    history = History(iter([]), 0)
-    up = [one.seq for seq in range(1, 101) for one in history.sifted(entry(readings(seq)), 1.0)[0]]
-    assert up == list(range(1, 91))
-    assert len(history.ahead) == 10
-
-
-# --- messages ------------------------------------------------------------------------------------------------------
-
-
-def test_messages_grow_on_a_quick_link_and_shrink_on_a_slow_one() -> None:
-    pace = Pace()
-    for _ in range(10):
-        pace.took(pace.bytes, 0.1)
-    assert pace.bytes == 32 * 1024
-    pace.took(pace.bytes, 10.0)
-    assert pace.bytes == 16 * 1024
-    for _ in range(10):
-        pace.took(pace.bytes, 2.0)
-    assert pace.bytes == 1024
-    pace.took(200, 0.1)
-    assert pace.bytes == 1024, "a small message says nothing about large ones"
-    pace.took(1024, 0.7)
-    assert pace.bytes == 1024
-    pace.took(1024, 0.3)
-    assert pace.bytes == 2048
-
-
-def test_a_message_holds_what_fits_and_at_least_one_record() -> None:
-    records = [entry(readings(seq)) for seq in range(1, 6)]
-    size = len(records[0].payload)
-    assert next_of(records, 2 * size) == (records[:2], False)
-    assert next_of(records, 1) == (records[:1], False)
-    assert next_of(records) == (records, True)
-
-
-def detection(seq: int, rule: str, series: str, revision: int) -> Entry:
-    return entry(Detection(BOOT, seq, seq, series, rule, Hazard.FLOOD, 1, 0, revision, "e", seq, Stage.PREPARE,
-                           Authority.AUTO, 1.0, 1.0))
-
-
-def test_of_many_warnings_the_newest_of_each_rule_and_series_goes_first() -> None:
-    entries = [detection(1, "stage", STAGE, 1), detection(2, "rate", STAGE, 1), detection(3, "stage", STAGE, 2),
-               detection(4, "stage", "other/stage_m", 1)]
-    assert [one.seq for one in newest_first(entries)] == [3, 2, 4, 1]
-
-
-def test_what_is_asked_for_is_found_by_time_and_series() -> None:
-    entries = [entry(readings(1, t=1000)), entry(readings(2, t=2000, series=TOTAL)), entry(readings(3, t=3000)),
-               entry(summary(4, 1, 3)), entry(readings(5, t=4000))]
-    assert [one.seq for one in asked_for(entries, "", 2000, 3000)] == [2, 3]
-    assert [one.seq for one in asked_for(entries, STAGE, 0, 9000)] == [1, 3, 5]
-    assert [one.seq for one in asked_for(deque(entries), "gauge/stage", 0, 9000)] == []
+def test_a_restart_on_a_thinned_log_holds_its_levels_and_writes_down_what_it_remembers(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, LATCHED)
+    for stage in (1.0, 2.6, 2.6):
+        bench.read(stage, after_ms=MINUTE_MS)
+    before = bench.operations.levels()
+    seal(bench)
+    bench.read(2.6)
+    written(bench)
+    bench.agent._log.move_cursor(bench.agent._log.next_seq - 1, "hub")
+    assert list(thin(bench.agent._log, Limits(1, 0), 0.0))
+    bench.kill()
+    assert bench.operations.levels() == before == "orange: stage on gauge/stage_m"
+    assert not replayed(bench.folder).parted
+    bench.stop()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge import lanes
+from edge.news import Thinner
 from edge.recorder import KINDS
-from edge.thinning import Thinner
 from edge.uplink import Uplink
 from tests.lines import settle, until
 from tests.test_edge_uplink import BOOT, STATION, Hub, Rig, hasty

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from edge import backward
 from edge.findings import reason_of
 from tests.edge_bench import RAIN, STAGE, Bench
 from thresholds.kernel import Change
 from thresholds.rules import bind, rules_of
 from thresholds.series import Series
-from tocsin import log as logs
+from tocsin import segment as segments
 from tocsin.inputs import Config
 from tocsin.levels import Authority, Level, Stage
-from tocsin.log import Entry, Log
+from tocsin.log import Entry
 from tocsin.messages import EventKind, Start
 
 LOW_CUSUM = {"name": "sinking", "quantity": "o2_pct_vol", "feature": "cusum", "direction": "low", "allowance": 0.2,
@@ -33,7 +34,7 @@ def test_a_cusum_adds_up_also_where_low_is_bad(
     assert reason_of(change) == said
 
 
-def unreadable(_log: Log, after: int = 0) -> Iterator[Entry]:
+def unreadable(*_args: object, **_named: object) -> Iterator[Entry]:
     raise OSError(5, "Input/output error")
 
 
@@ -44,7 +45,7 @@ def test_other_rules_that_could_not_come_in_because_of_the_disk_are_told(
     bench = Bench(tmp_path)
     bench.flush()
     with monkeypatch.context() as patch:
-        patch.setattr(Log, "read", unreadable)
+        patch.setattr(backward, "read_log", unreadable)
         assert "the log cannot be read" in bench.reload(RAIN)
     (_, told), = bench.events(EventKind.RULES)
     assert told.startswith("refused, the rules stay as they were: the log cannot be read: ")
@@ -60,7 +61,7 @@ def test_a_rule_that_may_go_goes_once_the_disk_can_be_read_again(
     bench.read(1.0)
     bench.flush()
     with monkeypatch.context() as patch:
-        patch.setattr(Log, "read", unreadable)
+        patch.setattr(backward, "read_log", unreadable)
         bench.settle()
     assert [rule.name for rule in bench.of(Start)[-1].card.rules] == ["rain", "stage"]
     bench.settle()
@@ -74,7 +75,8 @@ def test_a_memory_too_large_for_a_record_does_not_stop_the_log(
     bench = Bench(tmp_path, STAGE)
     bench.read(0.5)
     bench.flush()
-    monkeypatch.setattr(logs, "_MAX_PAYLOAD", 1000)
+    bench.agent._log.sync()
+    monkeypatch.setattr(segments, "_MAX_PAYLOAD", 1000)
     bench.agent.pipeline.remember()
     (_, told), = bench.events(EventKind.FAULT)
     assert told.startswith("what is remembered is not in the log: ")

@@ -176,7 +176,7 @@ def test_polls_that_come_together_are_one_record_and_the_log_gives_the_same_deci
     gauge, bucket = bench.agent._station.devices[:2]
 
     async def burst() -> list[bool]:
-        together = Gather(bench.agent.pipeline)
+        together = Gather(bench.agent.pipeline, singly=False)
         answers = [await together.heard(one, [], 0.0) for one in many(bucket)]
         for stage in (3.5, 3.6):
             answers += await asyncio.gather(
@@ -200,7 +200,7 @@ def test_a_defect_in_one_poll_leaves_nobody_waiting(tmp_path: Path, monkeypatch:
     gauge, bucket = bench.agent._station.devices[:2]
 
     async def burst() -> tuple[bool | BaseException, bool | BaseException]:
-        together = Gather(bench.agent.pipeline)
+        together = Gather(bench.agent.pipeline, singly=False)
         for one in many(bucket):
             await together.heard(one, [], 0.0)
         monkeypatch.setattr(bench.agent.pipeline, "heard_together", lambda _: 1 // 0)

@@ -21,6 +21,7 @@ class EventKind(StrEnum):
     COMMISSION = "commission"    # a technician has proved the station; the sheet
     OPERATOR = "operator"        # a person at the station acknowledged, cleared, shelved or silenced
     RULES = "rules"              # other rules are in force, or were refused
+    THINNED = "thinned"          # the log came near its limit: by a documented step, readings went
     COMMAND = "command"          # something from the hub was refused, or the hub has another key
     PROOF = "proof"              # the siren's line check or audible test: its result, or that it is overdue
     BUDGET = "budget"            # the data budget thins what goes up more, or less

@@ -133,6 +133,20 @@ class Shadow(msgspec.Struct, frozen=True, tag="shadow", tag_field="kind"):
     threshold: float
 
 
+class Thinned(msgspec.Struct, frozen=True, tag="thinned", tag_field="kind"):
+    """From here to record `last` only some records were kept: `removed` are gone; this one stands for the first.
+
+    `t` is that of the first one gone (ms UTC), `step` how far it went (edge.thinning).
+    """
+
+    boot: str
+    seq: int
+    t: int
+    last: int
+    removed: int
+    step: int
+
+
 Operation = Acknowledge | OperatorClear | Shelve | Service | Silence
-Local = Tick | Config | ClockStep | Operation | Shadow
+Local = Tick | Config | ClockStep | Operation | Shadow | Thinned
 LOCAL: tuple[type[Local], ...] = get_args(Local)

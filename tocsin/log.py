@@ -1,81 +1,152 @@
 """An append-only log on disk: segments of checksummed records, and a cursor behind which all is delivered.
 
-    segment-<first seq, 20 digits>.log
-        8 bytes  "TOCSINLG"    4 bytes  version, 1    4 bytes  zero
-        then records, little endian: length u32 | crc32 u32 of the rest | seq u64 | kind u8 | `length` bytes of payload
+    segment-<first seq, 20 digits>.log     see tocsin.segment
     cursor       "<seq> <hub id>": every record up to seq is on that hub's disk
 
-A process that dies loses nothing that `append` was given; a power cut loses nothing from before the last `sync`. On
-opening, a torn tail is cut off; a last segment that is damaged before its tail is set aside as `*.damaged`, its good
-records are written anew. `tests/test_log.py` cuts a log at every byte.
+A process that dies loses nothing that `append` was given; a power cut loses nothing from before the last `sync`. A torn
+tail is cut off at the next opening; a file that is damaged before its tail is set aside as `*.damaged`, its good
+records are written anew; what a disk does not give back is read as damage. `tests/test_log.py` cuts one at every byte.
 """
 
 import itertools
 import os
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_MAGIC = b"TOCSINLG" + struct.pack("<II", 1, 0)
-_HEAD = struct.Struct("<IIQB")
-_MAX_PAYLOAD = 1 << 24
-_MAX_STEP = 1 << 32  # seq rises by one; a damaged stretch can hide some, never this many
+from tocsin.early import MOST_BYTES, NAME, Early, read_early
+from tocsin.logfiles import cut, first_seq, read_log, read_segment, replace_file, segments_of
+from tocsin.segment import (
+    HEADER_BYTES,
+    HOLED,
+    Entry,
+    Writer,
+    check_size,
+    found,
+    header,
+    pack,
+    read_file,
+    version_of,
+)
+
+__all__ = ["Entry", "Log", "Mended", "check_size", "first_seq", "read_log", "read_segment", "replace_file",
+           "segments_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One record of the log. `kind` is the first byte of a record's kind, so that a reader can skip."""
+class Mended:
+    """What was wrong with a file, in words, and the stretches (first, last) of records that are not in the log."""
 
-    seq: int
-    kind: int
-    payload: bytes
+    words: str
+    holes: list[tuple[int, int]]
 
 
 class Log:
-    """For the one owner, who appends; not safe for several threads at once. Others look with `read_log`."""
+    """For the one owner, who appends from one thread at a time; another may mend, rewrite and drop sealed segments.
 
-    def __init__(self, folder: Path, segment_bytes: int = 4 << 20) -> None:
-        """Opens or creates. `damage` then lists what was wrong with the files, in words."""
+    Others look with `read_log`.
+    """
+
+    def __init__(self, folder: Path, segment_bytes: int = 4 << 20, *, early: bool = False) -> None:
+        """Opens or creates. `damage` then lists what was wrong with the files, in words.
+
+        A full disk does not keep it from opening: `append` says so then. `early`: records wait in memory that outlives
+        the process (tocsin.early) until the next `sync`.
+        """
         self.folder = folder
         self.damage: list[str] = []
+        self.suspects: set[Path] = set()
         self._segment_bytes = segment_bytes
+        self._file: Writer | None = None
+        self._dirty = False
         folder.mkdir(parents=True, exist_ok=True)
         self.cursor, self.cursor_hub = self._read_cursor()
         self.next_seq = max(1, self.cursor + 1)
-        for path in _segments(folder)[-1:]:
-            self._mend(path)
-        self._file = self._open_last()
-        self._dirty = False
+        self._on_disk = 0
+        for path in segments_of(folder)[-1:]:
+            try:
+                self._open(path)
+            except OSError as err:
+                self.next_seq = max(self.next_seq, first_seq(path)) + (1 << 16)  # its records keep their numbers
+                self._on_disk = self.next_seq - 1
+                self.damage.append(f"{path.name}: cannot be opened: {err}; record {self.next_seq} comes next")
+        if self._file is None:
+            with suppress(OSError):
+                self._file = self._new_segment()
+        self._early = Early.of(folder) if early else None
+        self._take_over(read_early(folder))
+
+    @property
+    def sealed(self) -> list[Path]:
+        """Segments that nothing is written to any more, the oldest first."""
+        return segments_of(self.folder)[:-1]
 
     def append(self, entries: Sequence[Entry]) -> None:
         """What it returned from survives a process crash. `seq` must go on from `next_seq`. Raises OSError."""
         for number, entry in enumerate(entries):
             if entry.seq != self.next_seq + number:
                 raise ValueError(f"seq {entry.seq} does not follow {self.next_seq + number - 1}")
-        data = b"".join(_pack(entry) for entry in entries)
-        if self._file.tell() + len(data) > self._segment_bytes and self._file.tell() > len(_MAGIC):
-            self._roll()
-        start = self._file.tell()
-        try:
-            self._file.write(data)
-        except OSError:  # a full disk: leave no half record for the next write to follow
-            os.ftruncate(self._file.fileno(), start)
-            self._file.seek(start)
-            raise
-        self.next_seq += len(entries)
-        self._dirty = True
+        for entry in entries:
+            check_size(entry)
+        if self._early is not None and self._early.size < MOST_BYTES:
+            self._early.add(list(entries))
+        else:
+            self._flush()
+            self._write(entries)
+        if entries:
+            self.next_seq = entries[-1].seq + 1
+            self._dirty = True
+
+    def _flush(self) -> None:
+        """What waits in memory goes into the file; it is cleared only by a sync."""
+        if self._early is not None and self._early.held:
+            self._write(self._early.held)
+            self._early.clear()
+
+    def _take_over(self, left: Sequence[Entry]) -> None:
+        """What waited in memory when the last process died."""
+        fresh = [entry for entry in left if entry.seq > self._on_disk]  # the cursor may be further than the disk
+        if fresh:
+            self.next_seq = max(self.next_seq, fresh[-1].seq + 1)
+            self._dirty = True
+        if self._early is not None:
+            self._early.keep(fresh)
+        elif fresh:
+            try:
+                self._write(fresh)
+                self.sync()
+                os.truncate(self.folder / NAME, 0)
+            except OSError as err:
+                self.damage.append(f"{len(fresh)} records that waited in memory cannot be written: {err}")
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        data = b"".join(pack(entry) for entry in entries)
+        file = self._file
+        if file is None:
+            file = self._file = self._new_segment(entries[0].seq if entries else 0)
+        elif file.at + len(data) > self._segment_bytes and file.at > HEADER_BYTES:
+            file = self._roll(file, entries[0].seq)
+        file.write(data)
+
+    def skip(self, seq: int) -> None:
+        """The next record is `seq`: those between were given up before they could be written."""
+        self.next_seq = max(self.next_seq, seq)
 
     def sync(self) -> None:
         """Returns when all that was appended is on the disk itself."""
         if self._dirty:
-            os.fdatasync(self._file.fileno())
+            self._flush()
+            if self._file is not None:
+                self._file.sync()
             self._dirty = False
 
-    def read(self, after: int = 0) -> Iterator[Entry]:
-        """Entries with seq > after, in order. Raises OSError, at any of them."""
-        return read_log(self.folder, after)
+    def read(self, after: int = 0, kinds: Container[int] | None = None, *, strict: bool = True) -> Iterator[Entry]:
+        """Entries with seq > after, in order. Damaged files become `suspects`; those that cannot be read too.
+
+        Raises OSError, at any of them, where `strict`; else their entries are left out.
+        """
+        return read_log(self.folder, after, kinds, self.suspects.add, strict=strict)
 
     def move_cursor(self, seq: int, hub: str) -> None:
         """Everything up to `seq` is on the disk of that hub. Lost by a power cut, it only makes a harmless repeat."""
@@ -84,149 +155,106 @@ class Log:
 
     def drop(self, older_than_s: float, now_s: float) -> int:
         """Deletes whole segments behind the cursor last written more than `older_than_s` ago; returns how many."""
-        paths = _segments(self.folder)
+        paths = segments_of(self.folder)
         dropped = 0
         for path, following in itertools.pairwise(paths):
-            if _first_seq(following) - 1 > self.cursor or now_s - path.stat().st_mtime < older_than_s:
+            if first_seq(following) - 1 > self.cursor or now_s - path.stat().st_mtime < older_than_s:
                 break
             path.unlink()
             dropped += 1
         return dropped
 
+    def mend(self, path: Path) -> Mended | None:
+        """Reads a sealed segment; sets it aside where it is damaged, its good records are written anew.
+
+        None where nothing is wrong, or it was said before. Raises OSError, also where the disk gives back nothing.
+        """
+        last = dict(itertools.pairwise(map(first_seq, segments_of(self.folder))))[first_seq(path)] - 1
+        data = read_file(path)
+        kept = found(data, first_seq(path) - 1)
+        damaged = not kept.whole or kept.behind > 0
+        short = not kept.thinned and (not kept.entries or kept.entries[-1].seq < last)
+        if not damaged and not short:
+            return None
+        aside = _set_aside(path, data)
+        self.rewrite(path, kept.entries, kept.thinned or HOLED)
+        words = f"{path.name}: damaged; {len(kept.entries)} good records kept, set aside as {aside.name}"
+        return Mended(words, _holes(kept.entries, first_seq(path), last))
+
+    def rewrite(self, path: Path, entries: Sequence[Entry], thinned: int) -> None:
+        """The sealed segment has only these records from now on. Raises OSError, and all is as it was then."""
+        times = path.stat()
+        replace_file(path, header(thinned) + b"".join(map(pack, entries)), sync=True)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
     def close(self) -> None:
         self.sync()
-        self._file.close()
+        if self._early is not None:
+            self._early.close()
+        if self._file is not None:
+            self._file.close()
 
     def _read_cursor(self) -> tuple[int, str]:
         try:
             seq, _, hub = (self.folder / "cursor").read_text().strip().partition(" ")
-            return int(seq), hub
-        except (OSError, ValueError):  # none yet, or torn: everything is offered again, which is harmless
+            return max(0, int(seq)), hub
+        except FileNotFoundError:  # none yet
+            return 0, ""
+        except (OSError, ValueError) as err:  # everything is offered again, which is harmless
+            self.damage.append(f"cursor: cannot be read: {err}; the hub is offered everything again")
             return 0, ""
 
-    def _mend(self, path: Path) -> None:
+    def _open(self, path: Path) -> None:
         """Cuts a torn tail; sets a file aside that is damaged before its tail. Moves `next_seq` past what is there."""
-        data, first = path.read_bytes(), _first_seq(path)
-        found = list(_scan(data, first - 1))
-        entries = [entry for _, _, entry in found]
-        whole = _MAGIC + b"".join(data[start:end] for start, end, _ in found)
-        if data != whole and data.startswith(whole):
-            self.damage.append(f"{path.name}: {len(data) - len(whole)} bytes of a torn record cut off")
-            _cut(path, len(whole))
-        elif data != whole:
-            aside = path.with_suffix(".damaged")
-            replace_file(aside, data, sync=True)  # a copy first: at no moment is the segment gone
-            replace_file(path, whole, sync=True)
-            self.damage.append(f"{path.name}: damaged; {len(entries)} good records kept, set aside as {aside.name}")
+        data = read_file(path)
+        kept = found(data, first_seq(path) - 1)
         # a segment without a record is still named after what stands in the segments before it
-        self.next_seq = max(self.next_seq, entries[-1].seq + 1 if entries else first)
+        self._on_disk = kept.entries[-1].seq if kept.entries else first_seq(path) - 1
+        self.next_seq = max(self.next_seq, self._on_disk + 1)
+        end = kept.end
+        if not kept.whole:
+            if not self._made_anew(path, data, kept.entries):
+                self.next_seq = max(self.next_seq, first_seq(path) + 1)  # the new segment must not have its name
+                return
+            end = path.stat().st_size
+        elif kept.behind:
+            self.damage.append(f"{path.name}: {kept.behind} bytes of a torn record cut off")
+            cut(path, end)
+        if version_of(data) != 1 or not kept.whole:  # what an older version wrote stays as it is
+            self._file = Writer(path, end, self._segment_bytes)
 
-    def _open_last(self) -> "_File":
-        paths = _segments(self.folder)
-        return _File(paths[-1]) if paths else self._new_segment()
-
-    def _new_segment(self) -> "_File":
-        path = self.folder / f"segment-{self.next_seq:020d}.log"
-        replace_file(path, _MAGIC, sync=True)
-        return _File(path)
-
-    def _roll(self) -> None:
-        self.sync()
-        full, self._file = self._file, self._new_segment()  # on a full disk the old one stays open
-        full.close()
-
-
-class _File:
-    """An unbuffered file at its end: what write() was given survives the process."""
-
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR)
-        self._at = os.lseek(self._fd, 0, os.SEEK_END)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, at: int) -> None:
-        self._at = os.lseek(self._fd, at, os.SEEK_SET)
-
-    def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            done = os.write(self._fd, view)
-            view = view[done:]
-        self._at += len(data)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-def read_log(folder: Path, after: int = 0) -> Iterator[Entry]:
-    """Entries with seq > after of a log that its owner may be writing: looks, and mends nothing. Raises OSError."""
-    paths = _segments(folder)
-    firsts = [_first_seq(path) for path in paths]
-    for path, following in zip(paths, [*firsts[1:], None], strict=True):
-        if following is None or following - 1 > after:
-            found = _scan(path.read_bytes(), _first_seq(path) - 1)
-            yield from (entry for _, _, entry in found if entry.seq > after)
-
-
-def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
-    """Temporary file, sync, rename: readers see the old content or the new, never half of it."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
-    if sync:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    def _made_anew(self, path: Path, data: bytes, entries: list[Entry]) -> bool:
+        """A copy first: at no moment is the segment gone."""
+        words = f"{path.name}: damaged; {len(entries)} good records kept"
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            aside = _set_aside(path, data)
+            self.rewrite(path, entries, 0)
+        except OSError as err:
+            self.damage.append(f"{words}; it cannot be set aside: {err}")
+            return False
+        self.damage.append(f"{words}, set aside as {aside.name}")
+        return True
+
+    def _new_segment(self, seq: int = 0) -> Writer:
+        path = self.folder / f"segment-{seq or self.next_seq:020d}.log"
+        replace_file(path, header(), sync=True)
+        return Writer(path, HEADER_BYTES, self._segment_bytes)
+
+    def _roll(self, full: Writer, seq: int) -> Writer:
+        full.sync()
+        self._file = self._new_segment(seq)  # on a full disk the old one stays open
+        full.finish()
+        return self._file
 
 
-def check_size(entry: Entry) -> None:
-    """Raises ValueError for a record that no log takes."""
-    if len(entry.payload) > _MAX_PAYLOAD:
-        raise ValueError(f"record {entry.seq}: {len(entry.payload)} bytes; at most {_MAX_PAYLOAD}")
+def _set_aside(path: Path, data: bytes) -> Path:
+    """What could be read of it, under another name."""
+    aside = path.with_suffix(".damaged")
+    replace_file(aside, data, sync=True)
+    return aside
 
 
-def _pack(entry: Entry) -> bytes:
-    check_size(entry)
-    tail = struct.pack("<QB", entry.seq, entry.kind) + entry.payload
-    return struct.pack("<II", len(entry.payload), zlib.crc32(tail)) + tail
-
-
-def _scan(data: bytes, after: int = 0) -> Iterator[tuple[int, int, Entry]]:
-    """(start, end, entry) of every good record; behind a damaged place the next good record is looked for."""
-    at = len(_MAGIC) if data.startswith(_MAGIC) else 0
-    while at + _HEAD.size <= len(data):
-        length, crc, seq, kind = _HEAD.unpack_from(data, at)
-        end = at + _HEAD.size + length
-        plausible = end <= len(data) and after < seq <= after + _MAX_STEP
-        if plausible and zlib.crc32(memoryview(data)[at + 8 : end]) == crc:
-            yield at, end, Entry(seq, kind, data[at + _HEAD.size : end])
-            at, after = end, seq
-        else:
-            at += 1
-
-
-def _cut(path: Path, length: int) -> None:
-    """In place: it must succeed on a full disk too."""
-    with path.open("r+b") as file:
-        file.truncate(length)
-        os.fsync(file.fileno())
-
-
-def _segments(folder: Path) -> list[Path]:
-    """Other files of nearly that name, such as somebody's copies, are not of the log."""
-    return sorted(path for path in folder.glob("segment-*.log") if path.stem.removeprefix("segment-").isdigit())
-
-
-def _first_seq(path: Path) -> int:
-    return int(path.stem.removeprefix("segment-"))
+def _holes(entries: Sequence[Entry], first: int, last: int) -> list[tuple[int, int]]:
+    """Stretches of first..last that have no entry."""
+    ends = [first - 1, *(entry.seq for entry in entries), last + 1]
+    return [(low + 1, high - 1) for low, high in itertools.pairwise(ends) if high - low > 1]

@@ -14,6 +14,10 @@ from tocsin.bulletins import BulletinKind as BulletinKind
 from tocsin.digests import digest as digest
 from tocsin.digests import digest_of_digests as digest_of_digests
 from tocsin.events import EventKind as EventKind
+from tocsin.health import DeviceHealth as DeviceHealth
+from tocsin.health import Heartbeat as Heartbeat
+from tocsin.health import LogHealth as LogHealth
+from tocsin.health import SirenHealth as SirenHealth
 from tocsin.inputs import Local
 from tocsin.levels import Authority, Hazard, Stage
 from tocsin.orders import Obeyed, Papers
@@ -172,54 +176,6 @@ class Upload(msgspec.Struct, frozen=True):
     v: int
     station: str
     records: list[msgspec.Raw]
-
-
-class DeviceHealth(msgspec.Struct, frozen=True):
-    """One device since the agent's start. Of `held` readings that looked like spikes, `confirmed` were real."""
-
-    device: str
-    readings: int
-    refused: int
-    last_t: int
-    fault: str = ""
-    held: int = 0
-    confirmed: int = 0
-
-
-class SirenHealth(msgspec.Struct, frozen=True):
-    """When the siren was last known to work (ms UTC, 0: never), and how: `line` (a silent check), `test`, `sounded`.
-
-    `tested`: when it was last heard, in a test or in earnest. `overdue` and `fault`: in words, "" where all is well.
-    """
-
-    proven: int = 0
-    how: str = ""
-    tested: int = 0
-    overdue: str = ""
-    fault: str = ""
-
-
-class Heartbeat(msgspec.Struct, frozen=True):
-    """A station's health. `online` is false in the last will, and after a clean stop; `siren` is the level it sounds
-    for, 0 while it is silent; `backlog` counts records that the hub has not committed. It comes every `every_s`. With
-    `summary_s`, in calm the newest values come that often. `today_bytes` and `month_bytes` (UTC) are what the network
-    counts for the link, of `budget_bytes` a month (0: no budget), which thins what goes up by `thinning` steps."""
-
-    v: int
-    station: str
-    t: int
-    online: bool
-    boot: str = ""
-    backlog: int = 0
-    siren: int = 0
-    devices: list[DeviceHealth] = []
-    siren_health: SirenHealth | None = None
-    every_s: float = 60.0
-    summary_s: float = 0.0
-    today_bytes: int = 0
-    month_bytes: int = 0
-    budget_bytes: int = 0
-    thinning: int = 0
 
 
 class Range(msgspec.Struct, frozen=True):
