@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
-from edge.calibration import Scales, Tabled, calibrated, given_of, read_entries
+from edge.calibration import Tabled, calibrated, read_entries
+from edge.device import Device as Device
 from edge.rule_source import (
     RuleFiles,
     Source,
@@ -20,7 +21,7 @@ from edge.rule_source import (
     source_at_start,
     source_of,
 )
-from edge.series import SeriesPlan, SeriesTable, plan_series, scaled
+from edge.series import SeriesTable, plan_series, scaled
 from edge.service_table import ServiceTable, service_problems
 from edge.siren_table import SirenTable
 from thresholds.plan import Plan
@@ -28,7 +29,7 @@ from thresholds.series import Series
 from tocsin import plugins
 from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileName, Table, convert, load, twice
-from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
+from tocsin.devices import ListeningDriver, OutputDriver
 from tocsin.orders import RulesOrder
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
@@ -139,25 +140,6 @@ class StationFile(Table, frozen=True):
     service: ServiceTable | None = None
     uplink: UplinkTable = UplinkTable()
     log: LogTable = LogTable()
-
-
-@dataclass(slots=True)
-class Device:
-    """A configured device with its driver, and for each quantity of the driver the series it becomes."""
-
-    table: DeviceTable
-    driver: PolledDriver | ListeningDriver | OutputDriver
-    series: dict[str, SeriesPlan]
-
-    def become(self, other: "Device") -> None:
-        """Takes over the scale of the same device, calibrated anew. Who polls it holds it, and goes on."""
-        self.table, self.series = other.table, other.series
-        vars(self.driver).update(vars(other.driver))
-
-    def scales(self) -> Scales:
-        """Of each series what calibration may change, as it is in force."""
-        tabled = Tabled(self.table.name, self.table.settings, self.table.series)
-        return {plan.series.key: given_of(tabled, plan.series.quantity) for plan in self.series.values()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 from edge.calibration import FILE, Entry, Key, add_entry, read_entries, text_of
 from edge.config import check, load_station
 from edge.operate import Ask, Reply
+from edge.papers import papers_of
 from tests.edge_bench import BUCKET, GAUGE, STAGE, Bench
 from tests.test_edge_scale import changed
 from tests.test_own_log import agree
@@ -54,6 +55,7 @@ def test_an_offset_is_in_force_at_once_told_dated_and_kept(tmp_path: Path) -> No
     assert told(bench) == [(GAUGE, "offset not given -> 0.05, by Li Wei")]
     (entry,) = read_entries(bench.folder)
     assert entry == Entry("2024-08-08T00:01:00Z", "Li Wei", GAUGE, {"offset": 0.05}, {}, "the staff gauge")
+    assert read_entries(bench.folder)[0].why in papers_of(bench.operations.station).calibration, "for a successor"
     before = bench.agent.pipeline.decider.config.hash
     bench.kill(100)
     assert bench.agent.pipeline.decider.config.hash == before, "a restart finds the very same scale"
