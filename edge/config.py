@@ -9,6 +9,7 @@ import msgspec
 
 import drivers
 from edge.calibration import Tabled, calibrated, read_entries
+from edge.config_problems import bus_problems, siren_problems
 from edge.device import Device as Device
 from edge.rule_source import (
     RuleFiles,
@@ -230,11 +231,11 @@ def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Sour
     file = load(path, StationFile)
     place = str(path)
     buses = {bus.name: bus for bus in reversed(file.bus)}  # of two with one name the first is meant
-    problems = _bus_problems(file, buses, place)
+    problems = bus_problems(file, buses, place)
     problems += twice(place, "device", [device.name for device in file.device])
     devices, refused = _devices(file, path, buses)
     problems += refused
-    problems += _siren_problems(file, devices, place)
+    problems += siren_problems(file, devices, place)
     listening = {device.table.name for device in devices if isinstance(device.driver, ListeningDriver)}
     problems += service_problems(file.service, [one.name for one in file.device if one.name not in listening], place)
     files = rule_files(file, path)
@@ -287,31 +288,3 @@ def device_of(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Dev
     meant = {key: value for key, value in msgspec.to_builtins(settings).items() if key not in _NOT_OF_SCALE}
     instrument = f"{table.driver} {msgspec.json.encode(meant, order='sorted').decode()}"
     return Device(table, driver, {name: scaled(plan, instrument) for name, plan in plans.items()})
-
-
-def _siren_problems(file: StationFile, devices: list[Device], place: str) -> list[str]:
-    outputs = [device.table.name for device in devices if isinstance(device.driver, OutputDriver)]
-    refused = {table.name for table in file.device} - {device.table.name for device in devices}
-    if file.siren is None or not file.siren.device or file.siren.device in {*outputs, *refused}:
-        return []
-    return [f'{place}: siren: device: "{file.siren.device}" is not an output of this file; '
-            f"use {', '.join(outputs) or 'a device with an output driver such as relay_output'}"]
-
-
-def _bus_problems(file: StationFile, buses: dict[str, BusTable], place: str) -> list[str]:
-    """Names that stand twice, and ports that cannot be shared: a serial port has one owner, a listener its own line."""
-    problems = twice(place, "bus", [bus.name for bus in file.bus])
-    owner: dict[str, str] = {}
-    for bus in file.bus:
-        first = owner.setdefault(bus.port, bus.name)
-        if first != bus.name and bus.address is None:
-            problems.append(f'{place}: bus "{bus.name}": port: "{bus.port}" is that of bus "{first}"; '
-                            "use one bus for one serial port")
-    for bus in buses.values():
-        on_it = [device.name for device in file.device if device.bus == bus.name]
-        if bus.speaks == "lines" and len(on_it) > 1:
-            problems.append(f'{place}: bus "{bus.name}": {", ".join(on_it)} are not allowed together; '
-                            "a bus that speaks lines has one device")
-    return problems
-
-
