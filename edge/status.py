@@ -70,12 +70,14 @@ def look(folder: Path, args: argparse.Namespace) -> tuple[int, str]:
     lang = language(args.lang)
     try:
         reply = ask(folder, Ask("status"))
-        now = msgspec.json.decode(reply.said, type=StationNow) if reply.done else None
-    except (OSError, msgspec.DecodeError) as err:
-        why = "nothing listens in its folder" if isinstance(err, FileNotFoundError) else \
-            getattr(err, "strerror", None) or str(err)
-        away = folder_tells(folder, why)
+    except OSError as err:
+        nobody = "nothing listens in its folder"
+        away = folder_tells(folder, nobody if isinstance(err, FileNotFoundError) else err.strerror or str(err))
         return 1, _json(away) if args.json else _away(away, args.station, LANGS.index(lang))
+    try:
+        now = msgspec.json.decode(reply.said, type=StationNow) if reply.done else None
+    except msgspec.DecodeError as err:
+        return 1, f"the agent that runs is of another version: {err}; start it again"
     if now is None:
         return 1, reply.said
     return 0, _json(now) if args.json else page(now, lang, colour=sys.stdout.isatty())
