@@ -12,12 +12,11 @@ import msgspec
 from hub.checks import RecordId
 from hub.committed import APART_S, ranges_of
 from tocsin import topics
-from tocsin.messages import VERSION, Committed, Upload, decode, digest, encode
+from tocsin.messages import VERSION, Committed, digest, encode, upload_of
 from tocsin.signing import seal
 
 _AGAIN_S = 0.5
 _LANES = (topics.READINGS, topics.DETECTIONS, topics.ANSWERS)
-_UPLOAD = msgspec.json.Decoder(Upload)
 
 
 class _Id(msgspec.Struct):
@@ -42,7 +41,7 @@ async def _answer(client: aiomqtt.Client, station: str, key: str) -> None:
     waiting: list[RecordId] = []
     told_s = 0.0
     async for message in client.messages:
-        for record in decode(_UPLOAD, bytes(message.payload)).records:
+        for record in upload_of(bytes(message.payload)).records:
             one = msgspec.json.decode(record, type=_Id)
             waiting.append(RecordId(one.boot, one.seq, digest(bytes(record))))
         if loop.time() - told_s >= APART_S:

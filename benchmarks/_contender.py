@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks._extra import MissingPeerError
 from benchmarks._rows import BenchError
 from tests.shared_data import REPOSITORY, shared_root
+from tocsin.messages import plain_of
 from tocsin.quantities import quantity
 from tocsin.signing import new_station_key
 
@@ -103,7 +104,7 @@ def _class_of(peers: Any) -> type:
 def _reads(payload: bytes) -> list[tuple[int, int, int, int]]:
     """Unit, read counter, change counter and number of registers of every poll in a message."""
     found = []
-    for record in json.loads(payload)["records"]:
+    for record in json.loads(plain_of(payload))["records"]:
         units: dict[str, dict[str, float]] = {}
         for key, value in zip(record.get("series", ()), record.get("value", ()), strict=True):
             device, _, name = key.partition("/")

@@ -1,9 +1,9 @@
 """When a device that fails is asked: not for every poll's worth of line, but with a short probe at growing pauses.
 
 Silence and garbage cost the line a deadline each time; an exception comes as fast as an answer, so such a device is
-asked as ever (but for those of a gateway that waited for it in vain). After PATIENCE costly polls in a row the device
-is only probed, after 2, 4, 8... of its periods, and no rarer than its probes take a fiftieth of the line. The first
-good answer ends that.
+asked as ever (but for those of a gateway that waited for it in vain). After the first costly answer it is asked once
+more in the same turn; after PATIENCE in a row it is only probed, after 2, 4, 8... of its periods, and no rarer than
+its probes take a fiftieth of the line. The first good answer ends that.
 """
 
 from edge.modbus import DeviceRefusedError
@@ -28,6 +28,11 @@ class Breaker:
     def doubtful(self) -> bool:
         """Whether the next poll begins with a probe: the last one got no answer."""
         return self._failures > 0
+
+    @property
+    def stumbled(self) -> bool:
+        """Whether this was the first to get no answer, after good ones or at the start."""
+        return self._failures == 1
 
     @property
     def open(self) -> bool:

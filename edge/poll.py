@@ -50,8 +50,14 @@ class Poller:
             due_s += every_s * max(self._periods(), behind + 1)
 
     async def _read_once(self, due_s: float) -> tuple[int, bool]:
-        """How many polls the line has made late by now, and whether to read again."""
+        """How many polls the line has made late by now, and whether to read again.
+
+        One answer that was missed costs no reading: it is told, and the device asked once more in the same turn.
+        """
         items = await self._poll()
+        if self._breaker.stumbled:
+            await self._heard(self._device, items, time.monotonic())
+            items = await self._poll()
         behind = max(0, int((self._clock.monotonic_s() - due_s) // self._device.table.every_s))
         return behind, await self._heard(self._device, items, time.monotonic())
 

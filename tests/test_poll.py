@@ -106,21 +106,23 @@ async def test_a_silent_device_is_probed_at_growing_pauses_and_polled_at_once_wh
     dead = True
     async with watched(lambda asked: [] if dead else clean(asked)) as site:
         assert await site.polled(0) == [(0, 2)]
-        for second in (1, 2, 4, 8):
+        assert await site.polled(0) == [(0, 1)], "once more in the same turn"
+        for second in (1, 3, 7):
             assert await site.polled(second) == [(0, 1)], "a probe, not the poll"
         dead = False
-        assert await site.polled(16) == [(0, 1), (0, 2)]
+        assert await site.polled(15) == [(0, 1), (0, 2)]
         assert isinstance(site.heard[-1][1][0], Reading)
-        assert await site.polled(17) == [(0, 2)]
-    assert [at_s for at_s, _ in site.heard] == [site.heard[0][0] + second for second in (0, 1, 2, 4, 8, 16, 17)]
+        assert await site.polled(16) == [(0, 2)]
+    assert [at_s for at_s, _ in site.heard] == [0, 0, 1, 3, 7, 15, 16]
 
 
-async def test_one_lost_answer_costs_one_probe() -> None:
+async def test_one_lost_answer_costs_a_probe_and_no_reading() -> None:
     lost = [True, False, False, False]
     async with watched(lambda asked: [] if lost.pop(0) else clean(asked)) as site:
         assert await site.polled(0) == [(0, 2)]
-        assert await site.polled(1) == [(0, 1), (0, 2)]
-        assert isinstance(site.heard[-1][1][0], Reading)
+        assert await site.polled(0) == [(0, 1), (0, 2)], "in the same turn"
+        assert await site.polled(1) == [(0, 2)]
+    assert [(at_s, type(items[0])) for at_s, items in site.heard] == [(0, Rejection), (0, Reading), (1, Reading)]
 
 
 async def test_the_grid_does_not_drift_over_a_day_and_missed_polls_are_left_out() -> None:
