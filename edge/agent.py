@@ -29,11 +29,14 @@ from edge.pipeline import Pipeline
 from edge.poll import Poller, phases
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
+from edge.service_button import button_parts
 from edge.siren_parts import siren_parts
+from edge.survey import Survey
 from edge.tidy import Tidy
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
+from edge.work import FILES, Work
 from thresholds.reload import bind_over
 from tocsin import __version__, topics
 from tocsin.clock import Clock
@@ -80,7 +83,7 @@ class Agent:
         self.uplink = Uplink(self._log, table.id, station.file.hub.key, self.budget.thinner)
         self.uplink.restore_urgent(before.uncommitted)
         self.recorder = Recorder(self._log, boot, self.uplink.written)
-        self.pipeline = Pipeline(station, before.decider, self.recorder, self._keeper, self._health)
+        self.pipeline = Pipeline(before.decider, self.recorder, self._keeper, self._health)
         self.operations = Operations(station, self.pipeline, self.recorder, self._log, self.uplink)
         self._operate = Operate(station.folder, self.operations, self.recorder)
         self.commands = Commands(station, self._operate, self.operations, self.recorder, self.pipeline.now_ms)
@@ -98,6 +101,9 @@ class Agent:
         )  # fmt: skip
         self._watch.link = self.commands.link = self.link = self._make_link()
         self.budget.traffic = self.link.traffic
+        survey = Survey(station, clock, self._keeper, self.pipeline, self._log, self.uplink, self.link, self._watch,
+                        self.recorder, clock.monotonic_s())
+        self.work = self._operate.work = Work(self.operations, self.pipeline, survey)
         self._watch.tidy = self._tidy = Tidy(
             self._log, station.file.log.limits, clock,
             pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
@@ -148,6 +154,7 @@ class Agent:
             "watch": self._watch.run,
             "tidy": self._tidy.run,
         }
+        parts |= button_parts(self._station, self._buses, self._clock, self.operations.servicing, self.pipeline)
         if self._siren is not None:
             parts |= self._siren.parts()
         parts |= {f"bus {name}": bus.run for name, bus in self._buses.items()}
@@ -189,6 +196,7 @@ class Agent:
             self.pipeline.remember()
         for detection in before.unlogged:
             self.recorder.add(detection)
+        self.work.tell_scales(FILES)
         self.operations.begin()
 
     def reload(self) -> None:

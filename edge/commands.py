@@ -29,7 +29,7 @@ from tocsin.signing import SealError, verify
 from tocsin.times import iso
 
 # an eye at the site decides on these; and what walks a person through something cannot be done from afar
-LOCAL_ONLY = frozenset({"clear", "commission"})
+LOCAL_ONLY = frozenset({"clear", "commission", "calibrate"})
 _WAITING = 100          # messages; the hub sends again what was dropped
 _LOOK_S = 60.0
 _SYNCED_S = 5.0

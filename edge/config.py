@@ -8,24 +8,29 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
+from edge.calibration import Tabled, calibrated, read_entries
+from edge.config_problems import bus_problems, siren_problems
+from edge.device import Device as Device
 from edge.rule_source import (
     RuleFiles,
     Source,
     keep_order,
+    on_series,
     own_problems,
     own_source,
     read_source,
     source_at_start,
     source_of,
 )
-from edge.series import SeriesPlan, SeriesTable, plan_series, scaled
+from edge.series import SeriesTable, plan_series, scaled
+from edge.service_table import ServiceTable, service_problems
 from edge.siren_table import SirenTable
 from thresholds.plan import Plan
 from thresholds.series import Series
 from tocsin import plugins
 from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileName, Table, convert, load, twice
-from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
+from tocsin.devices import ListeningDriver, OutputDriver
 from tocsin.orders import RulesOrder
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
@@ -133,17 +138,9 @@ class StationFile(Table, frozen=True):
     bus: list[BusTable]
     device: list[DeviceTable]
     siren: SirenTable | None = None
+    service: ServiceTable | None = None
     uplink: UplinkTable = UplinkTable()
     log: LogTable = LogTable()
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A configured device with its driver, and for each quantity of the driver the series it becomes."""
-
-    table: DeviceTable
-    driver: PolledDriver | ListeningDriver | OutputDriver
-    series: dict[str, SeriesPlan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +165,14 @@ class Station:
     @property
     def series(self) -> tuple[Series, ...]:
         return tuple(self.plan.series)
+
+    def recalibrated(self) -> "Station":
+        """The station as it was read, with its calibration as it is now. Raises ConfigError."""
+        devices, problems = _devices(self.file, self.place, self.buses)
+        if problems:
+            raise ConfigError(problems)
+        series = [plan.series for device in devices for plan in device.series.values()]
+        return replace(self, devices=devices, source=on_series(self.source, series))
 
     @property
     def broker(self) -> Broker:
@@ -226,20 +231,36 @@ def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Sour
     file = load(path, StationFile)
     place = str(path)
     buses = {bus.name: bus for bus in reversed(file.bus)}  # of two with one name the first is meant
-    problems = _bus_problems(file, buses, place)
+    problems = bus_problems(file, buses, place)
     problems += twice(place, "device", [device.name for device in file.device])
-    devices: list[Device] = []
-    for table in file.device:
-        try:
-            devices.append(device_of(table, buses, f'{place}: device "{table.name}"'))
-        except ConfigError as err:
-            problems += err.problems
-    problems += _siren_problems(file, devices, place)
+    devices, refused = _devices(file, path, buses)
+    problems += refused
+    problems += siren_problems(file, devices, place)
+    listening = {device.table.name for device in devices if isinstance(device.driver, ListeningDriver)}
+    problems += service_problems(file.service, [one.name for one in file.device if one.name not in listening], place)
     files = rule_files(file, path)
     if problems:
         raise ConfigError(problems + own_problems(files))
     series = [plan.series for device in devices for plan in device.series.values()]
     return Station(file, path, files.folder, buses, devices, read(files, series))
+
+
+def _devices(file: StationFile, path: Path, buses: dict[str, BusTable]) -> tuple[list[Device], list[str]]:
+    """Each as the file and its calibration say, and what is wrong with the others."""
+    devices: list[Device] = []
+    refused: list[str] = []
+    try:
+        entries = read_entries(path.parent / file.station.data)
+    except ConfigError as err:
+        return devices, err.problems
+    for table in file.device:
+        try:
+            tabled = calibrated(Tabled(table.name, table.settings, table.series), entries)
+            known = msgspec.structs.replace(table, settings=tabled.settings, series=tabled.series)
+            devices.append(device_of(known, buses, f'{path}: device "{table.name}"'))
+        except ConfigError as err:
+            refused += err.problems
+    return devices, refused
 
 
 def device_of(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
@@ -267,31 +288,3 @@ def device_of(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Dev
     meant = {key: value for key, value in msgspec.to_builtins(settings).items() if key not in _NOT_OF_SCALE}
     instrument = f"{table.driver} {msgspec.json.encode(meant, order='sorted').decode()}"
     return Device(table, driver, {name: scaled(plan, instrument) for name, plan in plans.items()})
-
-
-def _siren_problems(file: StationFile, devices: list[Device], place: str) -> list[str]:
-    outputs = [device.table.name for device in devices if isinstance(device.driver, OutputDriver)]
-    refused = {table.name for table in file.device} - {device.table.name for device in devices}
-    if file.siren is None or not file.siren.device or file.siren.device in {*outputs, *refused}:
-        return []
-    return [f'{place}: siren: device: "{file.siren.device}" is not an output of this file; '
-            f"use {', '.join(outputs) or 'a device with an output driver such as relay_output'}"]
-
-
-def _bus_problems(file: StationFile, buses: dict[str, BusTable], place: str) -> list[str]:
-    """Names that stand twice, and ports that cannot be shared: a serial port has one owner, a listener its own line."""
-    problems = twice(place, "bus", [bus.name for bus in file.bus])
-    owner: dict[str, str] = {}
-    for bus in file.bus:
-        first = owner.setdefault(bus.port, bus.name)
-        if first != bus.name and bus.address is None:
-            problems.append(f'{place}: bus "{bus.name}": port: "{bus.port}" is that of bus "{first}"; '
-                            "use one bus for one serial port")
-    for bus in buses.values():
-        on_it = [device.name for device in file.device if device.bus == bus.name]
-        if bus.speaks == "lines" and len(on_it) > 1:
-            problems.append(f'{place}: bus "{bus.name}": {", ".join(on_it)} are not allowed together; '
-                            "a bus that speaks lines has one device")
-    return problems
-
-

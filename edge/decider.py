@@ -13,6 +13,7 @@ import msgspec
 
 from edge.rows import Recent, block_of
 from edge.ruling import candidate_of, plan_of
+from edge.serviced import compare_anew, is_served, served
 from edge.sounding import Heard, Sounding, Wait
 from thresholds.kernel import (
     Block,
@@ -142,9 +143,9 @@ class Decider:
         own, its = (msgspec.structs.replace(_loaded(one.save()), begun_ms=0) for one in (self, other))
         return self.config.hash == other.config.hash and own == its
 
-    def in_service(self, device: str, t_ms: int) -> bool:
-        """Whether somebody works on it."""
-        return t_ms < self.service.get(device, 0)
+    def in_service(self, name: str, t_ms: int) -> bool:
+        """Whether somebody works on this device, or on this series or its device."""
+        return is_served(self.service, name, t_ms)
 
     def take(self, record: Input, history: Recent | None = None) -> Decided:
         """Everything that follows from a record, which must come after all those taken before.
@@ -227,9 +228,9 @@ class Decider:
                 if record.epoch:
                     self._new_epoch(record.t)
             case Service():
-                self.service.pop(record.device, None)
-                if record.until > record.t:
-                    self.service[record.device] = record.until
+                self.service = served(self.service, record)
+                if record.anew:
+                    compare_anew(self.states, record)
             case Silence():
                 self.sounding.silence(self.live, record.t, record.until)
             case _:
@@ -242,7 +243,7 @@ class Decider:
             new_epoch(self.shadow)
         self.now_ms, self.begun_ms = t_ms, min(self.begun_ms, t_ms)
         self.sounding.set_back(t_ms)
-        self.service = {device: min(until, t_ms + LONGEST_SERVICE_MS) for device, until in self.service.items()}
+        self.service = {name: min(until, t_ms + LONGEST_SERVICE_MS) for name, until in self.service.items()}
 
     def _operated(self, record: Acknowledge | OperatorClear | Shelve) -> Decided:
         """On the live track; on the candidate's too where it has one of that name."""

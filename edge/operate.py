@@ -13,27 +13,35 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from edge.calibration import Key
 from edge.config import StationFile
 from edge.operations import Operations
 from edge.recorder import Recorder
+from edge.work import Work
 from tocsin.config import ConfigError, load
 
 SOCKET = "operate"
 _WITHIN_S = 30.0
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
+_LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
+_NOBODYS = {*_LOOKS, "reload"}
 # as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC."""
+    """One thing to do. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC.
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw"]
+    `set`, `why`: of a calibration. `sheet`: that of a walk through the station, as JSON (edge.sheet).
+    """
+
+    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw", "status",
+                "calibrate", "echo", "commission"]
     who: str = ""
     rule: str = ""
     series: str = ""
@@ -41,11 +49,15 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minutes: float = 0.0
     start: str = ""
     until: str = ""
+    set: dict[Key, float | str] = {}
+    why: str = ""
+    sheet: str = ""
 
     def __post_init__(self) -> None:
-        if self.do in {"ack", "clear", "shelve", "service", "siren_test", "silence", "raw"} and not self.who.strip():
+        if self.do not in _NOBODYS and not self.who.strip():
             raise ValueError("say who you are: --who NAME")
-        for text in (self.who, self.rule, self.series, self.device, self.start, self.until):
+        names = (self.who, self.rule, self.series, self.device, self.start, self.until, self.why)
+        for text in (*names, *map(str, self.set.values())):
             if len(text) > 200 or _UNPRINTABLE.search(text):
                 raise ValueError("a name has at most 200 printable characters")
 
@@ -58,12 +70,13 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Operate:
-    """`run` listens until cancelled."""
+    """`run` listens until cancelled. `work` is set once it is there."""
 
     def __init__(self, folder: Path, operations: Operations, recorder: Recorder) -> None:
         self._folder = folder
         self._operations = operations
         self._recorder = recorder
+        self.work: Work
 
     async def run(self) -> None:
         """A socket that a killed agent left behind is taken over: this agent holds the folder's lock."""
@@ -95,9 +108,12 @@ class Operate:
     async def answer(self, line: bytes) -> Reply:
         """Does what a line asks for."""
         try:
-            said = await self._do(msgspec.json.decode(line, type=Ask))
+            asked = msgspec.json.decode(line, type=Ask)
+            said = await self._do(asked)
         except ValueError as err:
             return Reply(False, str(err))
+        if asked.do in _LOOKS:
+            return Reply(True, said)
         try:
             async with asyncio.timeout(_SYNCED_S):
                 await self._recorder.synced(self._recorder.last_seq)
@@ -116,7 +132,7 @@ class Operate:
             case "shelve":
                 return self._operations.shelve(ask.rule, ask.series, ask.minutes, ask.who)
             case "service":
-                return self._operations.service(ask.device, ask.minutes, ask.who)
+                return self._operations.service(ask.device, ask.minutes, ask.who, ask.series)
             case "siren_test":
                 return await self._operations.siren_test(ask.who)
             case "silence":
@@ -125,6 +141,22 @@ class Operate:
                 return self._operations.raw(ask.series, ask.start, ask.until, ask.who)
             case "reload":
                 return await self._operations.reload()
+            case _:
+                return await self._serve_station(ask)
+
+    async def _serve_station(self, ask: Ask) -> str:
+        """What who works at the station wants."""
+        match ask.do:
+            case "echo":
+                return await self.work.echo(ask.who)
+            case "commission":
+                return await self.work.commission(ask.sheet, ask.who)
+            case "calibrate":
+                return await self.work.calibrate(ask.series, ask.set, ask.who, ask.why)
+            case "status":
+                return await self.work.status()
+            case _:
+                raise ValueError(f'"{ask.do}" cannot be done here')
 
 
 @contextmanager
@@ -137,8 +169,11 @@ def _short(folder: Path) -> Iterator[Path]:
         os.close(number)
 
 
-def ask(folder: Path, what: Ask) -> Reply:
-    """Asks the agent that runs on this data folder. Raises OSError where none answers."""
+def ask(folder: Path, what: Ask | dict[str, Any]) -> Reply:
+    """Asks the agent that runs on this data folder. Raises OSError where none answers.
+
+    What is given as a dict is looked at by the agent alone.
+    """
     with _short(folder) as path, socket.socket(socket.AF_UNIX) as line:
         line.settimeout(_WITHIN_S)
         line.connect(str(path))
@@ -183,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
             kind.add_argument("minutes", type=float, help="0 ends it")
         kind.add_argument("--who", required=True, help="your name")
     kind = kinds.add_parser("service", help="work on a device: its readings count for nothing meanwhile")
-    kind.add_argument("device")
+    kind.add_argument("device", help="or one of its series, device/quantity")
     kind.add_argument("minutes", type=float, help="at most 60; 0 ends it")
     kind.add_argument("--who", required=True, help="your name")
     kind = kinds.add_parser("silence", help="silence what sounds; it sounds again when a level rises")

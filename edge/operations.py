@@ -11,20 +11,21 @@ from itertools import chain
 from edge.backward import recent
 from edge.card import card_of
 from edge.config import Station
-from edge.decider import LONGEST_SERVICE_MS, track_of
+from edge.decider import track_of
 from edge.pipeline import Pipeline
 from edge.proof import Proof
 from edge.recorder import Recorder
 from edge.rows import Recent
 from edge.rule_source import keep_good
 from edge.ruling import config_of
+from edge.servicing import Servicing
 from edge.siren_table import SirenTable
 from edge.uplink import Uplink
 from thresholds.parts import named
 from thresholds.reload import bind_over
 from tocsin import __version__
 from tocsin.config import ConfigError
-from tocsin.inputs import Acknowledge, OperatorClear, Service, Shelve, Silence
+from tocsin.inputs import Acknowledge, OperatorClear, Shelve, Silence
 from tocsin.levels import Level
 from tocsin.log import Log
 from tocsin.messages import Answer, EventKind, Start
@@ -45,6 +46,7 @@ class Operations:
         self._log = storage
         self._uplink = uplink
         self._lock = asyncio.Lock()
+        self.servicing = Servicing(station.devices, pipeline)
         self.proof: Proof | None = None  # where the station has a siren
 
     @property
@@ -82,21 +84,9 @@ class Operations:
         for_ = f"for {minutes:g} min" if minutes else "no longer"
         return self._told(f'{who} shelved "{rule}" {for_}', series)
 
-    def service(self, device: str, minutes: float, who: str) -> str:
-        """Its readings count for nothing for so long; 0 ends that."""
-        devices = [one.table.name for one in self._station.devices if one.series]
-        if device not in devices:
-            raise ValueError(f'"{device}" is not a device that measures here; use {", ".join(devices)}')
-        longest = LONGEST_SERVICE_MS / 60_000
-        if not 0 <= minutes <= longest:
-            raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {longest:g}")
-        now_ms = self._pipeline.now_ms()
-        if not minutes and not self._pipeline.decider.in_service(device, now_ms):
-            raise ValueError(f'"{device}" is not in service')
-        self._pipeline.decide(Service("", 0, now_ms, device, now_ms + round(minutes * 60_000), who))
-        detail = f"{who} works on it for at most {minutes:g} min" if minutes else f"{who} ended service mode"
-        self._pipeline.told(EventKind.SERVICE, detail, device=device)
-        return f"{device}: {detail}"
+    def service(self, device: str, minutes: float, who: str, series: str = "") -> str:
+        """Its readings, or those of one series, count for nothing for so long; 0 ends that."""
+        return self.servicing.service(device, minutes, who, series)
 
     def answer(self, who: str) -> str:
         """A person at the site has heard the siren: all that sounds is acknowledged, and the hub is told."""

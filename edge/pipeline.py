@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from edge.config import Device, Station
+from edge.config import Device
 from edge.decider import Decided, Decider, Input
 from edge.findings import detection, freshness, implausible, reason_of, shadow
 from edge.health import Health
@@ -68,17 +68,14 @@ class Poll:
 
 
 class Pipeline:
-    """Owns what decides. `siren` is set where the station has one."""
+    """Owns what decides. `siren` is set where the station has one. `latest` has the newest record of each series."""
 
-    def __init__(
-        self, station: Station, decider: Decider, recorder: Recorder, keeper: Timekeeper, health: Health
-    ) -> None:
+    def __init__(self, decider: Decider, recorder: Recorder, keeper: Timekeeper, health: Health) -> None:
         self.decider = decider
         self.siren: Siren | None = None
         self.handled = 0
+        self.latest: dict[str, Readings] = {}
         self.retired_may_go = False
-        self._devices = {plan.series.key: device.table.name for device in station.devices
-                         for plan in device.series.values()}
         self._recorder = recorder
         self._keeper = keeper
         self._health = health
@@ -184,9 +181,12 @@ class Pipeline:
         return self._now_ms
 
     def _end_service(self, now_ms: int) -> None:
-        for device in [device for device, until in self.decider.service.items() if until <= now_ms]:
-            self.decide(Service("", 0, now_ms, device, 0, ""))
-            self.told(EventKind.SERVICE, "service mode ended by itself: its time was over", device=device)
+        for name in [name for name, until in self.decider.service.items() if until <= now_ms]:
+            device, of_series, _ = name.partition("/")
+            series = name if of_series else ""
+            self.decide(Service("", 0, now_ms, device, 0, "", series, anew=True))
+            detail = "service mode ended by itself: its time was over"
+            self.told(EventKind.SERVICE, detail, device="" if series else device, series=series)
 
     def _evaluate(self, polls: Sequence[Poll], t_ms: int) -> set[str]:
         """Returns the devices to be asked again."""
@@ -194,12 +194,14 @@ class Pipeline:
         keys = [plan.series.key for plan in plans]
         values = [value for poll in polls for value in poll.values]
         t_ms = self._after_last(keys, t_ms)
-        given = [bits for poll in polls for bits in [self._given(poll.device, t_ms)] * len(poll.plans)]
-        record = Readings("", 0, [t_ms] * len(keys), keys, values, given)
+        self._end_service(t_ms)
+        record = Readings("", 0, [t_ms] * len(keys), keys, values, self._given(keys, t_ms))
         waiting = self._held(keys)
         decided = self.decider.take(record)
         self._sound_for(decided, min(poll.read_s for poll in polls))
-        self._recorder.add(msgspec.structs.replace(record, quality=decided.quality))
+        logged = msgspec.structs.replace(record, quality=decided.quality)
+        self._recorder.add(logged)
+        self.latest.update(dict.fromkeys(keys, logged))
         devices = [poll.device for poll in polls for _ in poll.plans]
         self._count_held(devices, keys, waiting, t_ms)
         readings = [reading for poll in polls for reading in poll.readings]
@@ -209,11 +211,12 @@ class Pipeline:
         return {device.table.name for device, plan, bits in zip(devices, plans, decided.quality, strict=True)
                 if bits & _SPIKE_HELD and (not plan.series.summed or plan.series.counter)}
 
-    def _given(self, device: Device, t_ms: int) -> int:
-        bits = Quality.CLOCK if self._keeper.doubtful else Quality.GOOD
-        if self.decider.in_service(device.table.name, t_ms):
-            bits |= Quality.SERVICE
-        return int(bits)
+    def _given(self, keys: list[str], t_ms: int) -> list[int]:
+        """What the readings of these series bring along."""
+        given = int(Quality.CLOCK if self._keeper.doubtful else Quality.GOOD)
+        if not self.decider.service:
+            return [given] * len(keys)
+        return [given | int(Quality.SERVICE) if self.decider.in_service(key, t_ms) else given for key in keys]
 
     def _after_last(self, keys: list[str], t_ms: int) -> int:
         """Two frames that came in one lump, or a clock that was set back a little: both count, in their order."""
@@ -268,7 +271,7 @@ class Pipeline:
             self.told(EventKind.STUCK, "its value moves again", series=key)
         for fresh in decided.freshness:
             stale_ms = int(state.tables.series.stale[self.decider.columns[fresh.series.key]])
-            busy = self.decider.in_service(self._devices.get(fresh.series.key, ""), fresh.t_ms)
+            busy = self.decider.in_service(fresh.series.key, fresh.t_ms)
             self._recorder.add(freshness(fresh, stale_ms, in_service=busy))
         for change in decided.changes:
             self._recorder.add(detection(change))

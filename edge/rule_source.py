@@ -73,6 +73,12 @@ def read_source(files: RuleFiles, series: Sequence[Series]) -> Source:
     return own_source(files, series) if order is None else source_of(order, files, series)
 
 
+def on_series(source: Source, series: Sequence[Series]) -> Source:
+    """The same rules on series that are scaled otherwise. Raises ConfigError where they do not fit."""
+    candidate = bind(source.candidate.rules, series) if source.candidate else None
+    return replace(source, plan=bind(source.plan.rules, series), candidate=candidate)
+
+
 def source_of(order: RulesOrder, files: RuleFiles, series: Sequence[Series]) -> Source:
     """The hub's rules. Raises ConfigError with every problem."""
     rules = _parsed(order.text, f"rules version {order.version} of the hub")

@@ -75,11 +75,16 @@ class Uplink:
         self._wake = asyncio.Event()
         self._looked_s = 0.0
         self._stuck_at, self._stuck_since_s = -1, 0.0
+        self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
 
     @property
     def backlog(self) -> int:
         """Records that the hub has not committed yet, without those that wait for their summary."""
         return self._newest - self._spans.floor - self._spans.above - len(self._holding.open)
+
+    def has(self, seq: int) -> bool:
+        """Whether the hub has that record."""
+        return seq in self._spans
 
     def restore_urgent(self, entries: Sequence[Entry]) -> None:
         """Detections and answers of an earlier run that were never committed: they go before all else."""
@@ -146,6 +151,7 @@ class Uplink:
         self._wake.set()
 
     def _settle(self, first: int, last: int) -> None:
+        self.answered_s = asyncio.get_running_loop().time()
         self._spans.add(first, last)
         for seq in range(first, last + 1):
             self._underway.settle(seq)

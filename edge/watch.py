@@ -79,6 +79,10 @@ class Watch:
                 async with asyncio.timeout(_BEAT_S):
                     await self.link.publish(self._topic, self._packed(online=online), retain=True)
 
+    def report(self) -> Heartbeat:
+        """The heartbeat as it would go out now."""
+        return self._heartbeat(online=True)
+
     async def say_goodbye(self) -> None:
         """The last heartbeat of a clean stop."""
         with suppress(TimeoutError):

@@ -82,6 +82,8 @@ def _data(database: Database, station: str, papers: Papers) -> dict[str, str]:
     told = _told(connection, station)
     height = max(orders.height_of(connection, station), 1 if told else 0)
     files = {"succession": encode(told).decode(), "log/cursor": f"{height} {database.hub_id}\n"}
+    if papers.calibration:
+        files["calibration.toml"] = papers.calibration
     if papers.rules_version:
         text = next(iter(papers.files.values()), "")
         order = orders.rules_of(connection, station, papers.rules_version)

@@ -85,6 +85,7 @@ def test_a_command_is_done_once_and_answered(post: Post) -> None:
 @pytest.mark.parametrize(("ask", "why"), [
     ({"do": "service", "device": "pump", "minutes": 5}, '"pump" is not a device'),
     ({"do": "clear", "rule": "stage", "series": GAUGE}, "can only be done at the station"),
+    ({"do": "calibrate", "series": GAUGE, "set": {"offset": 1.0}}, "can only be done at the station"),
     ({"do": "explode"}, "explode"),
     ({"do": "levels", "who": " "}, "who wants it"),
     ({"do": "levels", "more": 1}, "more"),

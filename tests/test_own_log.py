@@ -141,7 +141,7 @@ def operate(bench: Bench, dice: random.Random, _stage: float) -> None:
             case 3:
                 operations.shelve(rule, series, dice.choice((0, 10)), "Li Wei")
             case _:
-                operations.service(dice.choice(("gauge", "bucket")), dice.choice((0, 5, 60)), "Li Wei")
+                operations.service(dice.choice(("gauge", "bucket", GAUGE)), dice.choice((0, 5, 60)), "Li Wei")
     except ValueError:
         pass
 

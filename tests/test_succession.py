@@ -52,6 +52,11 @@ def test_the_files_have_new_keys_and_all_else_as_it_was(desk: Desk) -> None:
     assert found.to_do == []
 
 
+def test_what_was_calibrated_at_the_site_goes_on(desk: Desk) -> None:
+    desk.lands(Papers(BOOT, 7, at("14:00"), CONFIG, {"rules.toml": "r"}, "", 3, "[[entry]]"))
+    assert succession.of(desk.database, STATION, KEY, PUBLIC, "").files["station-data/calibration.toml"] == "[[entry]]"
+
+
 def test_another_broker_and_a_public_key_take_the_place_of_those_of_before(desk: Desk) -> None:
     config = CONFIG.replace('key = "not sent"', f'key = "not sent"\npublic_key = "{"0" * 64}"')
     found = made(desk, config, "mqtts://a:b@hub.example.org")

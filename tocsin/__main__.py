@@ -7,6 +7,8 @@ COMMANDS = {
     "edge": ("edge.command", "run the agent of a station"),
     "operate": ("edge.operate", "at a station that runs: acknowledge, clear, shelve, service mode, reload the rules"),
     "probe": ("edge.probe", "say what answers on a bus"),
+    "status": ("edge.status", "how a station is: what is polled, how fresh, levels, faults, backlog"),
+    "service": ("edge.service", "work at a station that runs: service mode, calibration, commissioning"),
     "siren-off": ("edge.siren_off", "switch a station's siren off while its agent does not run"),
     "hub": ("hub.command", "run the hub"),
     "send": ("hub.send", "at the hub: send a station rules or a command, and hear its answer"),

@@ -17,6 +17,8 @@ class EventKind(StrEnum):
     FAULT = "fault"              # a part of the agent failed and begins again
     STUCK = "stuck"              # a series may be stuck or blocked: its value does not move, or moves again
     SERVICE = "service"          # somebody works on a device: begun or ended
+    CALIBRATION = "calibration"  # an offset, a datum or a size of tip is another one
+    COMMISSION = "commission"    # a technician has proved the station; the sheet
     OPERATOR = "operator"        # a person at the station acknowledged, cleared, shelved or silenced
     RULES = "rules"              # other rules are in force, or were refused
     THINNED = "thinned"          # the log came near its limit: by a documented step, readings went

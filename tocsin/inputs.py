@@ -89,8 +89,12 @@ class Shelve(msgspec.Struct, frozen=True, tag="shelve", tag_field="kind"):
     who: str
 
 
-class Service(msgspec.Struct, frozen=True, tag="service", tag_field="kind"):
-    """Somebody works on a device: until `until` (ms UTC) its readings carry SERVICE. At `t` or before: it ends."""
+class Service(msgspec.Struct, frozen=True, tag="service", tag_field="kind", omit_defaults=True):
+    """Somebody works on a device: until `until` (ms UTC) its readings carry SERVICE. At `t` or before: it ends.
+
+    `series`: on that one of its series alone; "": on all. `anew`: what the next reading is compared with is forgotten,
+    so that what happened since the last one counts for nothing.
+    """
 
     boot: str
     seq: int
@@ -98,6 +102,8 @@ class Service(msgspec.Struct, frozen=True, tag="service", tag_field="kind"):
     device: str
     until: int
     who: str
+    series: str = ""
+    anew: bool = False
 
 
 class Silence(msgspec.Struct, frozen=True, tag="silence", tag_field="kind"):

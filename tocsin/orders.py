@@ -71,7 +71,8 @@ class Obeyed(msgspec.Struct, frozen=True, tag="obeyed", tag_field="kind"):
 class Papers(msgspec.Struct, frozen=True, tag="papers", tag_field="kind"):
     """What a successor of the station needs: its station file without secrets, and the files that it names, by name.
 
-    `rules_version` is that of the hub's rules in force (0: none), `hash` that of all rules in force.
+    `rules_version` is that of the hub's rules in force (0: none), `hash` that of all rules in force. `calibration` is
+    the station's calibration.toml, "" where it has none.
     """
 
     boot: str
@@ -81,3 +82,4 @@ class Papers(msgspec.Struct, frozen=True, tag="papers", tag_field="kind"):
     files: dict[str, str]
     hash: str
     rules_version: int = 0
+    calibration: str = ""

@@ -1,0 +1,134 @@
+"""`tocsin service STATION.toml ...`: work at a station that runs: service mode, calibration, commissioning."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.calibration import KEYS
+from edge.config import StationFile
+from edge.operate import Reply, ask
+from edge.sheet import in_words, opened
+from edge.walk import BrokenOffError, Walk
+from edge.walk_words import TABLE
+from edge.words import LANGS, Words, language
+from tocsin.config import ConfigError, load
+
+_USAGE = """tocsin service STATION.toml DEVICE[/QUANTITY] --minutes N --who NAME
+       tocsin service STATION.toml all --minutes N --who NAME
+       tocsin service STATION.toml end [DEVICE[/QUANTITY]] --who NAME
+       tocsin service STATION.toml calibrate DEVICE/QUANTITY --offset M ... --who NAME [--why WORDS]
+       tocsin service STATION.toml --commission --who NAME
+       tocsin service STATION.toml --verify SHEET.json"""
+
+
+def run(argv: list[str]) -> int:
+    """Exit code: 0 done and proved, 1 refused, not proved or no agent there, 2 the command line is off."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        file = load(args.station, StationFile)
+        folder = args.station.parent / file.station.data
+        if args.verify is not None:
+            return _verify(args.verify, file)
+        if not args.who.strip():
+            parser.error("say who you are: --who NAME")
+        if args.commission:
+            return _commission(folder, args)
+        return _told(ask(folder, _asked(parser, args)))
+    except ConfigError as err:
+        print(err, file=sys.stderr)
+    except OSError as err:
+        print(f"{args.station}: no agent answers: {err.strerror or err}; is it running?", file=sys.stderr)
+    return 1
+
+
+def _asked(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
+    match args.what:
+        case ["end"]:
+            return {"do": "service", "minutes": 0, "who": args.who}
+        case ["all"] if args.minutes is not None:
+            return {"do": "service", "minutes": args.minutes, "who": args.who}
+        case ["end", name]:
+            return {"do": "service", "device": name, "minutes": 0, "who": args.who}
+        case ["calibrate", series]:
+            numbers = {key: value for key in KEYS if (value := getattr(args, key)) is not None}
+            return {"do": "calibrate", "series": series, "set": numbers, "who": args.who, "why": args.why}
+        case [name] if args.minutes is not None:
+            return {"do": "service", "device": name, "minutes": args.minutes, "who": args.who}
+        case _:
+            raise SystemExit(parser.error("say what to work on"))
+
+
+def _told(reply: Reply) -> int:
+    print(reply.said, file=sys.stdout if reply.done else sys.stderr)
+    return 0 if reply.done else 1
+
+
+def _commission(folder: Path, args: argparse.Namespace) -> int:
+    words = Words(TABLE, language(args.lang))
+
+    def say(what: dict[str, Any]) -> Reply:
+        return ask(folder, what)
+
+    walk = Walk(folder, args.who, language(args.lang), say=say, ask=_answer, tell=_tell)
+    try:
+        sheet = walk.run()
+    except (BrokenOffError, KeyboardInterrupt):
+        missing = walk.sheet().missing
+        print(f"\n{words('broken', missing=', '.join(map(words, missing)))}")
+        return 1
+    text = msgspec.json.encode(sheet).decode()
+    reply = say({"do": "commission", "sheet": text, "who": args.who})
+    print(f"\n{in_words(sheet)}")
+    if not reply.done:
+        return _told(reply)
+    print(words("sheet", place=reply.said))
+    if sheet.missing:
+        print(words("missing", missing=", ".join(map(words, sheet.missing))))
+        return 1
+    walk.finished()
+    return 0
+
+
+def _answer(prompt: str) -> str:
+    """A line of the keyboard, or of a script that is piped in. Raises BrokenOffError at its end."""
+    try:
+        return input(prompt)
+    except EOFError as err:
+        raise BrokenOffError from err
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)
+
+
+def _verify(place: Path, file: StationFile) -> int:
+    try:
+        print(in_words(opened(place.read_bytes(), file.station.id, file.hub.key)))
+    except OSError as err:
+        print(f"{place}: cannot be read: {err.strerror}", file=sys.stderr)
+        return 1
+    except ValueError as err:
+        print(f"{place}: {err}", file=sys.stderr)
+        return 1
+    print("the seal is that of this station")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tocsin service", usage=_USAGE, description="Work at a station that runs.")
+    parser.add_argument("station", type=Path, metavar="STATION.toml")
+    parser.add_argument("what", nargs="*")
+    parser.add_argument("--minutes", type=float, help="how long its readings count for nothing; at most 60")
+    parser.add_argument("--who", default="", help="your name")
+    parser.add_argument("--commission", action="store_true", help="go through the station and write a sealed sheet")
+    parser.add_argument("--verify", type=Path, metavar="SHEET.json", help="whether a sheet is as it was sealed")
+    parser.add_argument("--lang", choices=LANGS, default="", help="else as the terminal's LANG says")
+    parser.add_argument("--why", default="", help="of a calibration")
+    for key in KEYS:
+        kind = str if key == "datum" else float
+        parser.add_argument(f"--{key.replace('_', '-')}", dest=key, type=kind, help="of a calibration")
+    return parser

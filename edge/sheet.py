@@ -1,0 +1,89 @@
+"""The sheet of a station that a technician has gone through: what was proved, what was not, and by whom.
+
+It is sealed with the key that the hub shares with this station (tocsin.signing), because that key is at both ends from
+the first day on: the hub, or anybody with the station file, can tell whether a word of it was changed. It is no proof
+towards somebody who has the key too.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from tocsin.log import replace_file
+from tocsin.signing import seal, unseal
+from tocsin.times import iso
+
+FOLDER = "sheets"
+STEPS = ("probe", "rain", "staff", "siren", "echo")
+_VERSION = 1
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What became of a step at `t` (ms UTC). `proved` is None where the station has nothing of that kind."""
+
+    step: str
+    proved: bool | None
+    detail: str
+    t: int
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """One walk. Times are ms UTC. `scales`: of each series what calibration may change, as it is in force."""
+
+    v: int
+    station: str
+    name: str
+    who: str
+    began: int
+    ended: int
+    version: str
+    rules: str
+    scales: dict[str, dict[str, float | str]]
+    results: list[Result]
+
+    @property
+    def missing(self) -> list[str]:
+        """Steps that were not proved."""
+        good = {result.step for result in self.results if result.proved is not False}
+        return [step for step in STEPS if step not in good]
+
+
+def sheet_of(text: str) -> Sheet:
+    """Raises ValueError."""
+    sheet = msgspec.json.decode(text, type=Sheet)
+    if sheet.v != _VERSION or {result.step for result in sheet.results} - set(STEPS):
+        raise ValueError("a sheet of another version")
+    return sheet
+
+
+def in_words(sheet: Sheet) -> str:
+    """As people read it."""
+    state = f"NOT PROVED: {', '.join(sheet.missing)}" if sheet.missing else "everything was proved"
+    marks = {True: "proved", False: "NOT PROVED", None: "none here"}
+    lines = [f"{sheet.name} ({sheet.station}): {state}",
+             f"by {sheet.who}, {iso(sheet.began)} to {iso(sheet.ended)}",
+             f"tocsin {sheet.version}, rules {sheet.rules}",
+             *(f"{one.step}: {marks[one.proved]}: {one.detail} ({iso(one.t)})" for one in sheet.results)]
+    for series, scale in sheet.scales.items():
+        lines.append(f"{series}: {', '.join(f'{key} {value}' for key, value in scale.items()) or 'as measured'}")
+    return "\n".join(lines)
+
+
+def keep(folder: Path, sheet: Sheet, key: str) -> tuple[Path, bytes]:
+    """Writes the sealed sheet and its words. Returns the sealed one's place and content. Raises OSError."""
+    place = folder / FOLDER / f"{iso(sheet.ended // 1000 * 1000).replace(':', '')}.json"
+    place.parent.mkdir(exist_ok=True)
+    sealed = seal(msgspec.json.encode(sheet), topic_of(sheet.station), key)
+    replace_file(place, sealed, sync=True)
+    replace_file(place.with_suffix(".txt"), f"{in_words(sheet)}\nseal: {place.name}\n".encode(), sync=True)
+    return place, sealed
+
+
+def opened(sealed: bytes, station: str, key: str) -> Sheet:
+    """A sealed sheet's content. Raises ValueError (SealError) where a word of it was changed."""
+    return sheet_of(unseal(sealed, topic_of(station), key).decode())
+
+
+def topic_of(station: str) -> str:
+    """What the seal covers beside the sheet, so that nothing else that was sealed can be taken for one."""
+    return f"tocsin/1/{station}/sheet"

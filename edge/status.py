@@ -1,0 +1,139 @@
+"""`tocsin status STATION.toml`: how a station is, asked of its running agent, or of its folder where none runs."""
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.config import StationFile
+from edge.operate import Ask, ask
+from edge.status_page import page
+from edge.survey import StationNow
+from edge.words import LANGS, language
+from tocsin.config import ConfigError, load
+from tocsin.log import read_log
+from tocsin.messages import Readings, Record, record_of
+from tocsin.times import iso
+
+_AGAIN_S = 2.0
+_CLEAR = "\x1b[H\x1b[J"
+_AWAY = {
+    "running": ("no agent runs here: {why}", "此处没有运行中的终端程序：{why}"),
+    "last": ("the last record in its folder is number {seq}, {kind}, of {t}", "日志最后一条：第 {seq} 条，{kind}，{t}"),
+    "empty": ("its folder {folder} holds no record", "数据目录 {folder} 中没有记录"),
+    "damaged": ("damaged files set aside: {names}", "已隔离的损坏文件：{names}"),
+    "disk": ("log {size} MB; {free} MB free on the disk", "日志 {size} MB；磁盘剩余 {free} MB"),
+    "start": ("start it, or see what it says: tocsin edge {place}", "请启动，或查看其提示：tocsin edge {place}"),
+}
+
+
+class Away(msgspec.Struct, frozen=True):
+    """What the folder of a station tells while no agent runs on it. `t` is that of the last record, ms UTC."""
+
+    why: str
+    folder: str
+    seq: int = 0
+    kind: str = ""
+    t: int = 0
+    readings: dict[str, float] = {}
+    damaged: list[str] = []
+    log_bytes: int = 0
+    free_bytes: int = 0
+    running: bool = False
+
+
+def run(argv: list[str]) -> int:
+    """Exit code: 0 an agent runs, 1 none does or the file is wrong, 2 the command line is off."""
+    args = _parser().parse_args(argv)
+    try:
+        folder = args.station.parent / load(args.station, StationFile).station.data
+    except ConfigError as err:
+        print(err, file=sys.stderr)
+        return 1
+    try:
+        while True:
+            code, text = look(folder, args)
+            print(f"{_CLEAR}{text}" if args.watch and sys.stdout.isatty() else text, flush=True)
+            if not args.watch:
+                return code
+            time.sleep(_AGAIN_S)
+    except KeyboardInterrupt:
+        return 0
+
+
+def look(folder: Path, args: argparse.Namespace) -> tuple[int, str]:
+    """Exit code and text of one look."""
+    lang = language(args.lang)
+    try:
+        reply = ask(folder, Ask("status"))
+    except OSError as err:
+        nobody = "nothing listens in its folder"
+        away = folder_tells(folder, nobody if isinstance(err, FileNotFoundError) else err.strerror or str(err))
+        return 1, _json(away) if args.json else _away(away, args.station, LANGS.index(lang))
+    try:
+        now = msgspec.json.decode(reply.said, type=StationNow) if reply.done else None
+    except msgspec.DecodeError as err:
+        return 1, f"the agent that runs is of another version: {err}; start it again"
+    if now is None:
+        return 1, reply.said
+    return 0, _json(now) if args.json else page(now, lang, colour=sys.stdout.isatty())
+
+
+def folder_tells(folder: Path, why: str) -> Away:
+    """Reads the last file of the log; what cannot be read is left out."""
+    place = folder / "log"
+    try:
+        files = sorted(path for path in place.iterdir() if path.is_file())
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return Away(why, str(folder))
+    last: Record | None = None
+    readings: dict[str, float] = {}
+    segments = [path.stem.removeprefix("segment-") for path in files if path.match("segment-*.log")]
+    for entry in read_log(place, after=int(segments[-1]) - 1, strict=False) if segments else ():
+        try:
+            last = record_of(entry.payload)
+        except msgspec.DecodeError:
+            continue
+        if isinstance(last, Readings):
+            readings.update(zip(last.series, last.value, strict=True))
+    away = Away(why, str(folder), readings=readings, damaged=[path.name for path in files if "damaged" in path.name],
+                log_bytes=sum(path.stat().st_size for path in files), free_bytes=free)
+    if last is None:
+        return away
+    t_ms = last.t[0] if isinstance(last, Readings) else last.t
+    return msgspec.structs.replace(away, seq=last.seq, kind=type(last).__name__.lower(), t=t_ms)
+
+
+def _away(away: Away, place: Path, at: int) -> str:
+    def words(key: str, **values: object) -> str:
+        return _AWAY[key][at].format(**values)
+
+    lines = [words("running", why=away.why)]
+    if away.t:
+        lines.append(words("last", seq=away.seq, kind=away.kind, t=iso(away.t)))
+        lines += [f"  {key:<28}{value:>14.10g}" for key, value in away.readings.items()]
+    else:
+        lines.append(words("empty", folder=away.folder))
+    if away.damaged:
+        lines.append(words("damaged", names=", ".join(away.damaged)))
+    if away.free_bytes:
+        lines.append(words("disk", size=f"{away.log_bytes / 1e6:.1f}", free=f"{away.free_bytes / 1e6:.0f}"))
+    return "\n".join([*lines, words("start", place=place)])
+
+
+def _json(what: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(what), indent=2).decode()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tocsin status", description="How a station is: asked at the station.")
+    parser.add_argument("station", type=Path, metavar="STATION.toml")
+    parser.add_argument("--json", action="store_true", help="all of it, for programs")
+    parser.add_argument("--watch", action="store_true", help="look again every 2 s, until Ctrl-C")
+    parser.add_argument("--lang", choices=LANGS, default="", help="else as the terminal's LANG says")
+    return parser

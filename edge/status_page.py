@@ -1,0 +1,187 @@
+"""What `tocsin status` shows: the state of a station on a phone's terminal, 60 columns wide."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from edge.survey import SeriesNow, StationNow
+from edge.words import Words, cells, folded
+from tocsin.levels import Level
+from tocsin.quantities import QUANTITIES
+from tocsin.readings import Quality
+from tocsin.times import iso
+
+_LATE_PERIODS = 3
+_TABLE = {
+    "version": ("tocsin {version}, up {up}, rules {rules}", "tocsin {version}，已运行 {up}，规则 {rules}"),
+    "clear": ("everything is clear", "全部正常"),
+    "since": ("since {since}", "已 {since}"),
+    "levels": ("LEVELS", "预警"),
+    "readings": ("READINGS", "读数"),
+    "faults": ("FAULTS", "故障"),
+    "no_faults": ("none", "无"),
+    "refused": ("{device}: {fault} ({refused} refused)", "{device}：{fault}（拒绝 {refused} 次）"),
+    "never": ("not read", "尚无"),
+    "service": ("in service for {left} more", "检修中，还剩 {left}"),
+    "good": ("last good {age} ago", "最近有效读数 {age}前"),
+    "link": ("LINK", "通信"),
+    "up": ("connected to {host}", "已连接 {host}"),
+    "down": ("NO CONNECTION to {host}", "未连接 {host}"),
+    "backlog": ("{count} records wait for the hub", "{count} 条记录待上传"),
+    "answered": ("the hub answered {age} ago", "中心 {age}前已确认"),
+    "unanswered": ("no answer of the hub since the start", "启动后中心尚未确认"),
+    "traffic": ("{day} kB today, {month} MB this month", "今日 {day} kB，本月 {month} MB"),
+    "log": ("LOG", "日志"),
+    "size": ("{size} MB; {free} MB free on the disk", "{size} MB；磁盘剩余 {free} MB"),
+    "waiting": ("NOT WRITTEN: {error}; {count} records wait", "无法写入：{error}；{count} 条等待"),
+    "thinned": ("thinned by step {step}", "已精简到第 {step} 级"),
+    "siren": ("SIREN", "警报器"),
+    "silent": ("silent", "静默"),
+    "sounding": ("SOUNDS for {level}", "正在鸣响：{level}"),
+    "none": ("none", "无"),
+    "proven": ("proven {age} ago ({how})", "{age}前已验证（{how}）"),
+    "unproven": ("never proven", "从未验证"),
+    "power": ("POWER", "电源"),
+    "clock": ("CLOCK", "时钟"),
+    "sync": ("synchronized", "已同步"),
+    "unsync": ("not synchronized", "未同步"),
+    "unknown": ("synchronization not known", "同步状态未知"),
+    "doubtful": ("DOUBTFUL: it was set back", "存疑：曾被回拨"),
+}
+_RED, _YELLOW, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
+_MARKS = {
+    Quality.RANGE: ("out of range", "超限"),
+    Quality.SPIKE_HELD: ("held as a spike", "突跳待核"),
+    Quality.STUCK: ("may be stuck", "疑似卡滞"),
+    Quality.LATE: ("late", "迟到"),
+    Quality.CLOCK: ("clock", "时钟存疑"),
+}
+
+
+def page(now: StationNow, lang: str, *, colour: bool = False) -> str:
+    """The whole, with escape sequences for colours where they are wanted."""
+    lines = list(_Page(now, Words(_TABLE, lang)).lines())
+    painted = (f"{paint}{line}{_PLAIN}" if paint and colour else line for paint, line in lines)
+    return "\n".join(painted)
+
+
+Lines = Iterator[tuple[str, str]]
+
+
+class _Page:
+    """Lines with the colour of each, "" for none."""
+
+    def __init__(self, now: StationNow, words: Words) -> None:
+        self._now = now
+        self._words = words
+        self._siren = _table(now.health.get("siren_health"))
+
+    def lines(self) -> Lines:
+        now, words = self._now, self._words
+        name = now.name_zh if words.at else now.name
+        yield _BOLD, cells(f"{name} ({now.station})", iso(now.t // 1000 * 1000))
+        yield from self._plain(words("version", version=now.version, up=words.span(now.up_s), rules=now.rules))
+        yield from self._levels()
+        yield _BOLD, words("readings")
+        for series in now.series:
+            yield from self._reading(series)
+        yield from self._faults()
+        yield from self._link()
+        yield from self._log()
+        yield from self._rest()
+
+    def _plain(self, text: str, paint: str = "", first: str = "") -> Lines:
+        for line in folded(text, "    ", first):
+            yield paint, line
+
+    def _levels(self) -> Lines:
+        yield _BOLD, self._words("levels")
+        for one in self._now.levels:
+            level = Level.of(one.level)
+            since = self._words("since", since=self._words.span((self._now.t - one.since) / 1000))
+            paint = _RED if level >= Level.ORANGE else _YELLOW
+            yield paint, cells(f"  {(level.zh if self._words.at else level.word)} {one.rule}", since)
+            yield "", f"    {one.series}"
+        if not self._now.levels:
+            yield "", f"  {self._words('clear')}"
+
+    def _reading(self, one: SeriesNow) -> Lines:
+        words, now = self._words, self._now
+        age_s = (now.t - one.t) / 1000
+        late = not one.t or age_s > _LATE_PERIODS * one.every_s
+        age = words.span(age_s) if one.t else words("never")
+        known = QUANTITIES.get(one.quantity)
+        value = "" if one.value is None else f"{one.value:.10g} {known.unit if known else ''}"
+        marks = [mark[words.at] for bit, mark in _MARKS.items() if one.quality & bit]
+        yield (_RED if late else _YELLOW if marks else ""), cells(f"  {one.key}", f"{value:>14}{age:>9}")
+        if one.service > now.t:
+            marks.insert(0, words("service", left=words.span((one.service - now.t) / 1000)))
+        if one.good and one.good != one.t:
+            marks.append(words("good", age=words.span((now.t - one.good) / 1000)))
+        if marks:
+            yield from self._plain("; ".join(marks), _YELLOW, "    ")
+
+    def _faults(self) -> Lines:
+        words = self._words
+        yield _BOLD, words("faults")
+        bad = [one for one in self._now.health.get("devices", []) if one["fault"]]
+        for one in bad:
+            yield from self._plain(words("refused", **one), _RED, "  ")
+        if not bad:
+            yield "", f"  {words('no_faults')}"
+
+    def _link(self) -> Lines:
+        words, link, health = self._words, self._now.link, self._now.health
+        yield _BOLD, words("link")
+        yield ("" if link.connected else _RED), f"  {words('up' if link.connected else 'down', host=link.broker)}"
+        if link.trouble:
+            yield from self._plain(link.trouble, _RED, "  ")
+        yield "", f"  {words('backlog', count=link.backlog)}"
+        if link.answered_s is None:
+            yield _YELLOW, f"  {words('unanswered')}"
+        else:
+            yield "", f"  {words('answered', age=words.span(link.answered_s))}"
+        if health.get("month_bytes"):
+            day, month = health.get("today_bytes", 0), health["month_bytes"]
+            yield "", f"  {words('traffic', day=f'{day / 1e3:.0f}', month=f'{month / 1e6:.1f}')}"
+
+    def _log(self) -> Lines:
+        words, disk = self._words, self._now.disk
+        yield _BOLD, words("log")
+        yield "", f"  {words('size', size=f'{disk.log / 1e6:.1f}', free=f'{disk.free / 1e6:.0f}')}"
+        if disk.error:
+            yield from self._plain(words("waiting", error=disk.error, count=disk.waiting), _RED, "  ")
+        step = _table(self._now.health.get("log")).get("thinned", 0)
+        if step:
+            yield _YELLOW, f"  {words('thinned', step=step)}"
+
+    def _rest(self) -> Lines:
+        words, now = self._words, self._now
+        yield _BOLD, words("siren")
+        level = Level(now.health.get("siren", 0))
+        sounding = words("sounding", level=level.zh if words.at else level.word)
+        silent = words("silent" if now.has_siren else "none")
+        yield (_RED if level else ""), f"  {sounding if level else silent}"
+        yield from self._proof()
+        power = _table(now.health.get("power"))
+        if power:
+            yield _BOLD, words("power")
+            yield from self._plain(", ".join(f"{key} {value}" for key, value in power.items() if value), "", "  ")
+        yield _BOLD, words("clock")
+        synchronized = now.clock.synchronized
+        known = "unknown" if synchronized is None else "sync" if synchronized else "unsync"
+        yield (_YELLOW if synchronized is False else ""), f"  {words(known)}"
+        if now.clock.doubtful:
+            yield _RED, f"  {words('doubtful')}"
+
+    def _proof(self) -> Lines:
+        words, siren = self._words, self._siren
+        if siren:
+            age = words.span((self._now.t - siren["proven"]) / 1000)
+            proven = words("proven", age=age, how=siren["how"]) if siren["proven"] else words("unproven")
+            yield ("" if siren["proven"] else _YELLOW), f"  {proven}"
+            for fault in (siren["overdue"], siren["fault"]):
+                yield from self._plain(fault, _RED, "  ")
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

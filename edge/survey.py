@@ -1,0 +1,182 @@
+"""What a running station knows of itself at one moment: for `tocsin status` and for who puts a station into service."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from edge.config import Device, Station
+from edge.pipeline import Pipeline
+from edge.recorder import Recorder
+from edge.timekeeper import Timekeeper
+from edge.uplink import Uplink
+from edge.watch import Watch
+from thresholds.parts import named
+from thresholds.tables import NEVER
+from tocsin import __version__
+from tocsin.clock import Clock
+from tocsin.levels import Level
+from tocsin.link import Link
+from tocsin.log import Log
+from tocsin.messages import EventKind
+
+_ECHO_S = 20.0
+_LOOK_S = 0.02
+
+
+class SeriesNow(msgspec.Struct, frozen=True):
+    """The newest reading of a series, taken or not, and when the last one was taken; times in ms UTC, 0 for never.
+
+    `value` is in the quantity's unit, `quality` tocsin.readings.Quality bits. `service`: somebody works on it until.
+    `scale`: what calibration may change of it, as it is in force.
+    """
+
+    key: str
+    device: str
+    quantity: str
+    every_s: float
+    t: int = 0
+    value: float | None = None
+    quality: int = 0
+    good: int = 0
+    service: int = 0
+    scale: dict[str, float | str] = {}
+
+
+class LevelNow(msgspec.Struct, frozen=True):
+    """A rule that is above clear. `since`: the first qualifying reading of the episode, ms UTC."""
+
+    rule: str
+    series: str
+    level: str
+    since: int
+
+
+class ClockNow(msgspec.Struct, frozen=True):
+    """`doubtful`: set back, so that time goes on by itself. `synchronized`: by a time source; None: not known."""
+
+    doubtful: bool
+    synchronized: bool | None
+
+
+class LinkNow(msgspec.Struct, frozen=True):
+    """`answered_s`: seconds since the hub last said that it has something on its disk; None: not since the start.
+
+    `trouble`: why there is no connection.
+    """
+
+    connected: bool
+    broker: str
+    trouble: str
+    backlog: int
+    answered_s: float | None
+
+
+class DiskNow(msgspec.Struct, frozen=True):
+    """Bytes. `error`: why the log cannot be written, "" where it can."""
+
+    log: int
+    free: int
+    waiting: int
+    error: str
+
+
+class StationNow(msgspec.Struct, frozen=True):
+    """Everything, at `t` (ms UTC by the agent's clock). `health` is the heartbeat as it would go out now."""
+
+    station: str
+    name: str
+    name_zh: str
+    version: str
+    t: int
+    up_s: float
+    rules: str
+    clock: ClockNow
+    levels: list[LevelNow]
+    series: list[SeriesNow]
+    link: LinkNow
+    disk: DiskNow
+    health: dict[str, Any]
+    has_siren: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """`now` looks around. `began_s`: the clock's monotonic second at which the agent began."""
+
+    station: Station
+    clock: Clock
+    keeper: Timekeeper
+    pipeline: Pipeline
+    storage: Log
+    uplink: Uplink
+    link: Link
+    watch: Watch
+    recorder: Recorder
+    began_s: float
+
+    async def now(self) -> StationNow:
+        """Changes nothing, and waits for nothing but a look at the folder's size."""
+        disk = await asyncio.to_thread(self._disk)
+        table = self.station.file.station
+        return StationNow(
+            table.id, table.name, table.name_zh or table.name, __version__, self.clock.now_ms(),
+            self.clock.monotonic_s() - self.began_s, self.pipeline.decider.live.plan.rules.hash[:8],
+            ClockNow(self.keeper.doubtful, self.clock.synchronized()), self._levels(), self._series(), self._link(),
+            disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
+        )  # fmt: skip
+
+    async def text(self) -> str:
+        """That, as JSON."""
+        return msgspec.json.encode(await self.now()).decode()
+
+    async def echo(self, who: str) -> str:
+        """A record goes up, and the hub says that it is on its disk. Raises ValueError with what is in the way."""
+        loop = asyncio.get_running_loop()
+        self.pipeline.now_ms()
+        self.pipeline.told(EventKind.COMMISSION, f"{who} asks the hub for an echo")
+        seq, began_s = self.recorder.last_seq, loop.time()
+        while not self.uplink.has(seq):
+            if loop.time() - began_s > _ECHO_S:
+                raise ValueError(f"no connection to {self._broker()}" if not self.link.connected else
+                                 f"the hub has not answered within {_ECHO_S:g} s; {self.uplink.backlog} records wait")
+            await asyncio.sleep(_LOOK_S)
+        return f"{loop.time() - began_s:.2f} s"
+
+    def _levels(self) -> list[LevelNow]:
+        state = self.pipeline.decider.live
+        return [LevelNow(*named(track), Level(level).word, int(state.memory.since[k])) for k, (track, level)
+                in enumerate(zip(state.plan.tracks, state.memory.level.tolist(), strict=True)) if level]
+
+    def _series(self) -> list[SeriesNow]:
+        return [self._one(device, plan.series.key, plan.series.quantity, device.scales()[plan.series.key])
+                for device in self.station.devices for plan in device.series.values()]
+
+    def _one(self, device: Device, key: str, quantity: str, scale: dict[str, Any]) -> SeriesNow:
+        name = device.table.name
+        decider, found = self.pipeline.decider, self.pipeline.latest.get(key)
+        until = max(decider.service.get(key, 0), decider.service.get(name, 0))
+        column = decider.columns.get(key)
+        good = int(decider.live.memory.good_t[column]) if column is not None else NEVER
+        now = SeriesNow(key, name, quantity, device.table.every_s, good=max(0, good), service=until, scale=scale)
+        if found is None:
+            return now
+        at = found.series.index(key)
+        return msgspec.structs.replace(now, t=found.t[at], value=found.value[at], quality=found.quality[at])
+
+    def _link(self) -> LinkNow:
+        answered = self.uplink.answered_s
+        since = None if answered is None else asyncio.get_running_loop().time() - answered
+        return LinkNow(self.link.connected, self._broker(), "" if self.link.connected else self.link.trouble,
+                       self.uplink.backlog, since)
+
+    def _broker(self) -> str:
+        """Without user and password."""
+        return f"{self.station.broker.host}:{self.station.broker.port}"
+
+    def _disk(self) -> DiskNow:
+        status = self.recorder.status
+        files = [path.stat().st_size for path in self.storage.folder.iterdir()]
+        return DiskNow(sum(files), shutil.disk_usage(self.storage.folder).free, status.pending, status.error)

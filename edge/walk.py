@@ -1,0 +1,246 @@
+"""The walk through a station that a technician makes before it is trusted: `tocsin service --commission`.
+
+Each step asks the running agent, and the person in front of it; what it found is kept at once, so that a walk that
+was broken off goes on where it was.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.operate import Reply
+from edge.sheet import STEPS, Result, Sheet
+from edge.survey import SeriesNow, StationNow
+from edge.walk_words import TABLE, YES
+from edge.words import Words
+from tocsin.log import replace_file
+from tocsin.quantities import QUANTITIES
+from tocsin.readings import Quality
+from tocsin.times import iso
+
+FILE = "commission"
+TIPS = 10
+AGREES_M = 0.005      # half of the finest mark of a staff gauge
+NEAR_M = 0.02         # what waves leave of it
+_SERVICE_MIN = 30.0
+_LOOK_S = 0.5
+_PERIODS = 3
+_UNDER_WAY_MS = 1000  # a reading that was under way when the person answered may be of before
+_GOOD = ~int(Quality.CLOCK | Quality.STUCK | Quality.SERVICE)
+
+Say = Callable[[dict[str, Any]], Reply]
+
+
+class BrokenOffError(Exception):
+    """Nobody answers any more."""
+
+
+class Begun(msgspec.Struct):
+    """A walk as far as it has come."""
+
+    who: str
+    began: int
+    results: dict[str, Result] = {}
+
+
+class Walk:
+    """`run` goes through the steps that are missing. `say` asks the agent; `ask` and `tell` are the terminal."""
+
+    def __init__(
+        self, folder: Path, who: str, lang: str, *, say: Say, ask: Callable[[str], str], tell: Callable[[str], None],
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
+        self._place = folder / FILE
+        self._who = who
+        self._words = Words(TABLE, lang)
+        self._say = say
+        self._ask = ask
+        self._tell = tell
+        self._wait = wait
+        self._begun = Begun(who, 0)
+
+    def run(self) -> Sheet:
+        """What was found, also in walks before this one. Raises BrokenOffError, and OSError where no agent answers."""
+        now = self._now()
+        name = now.name_zh if self._words.at else now.name
+        self._tell(self._words("hello", name=name, station=now.station))
+        self._begun = self._read(now)
+        for number, step in enumerate(STEPS, 1):
+            if step in self._begun.results and self._begun.results[step].proved is not False:
+                continue
+            self._tell(self._words("step", number=number, all=len(STEPS), step=self._words(step)))
+            self._note(step, *getattr(self, f"_{step}")())
+        return self.sheet()
+
+    def sheet(self) -> Sheet:
+        """As far as the walk has come."""
+        now = self._now()
+        results = [self._begun.results[step] for step in STEPS if step in self._begun.results]
+        return Sheet(1, now.station, now.name, self._who, self._begun.began, now.t, now.version, now.rules,
+                     {one.key: one.scale for one in now.series}, results)
+
+    def finished(self) -> None:
+        """Everything was proved: the next walk begins anew."""
+        self._place.unlink(missing_ok=True)
+
+    # steps
+
+    def _probe(self) -> tuple[bool | None, str]:
+        while True:
+            now = self._now()
+            faults = {one["device"]: one["fault"] for one in now.health["devices"]}
+            dead = [one for one in now.series if not _is_live(one, now)]
+            for one in now.series:
+                unit = QUANTITIES[one.quantity].unit if one.quantity in QUANTITIES else ""
+                words = (self._words("dead", series=one.key, fault=faults.get(one.device, "")) if one in dead
+                         else self._words("answers", series=one.key, value=one.value, unit=unit))
+                self._tell(words)
+            if not dead:
+                return True, f"{len(now.series)} of {len(now.series)} series give good readings"
+            if not self._yes("again"):
+                there = ", ".join(one.key for one in dead)
+                return False, f"{len(now.series) - len(dead)} of {len(now.series)}; no good reading of {there}"
+            self._wait(_LOOK_S)
+
+    def _rain(self) -> tuple[bool | None, str]:
+        return self._each([one for one in self._now().series if "mm_per_tip" in one.scale], self._tips)
+
+    def _staff(self) -> tuple[bool | None, str]:
+        return self._each([one for one in self._now().series if one.quantity == "stage_m"], self._level)
+
+    def _siren(self) -> tuple[bool | None, str]:
+        if not self._now().has_siren:
+            return None, ""
+        if not self._yes("sound"):
+            return False, "skipped"
+        reply = self._say({"do": "siren_test", "who": self._who})
+        if not reply.done:
+            return False, reply.said
+        return (True, f"heard; {reply.said}") if self._yes("heard") else (False, f"not heard, though {reply.said}")
+
+    def _echo(self) -> tuple[bool | None, str]:
+        self._tell(self._words("asking"))
+        reply = self._say({"do": "echo", "who": self._who})
+        return reply.done, f"on the hub's disk after {reply.said}" if reply.done else reply.said
+
+    def _each(
+        self, series: list[SeriesNow], step: Callable[[SeriesNow], tuple[bool, str]]
+    ) -> tuple[bool | None, str]:
+        """The same for every such series, each in service meanwhile."""
+        found: list[tuple[bool, str]] = []
+        for one in series:
+            begun = self._say({"do": "service", "device": one.key, "minutes": _SERVICE_MIN, "who": self._who})
+            if not begun.done:
+                found.append((False, f"{one.key}: {begun.said}"))
+                continue
+            try:
+                good, words = step(one)
+                found.append((good, f"{one.key}: {words}"))
+            finally:
+                self._say({"do": "service", "device": one.key, "minutes": 0, "who": self._who})
+        return (all(good for good, _ in found), "; ".join(words for _, words in found)) if found else (None, "")
+
+    def _tips(self, one: SeriesNow) -> tuple[bool, str]:
+        size = float(one.scale["mm_per_tip"])
+        while True:
+            before = self._next(one)
+            if before is None:
+                return False, "gives no reading"
+            if not self._yes("tip", series=one.key, mm=size):
+                return False, "skipped"
+            after = self._next(one)
+            if after is None:
+                return False, "gives no reading after the tips"
+            tips = (after - before) / size
+            words = f"{tips:.3g} of {TIPS} tips counted"
+            if abs(tips - TIPS) < 0.01:
+                return True, words
+            self._tell(self._words("not", detail=words))
+            if not self._yes("again"):
+                return False, words
+
+    def _level(self, one: SeriesNow) -> tuple[bool, str]:
+        shown = self._next(one)
+        if shown is None:
+            return False, "gives no reading"
+        staff = self._number("read", series=one.key, value=shown)
+        if staff is None:
+            return False, "skipped"
+        shown = self._next(one)    # of when the staff was read, not of before
+        if shown is None:
+            return False, "gives no reading"
+        words = f"staff gauge {staff:.3f} m, shown {shown:.3f} m"
+        if abs(staff - shown) <= AGREES_M:
+            return True, words
+        old = float(one.scale.get("offset", 0.0))
+        new = round(old + staff - shown, 3)
+        if not self._yes("offset", shown=shown, staff=staff, old=old, new=new):
+            return abs(staff - shown) <= NEAR_M, f"{words}; offset left at {old:g}"
+        reply = self._say({"do": "calibrate", "series": one.key, "set": {"offset": new}, "who": self._who,
+                           "why": words})
+        if not reply.done:
+            return False, f"{words}; {reply.said}"
+        shown = self._next(one)
+        good = shown is not None and abs(staff - shown) <= NEAR_M
+        then = "nothing" if shown is None else f"{shown:.3f} m"
+        return good, f"{words}; offset {old:g} -> {new:g}; then shown {then}"
+
+    # the agent and the terminal
+
+    def _now(self) -> StationNow:
+        reply = self._say({"do": "status"})
+        if not reply.done:
+            raise OSError(reply.said)
+        return msgspec.json.decode(reply.said, type=StationNow)
+
+    def _next(self, one: SeriesNow) -> float | None:
+        """The value of the first reading from now on; None where there is none for three periods."""
+        self._tell(self._words("wait", series=one.key, every=one.every_s))
+        begun = now = self._now()
+        while now.t - begun.t <= (_PERIODS * one.every_s + 10) * 1000:
+            found = next(other for other in now.series if other.key == one.key)
+            if found.t > begun.t + _UNDER_WAY_MS and found.quality & _GOOD == 0:
+                return found.value
+            self._wait(_LOOK_S)
+            now = self._now()
+        return None
+
+    def _yes(self, key: str, **values: object) -> bool:
+        return self._ask(self._words(key, **values)).strip().lower() in YES
+
+    def _number(self, key: str, **values: object) -> float | None:
+        while True:
+            text = self._ask(self._words(key, **values)).strip()
+            if not text:
+                return None
+            try:
+                number = float(text.replace("，", ".").replace(",", "."))
+            except ValueError:
+                number = float("nan")
+            if abs(number) < 1e5:
+                return number
+            self._tell(self._words("number", text=text))
+
+    # what is kept
+
+    def _note(self, step: str, proved: bool | None, detail: str) -> None:
+        self._tell(self._words("none") if proved is None else self._words("proved" if proved else "not", detail=detail))
+        self._begun.results[step] = Result(step, proved, detail, self._now().t)
+        replace_file(self._place, msgspec.json.encode(self._begun), sync=True)
+
+    def _read(self, now: StationNow) -> Begun:
+        try:
+            begun = msgspec.json.decode(self._place.read_bytes(), type=Begun)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return Begun(self._who, now.t)
+        done = [self._words(one.step) for one in begun.results.values() if one.proved is not False]
+        self._tell(self._words("go_on", who=begun.who, t=iso(begun.began), done=", ".join(done) or "-"))
+        return begun
+
+
+def _is_live(one: SeriesNow, now: StationNow) -> bool:
+    """Its newest reading is fresh and good."""
+    return bool(one.t) and now.t - one.t <= _PERIODS * one.every_s * 1000 and one.quality & _GOOD == 0

@@ -1,0 +1,104 @@
+"""What who works at a station wants of its agent: how it is, calibration, an echo of the hub, the sheet of a walk."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from edge.calibration import Key, Scales, add_entry, changes, entry_of, put_back, remember
+from edge.config import Station
+from edge.operations import Operations
+from edge.pipeline import Pipeline
+from edge.sheet import in_words, keep, sheet_of
+from edge.survey import Survey
+from tocsin.config import ConfigError
+from tocsin.messages import EventKind
+
+FILES = "the station's files"
+log = logging.getLogger(__name__)
+
+
+class Work:
+    """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
+
+    def __init__(self, operations: Operations, pipeline: Pipeline, survey: Survey) -> None:
+        self._operations = operations
+        self._pipeline = pipeline
+        self._survey = survey
+        self._lock = asyncio.Lock()
+
+    async def status(self) -> str:
+        """All that the station knows of itself, as JSON."""
+        return await self._survey.text()
+
+    async def echo(self, who: str) -> str:
+        """How long a record takes to the hub's disk and back."""
+        return await self._survey.echo(who)
+
+    async def commission(self, text: str, who: str) -> str:
+        """Seals and keeps a technician's sheet, and sends it up. Returns its place."""
+        sheet = sheet_of(text)
+        station = self._operations.station
+        here = station.file.station.id
+        if (sheet.station, sheet.who) != (here, who):
+            raise ValueError(f'a sheet of "{sheet.station}" by {sheet.who} is not allowed; '
+                             f'this is "{here}", and {who} asks')
+        try:
+            place, sealed = await asyncio.to_thread(keep, station.folder, sheet, station.file.hub.key)
+        except OSError as err:
+            raise ValueError(f"the sheet cannot be kept: {err}") from err
+        self._pipeline.now_ms()
+        self._pipeline.told(EventKind.COMMISSION, f"{in_words(sheet)}\n{sealed.decode()}")
+        return str(place)
+
+    async def calibrate(self, series: str, set_: dict[Key, float | str], who: str, why: str = "") -> str:
+        """Dated, told and in force at once. Of a series in service alone: its numbers jump."""
+        async with self._lock:
+            station = self._operations.station
+            now_ms = self._pipeline.now_ms()
+            given = self._operations.servicing.given(series, station.file, now_ms)
+            entry = entry_of(now_ms, who, series, set_, given, why)
+            try:
+                before = await asyncio.to_thread(add_entry, station.folder, entry)
+                await self._bring_in(station, before)
+            except (ConfigError, OSError) as err:
+                raise ValueError(str(err)) from err
+            return "; ".join(self.tell_scales(who)) or "it is so already"
+
+    async def _bring_in(self, station: Station, before: bytes) -> None:
+        """Where it is refused the file is as it was."""
+        found: list[Station] = []
+        try:
+            await asyncio.to_thread(station.recalibrated)
+            await self._operations.bring_in(_recalibrated(found))
+        except (ConfigError, ValueError):
+            await asyncio.to_thread(put_back, station.folder, before)
+            raise
+        for device, other in zip(station.devices, found[-1].devices, strict=True):
+            device.become(other)    # with no wait since the new plan is in force: no reading is of two scales
+
+    def tell_scales(self, who: str) -> list[str]:
+        """What is calibrated otherwise than when the agent last looked, told and in words."""
+        scales: Scales = {}
+        found: list[tuple[str, str]] = []
+        folder = self._operations.station.folder
+        for device in self._operations.station.devices:
+            scales |= device.scales()
+        try:
+            found = changes(folder, scales)
+            for series, words in found:
+                self._pipeline.told(EventKind.CALIBRATION, f"{words}, by {who}", series=series)
+            remember(folder, scales)
+        except OSError as err:    # then it is told once more at the next start
+            log.warning("what is calibrated cannot be remembered: %s", err)
+        return [f"{series}: {words}" for series, words in found]
+
+
+def _recalibrated(found: list[Station]) -> Callable[[Station], Station]:
+    """The station calibrated anew, put into `found`; what is in force has its devices, which are polled."""
+
+    def make(station: Station) -> Station:
+        found.append(station.recalibrated())
+        return replace(found[-1], devices=station.devices)
+
+    return make

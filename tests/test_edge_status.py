@@ -1,0 +1,177 @@
+"""`tocsin status`: how a station is, on a phone's terminal."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge import status
+from edge.operate import SOCKET
+from edge.status_page import page
+from edge.survey import StationNow
+from edge.words import LANGS, WIDTH, cells, folded, language, width
+from simulators.faults import Silent
+from tests.edge_bench import GAUGE, Bench
+from tests.test_agent import MINUTE_MS, Site
+from tocsin import __version__
+from tocsin.messages import EventKind
+
+TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=200)
+
+
+def narrow(text: str) -> None:
+    assert [line for line in text.splitlines() if width(line) > WIDTH] == []
+
+
+async def test_a_running_station_tells_how_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = Site(tmp_path)
+    path = tmp_path / "station.toml"
+
+    async def say(*words: str) -> tuple[int, str]:
+        code = await asyncio.to_thread(status.run, [str(path), *words])
+        return code, capsys.readouterr().out
+
+    async with site.agent() as agent:
+        async with asyncio.timeout(5):
+            while not (tmp_path / "station-data" / SOCKET).exists():
+                await asyncio.sleep(0)
+        await site.read(agent, 0.6)
+        site.wire.set_fault(2, Silent())
+        agent.operations.service("other", 30, "Li Wei")
+        await site.read(agent, 2.6)
+        before = agent.recorder.last_seq
+        code, english = await say("--lang", "en")
+        assert code == 0
+        assert agent.recorder.last_seq == before, "a look changes nothing"
+        narrow(english)
+        said = re.sub(r"\s+", " ", english)
+        for words in ("Upper bridge (bridge) 2024-08-08T00:02:00Z", f"tocsin {__version__}, up 2 min, rules ",
+                      "orange stage since 0 s gauge/stage_m", "gauge/stage_m 2.6 m 0 s", "other/stage_m 0.1 m 60 s",
+                      "in service for 29 min more", "other: silent: no answer within 0.4 s (1 refused)",
+                      "NO CONNECTION to 127.0.0.1:9", "no answer of the hub since the start",
+                      "records wait for the hub", "MB free on the disk", "synchronization not known"):
+            assert words in said, words
+        code, chinese = await say("--lang", "zh")
+        narrow(chinese)
+        for words in ("上桥 (bridge)", "橙色 stage", "检修中，还剩 29 分", "未连接 127.0.0.1:9"):
+            assert words in chinese, words
+        assert "\x1b" not in english + chinese, "no colours where it is no terminal"
+        code, plain = await say("--json")
+        found = json.loads(plain)
+        assert [(one["rule"], one["level"]) for one in found["levels"]] == [("stage", "orange")]
+        assert {one["key"]: one["value"] for one in found["series"]} == {"gauge/stage_m": 2.6, "other/stage_m": 0.1}
+        assert found["series"][1]["service"] - found["t"] == 29 * MINUTE_MS
+        assert found["health"]["devices"][1]["refused"] == 1
+    code, said = await say("--lang", "en")
+    assert code == 1
+    assert "no agent runs here: " in said
+    assert re.search(r"the last record in its folder is number \d+, \w+, of 2024-08-08T00:02:00", said)
+    assert "gauge/stage_m" in said
+    assert "2.6" in said
+
+
+def test_a_reading_that_was_not_taken_says_why_and_when_one_was(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    bench.read(40.0)
+    now = asyncio.run(_now(bench))
+    (gauge,) = (one for one in now.series if one.key == GAUGE)
+    assert (gauge.value, now.t - gauge.good) == (40.0, 60_000)
+    text = page(now, "en")
+    assert "out of range; last good 60 s ago" in text
+    assert "\x1b[31m" not in text
+    bench.clock.pass_ms(600_000)
+    text = page(asyncio.run(_now(bench)), "en", colour=True)
+    assert re.search("\x1b\\[31m  gauge/stage_m +40 m +10 min\x1b\\[0m", text)
+    bench.stop()
+
+
+async def _now(bench: Bench) -> StationNow:
+    return msgspec.json.decode(await bench.agent.work.status(), type=StationNow)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_what_other_parts_put_into_the_heartbeat_is_shown(tmp_path: Path, lang: str) -> None:
+    bench = Bench(tmp_path)
+    now = asyncio.run(_now(bench))
+    bench.stop()
+    health = now.health | {
+        "siren": 3, "log": {"thinned": 2}, "power": {"state": "saving", "volts": 11.9},
+        "siren_health": {"proven": now.t - 7_200_000, "how": "line", "tested": 0, "overdue": "no test", "fault": ""},
+        "month_bytes": 2_000_000, "today_bytes": 9000,
+    }
+    text = page(msgspec.structs.replace(now, health=health), lang)
+    narrow(text)
+    words = {"en": ("SOUNDS for orange", "proven 2 h ago (line)", "no test", "thinned by step 2",
+                    "state saving, volts 11.9", "9 kB today, 2.0 MB this month"),
+             "zh": ("正在鸣响：橙色", "2 小时前已验证（line）", "已精简到第 2 级", "今日 9 kB，本月 2.0 MB")}
+    assert [one for one in words[lang] if one not in text] == []
+
+
+def test_where_no_agent_runs_the_folder_tells_what_it_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench(tmp_path)
+    assert status.run([str(bench.path), "--lang", "zh"]) == 1
+    assert "中没有记录" in capsys.readouterr().out
+    bench.read(0.5, 3.0)
+    bench.agent.pipeline.told(EventKind.FAULT, "the last")
+    bench.flush()
+    (bench.folder / "log" / "segment-00000000000000000000.log.damaged").write_bytes(b"x")
+    assert status.run([str(bench.path), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["running"], found["kind"], found["seq"]) == (False, "event", bench.agent.recorder.last_seq)
+    assert found["readings"] == {GAUGE: 0.5, "bucket/rain_total_mm": 3.0}
+    assert found["damaged"] == ["segment-00000000000000000000.log.damaged"]
+    bench.stop()
+
+
+def test_a_wrong_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.run([str(tmp_path / "none.toml")]) == 1
+    assert "none.toml: cannot be read" in capsys.readouterr().err
+
+
+def test_watching_looks_again_until_it_is_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge.status.time.sleep", wait)
+    assert status.run([str(bench.path), "--watch", "--lang", "en"]) == 0
+    assert capsys.readouterr().out.count("no agent runs here") == 2
+    bench.stop()
+
+
+# words
+
+
+@given(TEXT, TEXT.map(lambda text: text[:12]))
+def test_a_line_is_as_wide_as_a_phone(left: str, right: str) -> None:
+    line = cells(left, right)
+    assert width(line) == WIDTH
+    assert line.endswith(right)
+
+
+@given(TEXT)
+def test_what_is_folded_is_whole_and_narrow(text: str) -> None:
+    lines = folded(text, "    ", "  ")
+    assert all(width(line) <= WIDTH for line in lines)
+    assert re.sub(r"\s", "", "".join(lines)) == re.sub(r"\s", "", text)
+
+
+def test_the_language_is_the_terminals_unless_one_is_asked_for() -> None:
+    assert language("", {"LANG": "zh_CN.UTF-8"}) == "zh"
+    assert language("", {"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}) == "en"
+    assert language("en", {"LANG": "zh_CN.UTF-8"}) == "en"
+    assert language("", {}) == "en"
