@@ -84,7 +84,7 @@ async def test_a_link_whose_far_end_is_gone_without_a_word_is_noticed_and_comes_
 ) -> None:
     if count(0, 1) == 0:    # the same in less time
         monkeypatch.setattr(link_module, "_UNACKNOWLEDGED_MS", 1_500)
-    notice_s, away_s = count(5, 20), count(6, 60)
+    notice_s, away_s = count(15, 20), count(6, 60)    # the kernel looks at its clock when it sends once more
     async with reach(tmp_path, broker) as there:
 
         async def fresh() -> bool:
