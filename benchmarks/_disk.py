@@ -55,7 +55,7 @@ def folder_on_disk() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def filesystem_of_our_own() -> Iterator[Path | None]:
+def filesystem_of_our_own(options: str = "loop") -> Iterator[Path | None]:
     """An ext4 in a file, mounted for the time of the block, so that its device counts us alone; None without root."""
     with folder_on_disk() as folder:
         image, place = folder / "image", folder / "mounted"
@@ -63,7 +63,7 @@ def filesystem_of_our_own() -> Iterator[Path | None]:
         with image.open("wb") as file:
             file.truncate(_IMAGE_BYTES)
         made = _done("mkfs.ext4", "-q", "-b", str(_BLOCK_BYTES), str(image))
-        if not (made and _done("mount", "-o", "loop", str(image), str(place))):
+        if not (made and _done("mount", "-o", options, str(image), str(place))):
             yield None
             return
         try:
