@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
+from edge.faults import HealthTable
+from edge.power import PowerTable
 from edge.rule_source import (
     RuleFiles,
     Source,
@@ -135,6 +137,8 @@ class StationFile(Table, frozen=True):
     siren: SirenTable | None = None
     uplink: UplinkTable = UplinkTable()
     log: LogTable = LogTable()
+    power: PowerTable = PowerTable()
+    health: HealthTable = HealthTable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +239,12 @@ def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Sour
         except ConfigError as err:
             problems += err.problems
     problems += _siren_problems(file, devices, place)
+    series = [plan.series for device in devices for plan in device.series.values()]
+    unread = {table.name for table in file.device} - {device.table.name for device in devices}
+    problems += [f"{place}: {problem}" for problem in file.power.problems(series, unread)]
     files = rule_files(file, path)
     if problems:
         raise ConfigError(problems + own_problems(files))
-    series = [plan.series for device in devices for plan in device.series.values()]
     return Station(file, path, files.folder, buses, devices, read(files, series))
 
 
