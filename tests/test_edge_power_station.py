@@ -92,7 +92,7 @@ async def test_at_off_in_calm_the_agent_ends_cleanly_and_returns_when_the_batter
             await resting
         served = solar.gauge.served
         again = Agent(station, solar.clock)
-        solar.tasks = 6
+        solar.tasks = 7
         ended = asyncio.create_task(again.run())
         await solar.at_rest()
         assert solar.gauge.served > served
