@@ -1,6 +1,7 @@
 """The station's care of itself, wired: faults, power, the link's hours, the watchdog."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from edge.bus import Bus
@@ -104,7 +105,7 @@ class Care:
         """What a device gave says something of battery and cabinet too."""
         if not self._pipeline.decider.in_service(device.table.name, self._pipeline.decider.now_ms):
             for item in items:
-                if isinstance(item, Reading) and item.quantity in device.series:
+                if isinstance(item, Reading) and item.quantity in device.series and math.isfinite(item.value):
                     self._feel(device, item)
 
     def _feel(self, device: Device, reading: Reading) -> None:

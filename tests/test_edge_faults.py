@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge import care as cares
 from edge import checkup as checkups
 from edge.checkup import Checkup
 from edge.faults import CURE_S, Faults, Look
@@ -17,7 +18,7 @@ from tests.lines import until
 from tests.test_agent import Site
 from tocsin.faults import Fault
 from tocsin.messages import Committed, Event, EventKind, encode
-from tocsin.readings import Reason, Rejection
+from tocsin.readings import Reading, Reason, Rejection
 from tocsin.signing import seal
 
 DISK = Look(Fault.DISK, "room", "3 MB free")
@@ -226,6 +227,17 @@ def test_heat_is_told_when_it_lasts_a_minute(bench: Watched) -> None:
     bench.checkup.heat("charger/cabinet_temp_c", -31.5)
     bench.look()
     assert bench.look(1.1) == ["heat"]
+    bench.stop()
+
+
+def test_a_temperature_that_is_no_number_is_not_felt(bench: Watched) -> None:
+    device = bench.agent._station.devices[0]
+    for value, felt in ((float("nan"), []), (20.5, ["gauge/stage_m"])):
+        care = bench.agent.care
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cares, "_TEMPERATURES", {"depth_m", "stage_m"})
+            care.felt(device, [Reading(next(iter(device.series)), value)])
+        assert list(bench.checkup._heat) == felt
     bench.stop()
 
 
