@@ -18,6 +18,7 @@ import msgspec
 from edge.budget import Budget
 from edge.bus import Bus, listen
 from edge.card import card_of
+from edge.care import Care
 from edge.commands import Commands
 from edge.config import Device, Station
 from edge.gather import Gather
@@ -36,6 +37,7 @@ from edge.tidy import Tidy
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
+from edge.watchdog import Notify
 from edge.work import FILES, Work
 from thresholds.reload import bind_over
 from tocsin import __version__, topics
@@ -62,7 +64,7 @@ class Agent:
     `failures` counts, per part, how often it failed by a defect and was begun again.
     """
 
-    def __init__(self, station: Station, clock: Clock) -> None:
+    def __init__(self, station: Station, clock: Clock, notify: Notify | None = None) -> None:
         """Raises ConfigError where another agent runs on the same folder, or it holds another station's log."""
         self.failures: Counter[str] = Counter()
         self._lock = _locked(station.folder)
@@ -108,6 +110,8 @@ class Agent:
             self._log, station.file.log.limits, clock,
             pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
         )  # fmt: skip
+        self.care = Care(station, clock, self._keeper, notify or Notify(""), pipeline=self.pipeline,
+                         health=self._health, recorder=self.recorder, uplink=self.uplink)
         self._begin(before)
 
     async def run(self) -> None:
@@ -115,7 +119,7 @@ class Agent:
         try:
             async with _all_of({name: self._keep(name, part) for name, part in self._parts().items()}):
                 try:
-                    await asyncio.Event().wait()
+                    await self.care.over.wait()
                 finally:
                     await self._watch.say_goodbye()
         finally:
@@ -139,7 +143,7 @@ class Agent:
                 log.error("%s begins again", name, exc_info=err)
                 if detail != told:
                     clean = detail.encode(errors="replace").decode()
-                    self.recorder.add(Event("", 0, self._keeper.now_ms(), EventKind.FAULT, clean))
+                    self.recorder.add(Event("", 0, self._keeper.peek_ms(), EventKind.FAULT, clean))
                 told = detail
             wait_s = _AGAIN_S if time.monotonic() - begun_s > _GOOD_S else min(2 * wait_s, _LONGEST_S)
             await asyncio.sleep(wait_s)
@@ -147,7 +151,7 @@ class Agent:
     def _parts(self) -> Parts:
         parts: Parts = {
             "recorder": self.recorder.run,
-            "link": self.link.run,
+            "link": self.care.link_part(self.link, self._watch.beat),
             "uplink": partial(self.uplink.run, self.link),
             "operate": self._operate.run,
             "commands": self.commands.run,
@@ -157,6 +161,7 @@ class Agent:
         parts |= button_parts(self._station, self._buses, self._clock, self.operations.servicing, self.pipeline)
         if self._siren is not None:
             parts |= self._siren.parts()
+        parts |= self.care.parts()
         parts |= {f"bus {name}": bus.run for name, bus in self._buses.items()}
         for device in self._station.devices:
             parts |= self._device_part(device)
@@ -172,12 +177,13 @@ class Agent:
 
                 def heard(items: list[Reading | Rejection]) -> None:
                     self.pipeline.heard(device, items, time.monotonic())
+                    self.care.felt(device, items)
 
                 return {name: partial(listen, bus, driver, heard)}
             case PolledDriver() as driver:
                 bus_of, load = self._buses[device.table.bus], self._loads[device.table.bus]
-                return {name: Poller(device, driver, bus_of, self._clock, self._gather.heard, load,
-                                     self._phases[device.table.name]).run}
+                return {name: Poller(device, driver, bus_of, self._clock, self.care.after(self._gather.heard), load,
+                                     self._phases[device.table.name], self.care.slower(device)).run}
 
     def _begin(self, before: Restored) -> None:
         """The first records of this start, and what was wrong with the files. The siren first."""

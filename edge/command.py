@@ -1,11 +1,17 @@
 """`tocsin edge station.toml`"""
 
 import asyncio
+import faulthandler
 import signal
+from contextlib import suppress
 
 from edge.agent import Agent
+from edge.care import rest
 from edge.config import Station, load_station
+from edge.modem import command
+from edge.watchdog import Notify
 from tocsin.clock import Clock
+from tocsin.config import ConfigError
 from tocsin.service import run_until_stopped, serve
 
 
@@ -14,9 +20,23 @@ def run(argv: list[str]) -> int:
 
 
 def _start(station: Station, clock: Clock) -> None:
-    async def serve_station() -> None:
-        agent = Agent(station, clock)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, agent.reload)
-        await agent.run()
+    faulthandler.enable()  # where the watchdog ends the process, the journal has what it was doing
+    run_until_stopped(lambda: _serve(station, clock))
 
-    run_until_stopped(serve_station)
+
+async def _serve(station: Station, clock: Clock) -> None:
+    """An agent after the other: one that the battery ends is followed by a rest, and the next one."""
+    notify, loop = Notify.of_environment(), asyncio.get_running_loop()
+    try:
+        while True:
+            agent = Agent(station, clock, notify)
+            loop.add_signal_handler(signal.SIGHUP, agent.reload)
+            await agent.run()
+            loop.add_signal_handler(signal.SIGHUP, lambda: None)
+            notify.say("STATUS=the battery is too low: waiting until it has recovered")
+            await command(station.file.power.off_command)
+            await rest(station, clock, notify)
+            with suppress(ConfigError):  # rules that were read meanwhile; where the file is wrong now, as before
+                station = load_station(station.place)
+    finally:
+        notify.say("STOPPING=1")

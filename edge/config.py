@@ -11,6 +11,8 @@ import drivers
 from edge.calibration import Tabled, calibrated, read_entries
 from edge.config_problems import bus_problems, siren_problems
 from edge.device import Device as Device
+from edge.faults import HealthTable
+from edge.power import PowerTable
 from edge.rule_source import (
     RuleFiles,
     Source,
@@ -141,6 +143,8 @@ class StationFile(Table, frozen=True):
     service: ServiceTable | None = None
     uplink: UplinkTable = UplinkTable()
     log: LogTable = LogTable()
+    power: PowerTable = PowerTable()
+    health: HealthTable = HealthTable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +242,12 @@ def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Sour
     problems += siren_problems(file, devices, place)
     listening = {device.table.name for device in devices if isinstance(device.driver, ListeningDriver)}
     problems += service_problems(file.service, [one.name for one in file.device if one.name not in listening], place)
+    series = [plan.series for device in devices for plan in device.series.values()]
+    unread = {table.name for table in file.device} - {device.table.name for device in devices}
+    problems += [f"{place}: {problem}" for problem in file.power.problems(series, unread)]
     files = rule_files(file, path)
     if problems:
         raise ConfigError(problems + own_problems(files))
-    series = [plan.series for device in devices for plan in device.series.values()]
     return Station(file, path, files.folder, buses, devices, read(files, series))
 
 

@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass, field
 
+from tocsin.faults import OpenFault
 from tocsin.messages import DeviceHealth
 from tocsin.readings import Reason
+
+_NO_ANSWER = {Reason.SILENT, Reason.LINK}
 
 
 @dataclass(slots=True)
 class _Known:
     readings: int = 0
     refused: int = 0
+    answered: int = 0
     last_t: int = 0
     held: int = 0
     confirmed: int = 0
@@ -17,15 +21,22 @@ class _Known:
 
 
 class Health:
-    """Counts of readings and refusals. A fault of a device has the key "", of one of its quantities that quantity."""
+    """Counts of readings and refusals. A fault of a device has the key "", of one of its quantities that quantity.
+
+    `open`, `power` and `next_s` are what the heartbeat says of the station itself; whoever looks after it sets them.
+    """
 
     def __init__(self, devices: list[str]) -> None:
+        self.open: list[OpenFault] = []
+        self.power = ""
+        self.next_s = 0.0
         self._known = {device: _Known() for device in devices}
 
     def good(self, device: str, quantity: str, t_ms: int) -> list[str]:
         """A reading came. Returns the faults that it ends, in words."""
         known = self._known[device]
         known.readings += 1
+        known.answered += 1
         known.last_t = t_ms
         return [known.faults.pop(key) for key in ("", quantity) if key in known.faults]
 
@@ -39,9 +50,15 @@ class Health:
         """A refusal. True when it is news: another reason than before."""
         known = self._known[device]
         known.refused += 1
+        known.answered += reason not in _NO_ANSWER
         before = known.faults.get(quantity, "")
         known.faults[quantity] = f"{reason}: {detail}"
         return before.partition(":")[0] != reason.value
+
+    def counts(self, device: str) -> tuple[int, int]:
+        """Good readings of a device, and answers of any kind, since the start."""
+        known = self._known[device]
+        return known.readings, known.answered
 
     def report(self) -> list[DeviceHealth]:
         return [

@@ -21,15 +21,23 @@ _SPREAD_S = 1.0             # first polls lie within this, so that a start is no
 _NOT_SO_MANY = {2, 3}       # exceptions: illegal data address, illegal data value
 
 
+def _at_full_rate() -> int:
+    return 1
+
+
 class Poller:
-    """Reads one device. `run` goes on for ever; `phase` (0 to 1) is its place among those that share its line."""
+    """Reads one device. `run` goes on for ever; `phase` (0 to 1) is its place among those that share its line.
+
+    `slower` says how many periods on the next poll is, for a station that must save.
+    """
 
     def __init__(self, device: Device, driver: PolledDriver, bus: Bus, clock: Clock, heard: Heard,
-                 load: Load, phase: float = 0.0) -> None:
+                 load: Load, phase: float = 0.0, slower: Callable[[], int] = _at_full_rate) -> None:
         self._device, self._driver, self._bus, self._clock = device, driver, bus, clock
         self._heard = heard
         self._load = load
         self._phase = phase
+        self._slower = slower
         self._breaker = Breaker(device.table.every_s)
         self._requests = driver.requests
         self._blocks = blocks.blocks_of(self._requests, device.table.max_registers)
@@ -47,7 +55,7 @@ class Poller:
             if again:
                 behind, _ = await self._read_once(due_s)
             self._load.polled(behind)
-            due_s += every_s * max(self._periods(), behind + 1)
+            due_s += every_s * max(self._periods(), self._slower(), behind + 1)
 
     async def _read_once(self, due_s: float) -> tuple[int, bool]:
         """How many polls the line has made late by now, and whether to read again.

@@ -56,13 +56,13 @@ def siren_parts(
     output = output_of(table, station.devices, buses)
 
     def tell(kind: EventKind, detail: str, reason: str = "") -> None:
-        recorder.add(Event("", 0, keeper.now_ms(), kind, detail, device=output.name, reason=reason))
+        recorder.add(Event("", 0, keeper.peek_ms(), kind, detail, device=output.name, reason=reason))
 
     def fault(detail: str) -> None:
         tell(EventKind.SIREN, detail)
 
     def done(told: Told) -> None:
-        recorder.add(messages.Siren("", 0, keeper.now_ms(), output.name, int(told.level), told.why,
+        recorder.add(messages.Siren("", 0, keeper.peek_ms(), output.name, int(told.level), told.why,
                                     round(told.took_ms, 3), told.pattern))
 
     speaker = _speaker(station, table, fault)

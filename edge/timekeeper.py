@@ -25,6 +25,10 @@ class Timekeeper:
         self.step_ms = 0
         self.epoch = False
 
+    def peek_ms(self) -> int:
+        """The time, for a record that is no input: a step of the clock is left for `now_ms` to find."""
+        return self._last_ms + round((self._clock.monotonic_s() - self._last_s) * 1000)
+
     def now_ms(self) -> int:
         """Sets `doubtful`, and `step_ms` and `epoch` when the clock has stepped since the last call (else 0, False)."""
         utc_ms, mono_s = self._clock.now_ms(), self._clock.monotonic_s()

@@ -9,7 +9,7 @@ data budget, readings without news wait for their summary (edge.news). Repeats a
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -73,6 +73,7 @@ class Uplink:
         self._first = storage.next_seq  # of this run: from here on the log has no holes
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
+        self.on_answer: Callable[[Committed], None] = lambda _answer: None
         self._looked_s = 0.0
         self._stuck_at, self._stuck_since_s = -1, 0.0
         self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
@@ -91,12 +92,14 @@ class Uplink:
         older = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
         self._urgent = older | self._urgent
 
+    def pressing(self) -> bool:
+        """Detections or answers wait for the hub."""
+        return bool(self._urgent)
+
     def ask(self, series: str, start_ms: int, end_ms: int) -> None:
         """Offers the readings of a time in the log again, of one series or ("") of all. Raises ValueError: too much."""
         self._requests.add(asked_for(self._log.read(), series, start_ms, end_ms))
         self._wake.set()
-
-    # --- what is new ----------------------------------------------------------------------------------------------
 
     def written(self, entries: list[Entry]) -> None:
         """New entries of the log, in order, now on disk."""
@@ -133,8 +136,6 @@ class Uplink:
         for first, last in ranges:
             self._settle(first, last)
 
-    # --- what the hub says ----------------------------------------------------------------------------------------
-
     async def committed(self, topic: str, payload: bytes) -> None:
         """The hub's answer. One that is not sealed for this station moves nothing."""
         try:
@@ -142,6 +143,7 @@ class Uplink:
         except (SealError, msgspec.DecodeError) as err:
             log.warning("%s: refused: %s", topic, err)
             return
+        self.on_answer(answer)
         if self._log.cursor_hub and answer.hub != self._log.cursor_hub:
             self._start_over(answer.hub)
         for part in answer.ranges:
@@ -166,8 +168,6 @@ class Uplink:
         self._underway.forget()
         self._cursor.move(0, hub)
         self._read_again()
-
-    # --- what goes out --------------------------------------------------------------------------------------------
 
     async def connected(self) -> None:
         """A new connection: the newest state first, then what the last one carried unanswered and all since."""

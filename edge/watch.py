@@ -96,7 +96,8 @@ class Watch:
     def _news(self) -> tuple[object, ...]:
         """What does not wait for the next heartbeat in time."""
         siren = self._pipeline.siren
-        return (siren.level if siren else 0, self._budget.step, *(one.fault for one in self._health.report()))
+        return (siren.level if siren else 0, self._budget.step, self._health.power,
+                *((one.fault, one.what) for one in self._health.open), *(one.fault for one in self._health.report()))
 
     def _packed(self, *, online: bool) -> bytes:
         plain = encode(self._heartbeat(online=online))
@@ -137,4 +138,7 @@ class Watch:
             budget_bytes=self._budget.month_bytes,
             thinning=self._budget.step,
             log=self.tidy.health if self.tidy else None,
+            faults=self._health.open,
+            power=self._health.power,
+            next_s=self._health.next_s if online else 0.0,
         )

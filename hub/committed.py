@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,8 +61,12 @@ def ranges_of(ids: Sequence[RecordId]) -> list[Range]:
 class Answers:
     """Collects what is on disk and says it. An answer that cannot be sent is dropped: the station will ask again."""
 
-    def __init__(self, hub_id: str, keys: Mapping[str, str], publish: Publish) -> None:
+    def __init__(
+        self, hub_id: str, keys: Mapping[str, str], publish: Publish, now_ms: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`now_ms`: the hub's time, by which a station sees whether its own drifts."""
         self.dropped = 0
+        self._now_ms = now_ms
         self._hub_id = hub_id
         self._keys = keys
         self._publish = publish
@@ -101,7 +105,7 @@ class Answers:
 
     async def _send(self, station: str, ranges: list[Range]) -> None:
         topic = topics.committed(station)
-        body = encode(Committed(VERSION, self._hub_id, ranges))
+        body = encode(Committed(VERSION, self._hub_id, ranges, self._now_ms()))
         try:
             await self._publish(topic, seal(body, topic, self._keys[station]))
         except LinkDownError as err:

@@ -32,7 +32,7 @@ class Intake:
         self._database = database
         self._keys = keys
         self._clock = clock
-        self._answers = Answers(database.hub_id, keys, publish)
+        self._answers = Answers(database.hub_id, keys, publish, clock.now_ms)
         self._counts: Counter[str] = Counter()
         self._pending: deque[Delivery] = deque()
         self._pending_bytes = 0

@@ -46,8 +46,8 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 def test_every_panel_has_title_note_unit_source_and_queries(dashboard: dict[str, Any]) -> None:
-    assert len(panels(dashboard)) == len(dashboard["panels"]) == 32
-    assert [panel["id"] for panel in dashboard["panels"]] == list(range(1, 33))
+    assert len(panels(dashboard)) == len(dashboard["panels"]) == 35
+    assert [panel["id"] for panel in dashboard["panels"]] == list(range(1, 36))
     for title, panel in panels(dashboard).items():
         assert panel["datasource"] == {"type": "influxdb", "uid": "tocsin-influxdb"}, title
         for words in (title, panel["description"]):
@@ -94,10 +94,12 @@ def test_each_chart_keeps_the_side_that_harms(dashboard: dict[str, Any]) -> None
         for title, panel in panels(dashboard).items() if title in {chart.title for chart in station.CHARTS}
     }
     assert {title for title, sides in kept.items() if sides == {"min"}} == {
-        "Oxygen 氧气", "Supply voltage 供电电压", "Phreatic line 浸润线埋深"}
+        "Oxygen 氧气", "Supply voltage 供电电压", "Battery voltage 蓄电池电压", "Battery charge 蓄电池电量",
+        "Phreatic line 浸润线埋深"}
     assert {title for title, sides in kept.items() if len(sides) == 2} == {
         "Tank level 罐液位", "Tank pressure 罐压力", "Pipe pressure 管道压力", "Pipe flow 管道流量",
-        "Small pipe flow 管道小流量", "Slope displacement 坡体位移", "Tilt 倾角", "Ground water 地下水位"}
+        "Small pipe flow 管道小流量", "Slope displacement 坡体位移", "Tilt 倾角", "Ground water 地下水位",
+        "Battery and cabinet 蓄电池和机柜温度"}
 
 
 def test_a_station_s_own_page_has_the_charts_of_what_it_measures_and_judges() -> None:

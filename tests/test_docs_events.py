@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.shared_data import REPOSITORY
+from tocsin.faults import Fault
 from tocsin.messages import EventKind
 from tocsin.readings import Reason
 
@@ -15,4 +16,4 @@ ROWS = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 
 
 def test_every_event_and_reason_stands_on_the_page_and_nothing_else() -> None:
-    assert {*EventKind, *Reason, "start"} == ROWS
+    assert {*EventKind, *Reason, *Fault, "start"} == ROWS

@@ -36,6 +36,7 @@ SPAN = "use [low, high], two finite numbers, low below high"
     ("gas_detector", {"h2s_span_ppm": [0, NAN]}, "h2s_span_ppm: [0.0, nan] is not allowed"),
     ("gas_detector", {"co_span_ppm": [0, 0]}, "co_span_ppm: [0.0, 0.0] is not allowed"),
     ("gas_detector", {"o2_span_pct_vol": [25, 0]}, "o2_span_pct_vol: [25.0, 0.0] is not allowed"),
+    ("epever_charger", {"span_v": [72, 8]}, f"span_v: [72.0, 8.0] is not allowed; {SPAN}"),
     ("tank_gauge", {}, 'key "span_m" is missing'),
     ("tank_gauge", {"span_m": [12, 0]}, "span_m: [12.0, 0.0] is not allowed"),
     ("relay_output", {"coil": -1}, "coil: -1 is not allowed"),

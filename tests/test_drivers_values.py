@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drivers import gas_detector, pressure_level, radar_level, rain_counter, relay_output, tank_gauge
+from drivers import epever_charger, gas_detector, pressure_level, radar_level, rain_counter, relay_output, tank_gauge
 from drivers._spans import Measures
 from tocsin.devices import GuardedDriver, OutputDriver, PolledDriver, Request, Write
 from tocsin.readings import Reading, Reason, RejectedError, Rejection
@@ -214,6 +214,21 @@ def test_an_answer_of_another_shape_is_refused_as_a_whole(answers: list[list[int
     with pytest.raises(RejectedError, match=says) as caught:
         tank(0.0, 12.0).decode(answers)
     assert caught.value.reason is Reason.FORMAT
+
+
+@given(volts=st.integers(800, 7200), c=st.integers(-5_000, 12_000), inside=st.integers(-5_000, 12_000),
+       pct=st.integers(0, 100), status=st.integers(0, 0xFFFF))
+def test_every_value_of_a_charger_comes_back_unless_its_battery_has_a_fault(
+    volts: int, c: int, inside: int, pct: int, status: int
+) -> None:
+    found = epever_charger.Driver(epever_charger.Settings()).decode([[volts], [word(c), word(inside)], [pct], [status]])
+    temperatures = [Reading("battery_temp_c", float(Fraction(c, 100))),
+                    Reading("cabinet_temp_c", float(Fraction(inside, 100)))]
+    assert found[2:] == temperatures
+    if status % 16 == 4:
+        assert reasons(found[:2]) == [("battery_v", Reason.STATUS), ("battery_pct", Reason.STATUS)]
+    else:
+        assert found[:2] == [Reading("battery_v", float(Fraction(volts, 100))), Reading("battery_pct", float(pct))]
 
 
 @given(coil=st.integers(0, 0xFFFF), on=st.booleans())

@@ -129,3 +129,13 @@ def test_rules_that_come_in_after_a_new_epoch_know_nothing_of_the_time_before(tm
     assert bench.levels() == [("rain", Level.BLUE), ("stage", Level.ORANGE)], "the rain is that of before the reload"
     assert max(record.t[0] for record in bench.of(Readings)[-4:]) - START_MS < HOUR_MS
     bench.stop()
+
+
+def test_a_record_that_is_no_input_takes_no_step_of_the_clock_away() -> None:
+    clock = SetClock(START_MS)
+    keeper = Timekeeper(clock)
+    clock.pass_ms(1000)
+    clock.set_by(-20 * 60_000)
+    assert keeper.peek_ms() == START_MS + 1000
+    keeper.now_ms()
+    assert keeper.step_ms == -20 * 60_000

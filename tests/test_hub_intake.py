@@ -107,7 +107,7 @@ async def test_what_is_answered_is_on_the_disk(desk: Desk) -> None:
     records: list[Record] = [start(1), readings(2), readings(3)]
     await desk.tell(*records)
     answer = await desk.answer()
-    assert answer == Committed(1, desk.database.hub_id, [range_of(*records)])
+    assert answer == Committed(1, desk.database.hub_id, [range_of(*records)], desk.clock.now_ms())
     assert desk.seen == [{1, 2, 3}]
 
 

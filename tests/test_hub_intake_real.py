@@ -71,4 +71,4 @@ async def test_a_record_goes_through_a_real_broker_and_its_answer_comes_back(
         for task in running:
             task.cancel()
     database.close()
-    assert answer == Committed(1, database.hub_id, [range_of(readings(1), readings(2))])
+    assert answer == Committed(1, database.hub_id, [range_of(readings(1), readings(2))], NOON_MS)

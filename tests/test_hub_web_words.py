@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.power import PowerState
 from hub.model import Tier, Why
 from hub.store import Point
 from hub.web import words as words_module
@@ -19,6 +20,7 @@ from hub.web.moments import clock_time, duration, time_tag
 from hub.web.view import HOW_OFFICER, HOW_PAGE
 from hub.web.words import LANGS, Words, number, preferred
 from tests.hub_web_view import GAS_RULES, HOUR, METHANE, MINUTE, NOW, OXYGEN, card, station
+from tocsin.faults import Fault
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.messages import BulletinKind, DeviceHealth
 from tocsin.quantities import QUANTITIES
@@ -55,7 +57,8 @@ def test_everything_that_the_hub_names_has_a_chinese_word() -> None:
     spoken = [
         *map(zh.level, Level), *map(zh.hazard, Hazard), *map(zh.stage, Stage), *map(zh.why, Why), *map(zh.tier, Tier),
         *map(zh.kind, BulletinKind), *map(zh.fault, Reason), *map(zh.quantity, QUANTITIES), zh.how(HOW_PAGE),
-        zh.how(HOW_OFFICER), *(zh.quality(bit) for bit in Quality),
+        zh.how(HOW_OFFICER), *map(zh.ill, Fault), *(zh.power(state.word) for state in PowerState),
+        *(zh.quality(bit) for bit in Quality),
     ]  # fmt: skip
     assert [word for word in spoken if re.fullmatch(r"[\x00-\x7f]*", word)] == []
 

@@ -7,7 +7,8 @@ import pytest
 from tests.test_samples import HUB, RULES, STATION, TEXTS
 from tocsin.__main__ import main
 
-DRIVERS = "ascii_level, gas_detector, pressure_level, radar_level, rain_counter, registers, relay_output, tank_gauge"
+DRIVERS = ("ascii_level, epever_charger, gas_detector, pressure_level, radar_level, rain_counter, registers, "
+           "relay_output, tank_gauge")
 STAGE = 'device "radar": series: stage_m'
 SECOND = """[[device]]
 name = "second"

@@ -157,7 +157,7 @@ TREND_OFF, TIME_TO_OFF, CUSUM_OFF, COINCIDENCE_OFF = 0.5, 1.5, 0.5, 1.0
 
 # Both ways are common, or the small value is the bad one: a silent "high" would be a rule that never warns.
 EITHER_WAY = frozenset({"distance_m", "o2_pct_vol", "supply_v", "phreatic_depth_m", "groundwater_m", "tilt_deg",
-                        "pressure_kpa"})
+                        "pressure_kpa", "battery_v", "battery_pct", "battery_temp_c", "cabinet_temp_c"})
 
 STAGES = {"blue": Stage.WATCH, "yellow": Stage.WATCH, "orange": Stage.PREPARE, "red": Stage.MOVE}
 

@@ -11,6 +11,7 @@ _DEADBANDS = {
     "cl2_ppm": 0.2, "so2_ppm": 0.5, "hcl_ppm": 1.0, "o2_pct_vol": 0.2,
     "tank_level_m": 0.02, "tank_pressure_kpa": 2.0, "tank_temp_c": 0.5, "pressure_kpa": 5.0, "flow_l_s": 0.5,
     "flow_l_min": 5.0, "current_a": 0.5, "supply_v": 0.2,
+    "battery_v": 0.1, "battery_pct": 2.0, "battery_temp_c": 1.0, "cabinet_temp_c": 1.0,
     "displacement_mm": 1.0, "tilt_deg": 0.05, "pore_pressure_kpa": 1.0, "groundwater_m": 0.02,
     "phreatic_depth_m": 0.02, "soil_water_m3m3": 0.005,
 }  # fmt: skip

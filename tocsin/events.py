@@ -25,4 +25,7 @@ class EventKind(StrEnum):
     COMMAND = "command"          # something from the hub was refused, or the hub has another key
     PROOF = "proof"              # the siren's line check or audible test: its result, or that it is overdue
     BUDGET = "budget"            # the data budget thins what goes up more, or less
+    HEALTH = "health"            # something of the station itself is wrong; the reason is a Fault
+    CURED = "cured"              # it is right again
+    POWER = "power"              # the battery makes the station save, or no longer
     OVERLOAD = "overload"        # a bus cannot keep its devices' periods, or can again

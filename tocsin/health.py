@@ -2,6 +2,8 @@
 
 import msgspec
 
+from tocsin.faults import OpenFault
+
 
 class DeviceHealth(msgspec.Struct, frozen=True):
     """One device since the agent's start. Of `held` readings that looked like spikes, `confirmed` were real."""
@@ -44,7 +46,9 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """A station's health. `online` is false in the last will, and after a clean stop; `siren` is the level it sounds
     for, 0 while it is silent; `backlog` counts records that the hub has not committed. It comes every `every_s`. With
     `summary_s`, in calm the newest values come that often. `today_bytes` and `month_bytes` (UTC) are what the network
-    counts for the link, of `budget_bytes` a month (0: no budget), which thins what goes up by `thinning` steps."""
+    counts for the link, of `budget_bytes` a month (0: no budget), which thins what goes up by `thinning` steps.
+    `power`: the state of the battery, "" where the station measures none; `next_s`: the link sleeps so long before the
+    next heartbeat, 0: it does not."""
 
     v: int
     station: str
@@ -62,3 +66,6 @@ class Heartbeat(msgspec.Struct, frozen=True):
     budget_bytes: int = 0
     thinning: int = 0
     log: LogHealth | None = None
+    faults: list[OpenFault] = []
+    power: str = ""
+    next_s: float = 0.0

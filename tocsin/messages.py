@@ -188,11 +188,13 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """The hub's answer: only this moves the log's cursor. Travels sealed (tocsin.signing)."""
+    """The hub's answer: only this moves the log's cursor. Travels sealed (tocsin.signing). `t`: the hub's time, 0 where
+    it does not say."""
 
     v: int
     hub: str
     ranges: list[Range]
+    t: int = 0
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -15,6 +15,7 @@ from hub.web.problems import Problem
 from hub.web.render import Site
 from hub.web.view import StationView, View
 from hub.web.words import unit_of
+from tocsin.faults import OpenFault
 from tocsin.messages import DeviceHealth, StationCard
 from tocsin.times import iso, ms_of
 
@@ -39,7 +40,7 @@ class SeriesOut(msgspec.Struct, frozen=True):
 
 
 class StationOut(msgspec.Struct, frozen=True):
-    """One station. `heard_at` is UTC, null before its first word.
+    """One station. `heard_at` is UTC, null before its first word. `faults` are of its devices, `ills` of itself.
 
     `card` is what the station said of itself when it started, with its series and rules; null before that. A list of
     these is what `tocsin dashboards --stations` takes.
@@ -55,6 +56,8 @@ class StationOut(msgspec.Struct, frozen=True):
     offline: bool
     heard_at: str | None
     faults: list[DeviceHealth]
+    ills: list[OpenFault]
+    power: str
     series: list[SeriesOut]
     card: StationCard | None
 
@@ -143,6 +146,8 @@ def _station(state: StationState) -> StationOut:
         offline=state.offline,
         heard_at=iso(view.heard_at) if view.heard_at else None,
         faults=state.faults,
+        ills=state.ills,
+        power=view.heartbeat.power if view.heartbeat else "",
         series=[
             SeriesOut(
                 device=one.device,

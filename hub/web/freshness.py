@@ -5,6 +5,7 @@ from enum import IntEnum
 
 from hub.store import Point
 from hub.web.view import StationView
+from tocsin.faults import OpenFault
 from tocsin.messages import DeviceHealth, SeriesCard
 
 FRESH_PERIODS = 3.0   # a series without a good reading for 3 periods is stale at its station too
@@ -45,6 +46,7 @@ class StationState:
     view: StationView
     series: list[SeriesState]
     faults: list[DeviceHealth]
+    ills: list[OpenFault]
     freshness: Freshness
     offline: bool
 
@@ -69,12 +71,14 @@ def of_station(view: StationView, now_ms: int) -> StationState:
     series = [_of_series(view, card, now_ms) for card in view.card.series] if view.card else []
     offline = view.heartbeat is not None and not view.heartbeat.online
     every_s = view.heartbeat.every_s if view.heartbeat else HEARTBEAT_S
-    unheard = now_ms - view.heard_at > HEARTBEATS * every_s * 1000
+    sleeps_s = view.heartbeat.next_s if view.heartbeat else 0.0  # a link that saves power said so before
+    unheard = now_ms - view.heard_at > (HEARTBEATS * every_s + sleeps_s) * 1000
     worst = max((state.freshness for state in series), default=Freshness.UNKNOWN)
     if (offline or unheard) and view.heard_at:
         worst = Freshness.SILENT
     faults = [device for device in view.heartbeat.devices if device.fault] if view.heartbeat else []
-    return StationState(view, series, faults, worst, offline)
+    ills = view.heartbeat.faults if view.heartbeat else []
+    return StationState(view, series, faults, ills, worst, offline)
 
 
 def _of_series(view: StationView, card: SeriesCard, now_ms: int) -> SeriesState:

@@ -4,6 +4,7 @@ import re
 from typing import Literal, get_args
 
 from hub.model import Tier, Why
+from hub.web.health_words import FAULT, POWER
 from hub.web.view import HOW_OFFICER, HOW_PAGE
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.messages import BulletinKind
@@ -98,6 +99,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "proof_line": ("line check", "线路自检"),
     "proof_test": ("audible test", "试鸣"),
     "proof_sounded": ("it sounded", "实际鸣响"),
+    "link_sleeps": ("link asleep for up to {length}", "链路休眠，最长 {length}"),
     "backlog": ("{count} records waiting at the station", "站上 {count} 条待传"),
     "traffic": ("link: {today} MB today, {month} MB this month", "流量：今日 {today} MB，本月 {month} MB"),
     "traffic_of": (
@@ -244,6 +246,14 @@ class Words:
     def fault(self, fault: str) -> str:
         """A reason of refusal, or the station's own sentence as it came."""
         return self.both(fault, _REASON_ZH[Reason(fault)]) if fault in set(Reason) else fault
+
+    def ill(self, fault: str) -> str:
+        """A Fault of the station itself; one that this hub does not know yet as it came."""
+        return self.both(*FAULT.get(fault, (fault, fault)))
+
+    def power(self, state: str) -> str:
+        """The state of a station's battery."""
+        return self.both(*POWER.get(state, (state, state)))
 
     def quality(self, bits: int) -> str:
         if not bits:

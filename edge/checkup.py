@@ -1,0 +1,204 @@
+"""Looks at the station itself every ten seconds: devices, buses, disk, clock, battery, heat, link."""
+
+import asyncio
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edge.config import Station
+from edge.faults import Change, Faults, Look
+from edge.health import Health
+from edge.power import Power, PowerState
+from edge.recorder import Recorder
+from edge.timekeeper import Timekeeper
+from edge.uplink import Uplink
+from tocsin.clock import Clock
+from tocsin.devices import OutputDriver
+from tocsin.faults import Fault
+from tocsin.link import Link
+from tocsin.messages import Committed, Event, EventKind
+
+LOOK_S = 10.0
+_DISK_WITHIN_S = 5.0
+_HOT_FOR_S = 60.0
+_OLD_S = 900.0       # a temperature, or a comparison with the hub, says nothing of now after so long
+_COMPARISONS = 50
+_PERIODS = 5         # a bus is asked twice as seldom while the station saves
+_THERMAL = Path("/sys/class/thermal")
+
+
+class Checkup:
+    """`run` looks until cancelled; `heat` and `answered` take what others hear. `asleep` is set while the link is."""
+
+    def __init__(
+        self, station: Station, clock: Clock, keeper: Timekeeper, power: Power,
+        *, now_ms: Callable[[], int], health: Health, recorder: Recorder, uplink: Uplink, thermal: Path = _THERMAL,
+    ) -> None:  # fmt: skip
+        """`now_ms` is the agent's time, where a step of the clock is told and decided."""
+        self.link: Link | None = None
+        self.asleep = False
+        self.has_battery = False
+        self._station = station
+        self._rules = station.file.health
+        self._clock = clock
+        self._keeper = keeper
+        self._now_ms = now_ms
+        self._power = power
+        self._health = health
+        self._recorder = recorder
+        self._uplink = uplink
+        self._thermal = thermal
+        self._faults = Faults(self._rules.unasked)
+        self._counts: dict[str, tuple[int, float]] = {}
+        self._heat: dict[str, tuple[float, float]] = {}
+        self._ahead: deque[tuple[float, int]] = deque(maxlen=_COMPARISONS)
+        self._begun_s = clock.monotonic_s()
+        self._answers = 0
+        uplink.on_answer = self.answered
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.look()
+            await self._clock.sleep_until(self._clock.monotonic_s() + LOOK_S)
+
+    async def look(self) -> None:
+        """One look at everything; what begins or ends is told."""
+        disk = await self._disk()
+        now_ms = self._now_ms()  # first: it finds a clock that was set
+        now_s = self._clock.monotonic_s()
+        looks = [*self._sensors(now_s), *self._buses(now_s), *disk, *self._time(now_s), *self._battery(now_s),
+                 *self._temperatures(now_s), *self._links(now_s)]
+        for change in self._faults.judge(looks, now_s, now_ms):
+            self._tell(change)
+        self._health.open = self._faults.open
+
+    def heat(self, where: str, celsius: float) -> None:
+        """A device has measured how warm it is there."""
+        self._heat[where] = celsius, self._clock.monotonic_s()
+
+    def answered(self, answer: Committed) -> None:
+        """The hub has said what time it is, too. The way takes time: of several answers the quickest counts."""
+        self._answers += 1
+        if answer.t:
+            self._ahead.append((self._clock.monotonic_s(), self._clock.now_ms() - answer.t))
+
+    def _tell(self, change: Change) -> None:
+        fault = change.fault
+        kind = EventKind.HEALTH if change.begins else EventKind.CURED
+        detail = fault.detail if change.begins else f"was: {fault.detail}"
+        device = fault.what if fault.fault == Fault.SENSOR else ""
+        self._recorder.add(Event("", 0, self._now_ms(), kind, detail, device=device, reason=fault.fault))
+
+    def _since(self, key: str, count: int, now_s: float) -> float:
+        """For how long a count has not risen."""
+        before, since_s = self._counts.get(key, (-1, now_s))
+        if count != before:
+            since_s = now_s
+        self._counts[key] = count, since_s
+        return now_s - since_s
+
+    def _sensors(self, now_s: float) -> Iterator[Look]:
+        rules = self._rules
+        for device in self._station.devices:
+            if isinstance(device.driver, OutputDriver):
+                continue
+            name = device.table.name
+            silent_s = self._since(f"device {name}", self._health.counts(name)[0], now_s)
+            allowed_s = max(60 * rules.sensor_min, rules.sensor_periods * device.table.every_s)
+            wrong = f"no good reading for {_length(silent_s)}" if silent_s >= allowed_s else ""
+            yield Look(Fault.SENSOR, name, wrong)
+
+    def _buses(self, now_s: float) -> Iterator[Look]:
+        for name in self._station.buses:
+            on_it = [device.table for device in self._station.devices
+                     if device.table.bus == name and not isinstance(device.driver, OutputDriver)]
+            if on_it:
+                answers = sum(self._health.counts(table.name)[1] for table in on_it)
+                silent_s = self._since(f"bus {name}", answers, now_s)
+                allowed_s = max(60 * self._rules.bus_min, _PERIODS * min(table.every_s for table in on_it))
+                wrong = f"bus {name}: nothing on it answers for {_length(silent_s)}" if silent_s >= allowed_s else ""
+                yield Look(Fault.BUS, name, wrong)
+
+    async def _disk(self) -> list[Look]:
+        try:
+            async with asyncio.timeout(_DISK_WITHIN_S):
+                wrong = await asyncio.to_thread(_disk_wrong, self._station.folder, self._rules.disk_free_mb)
+        except TimeoutError:
+            wrong = f"{self._station.folder}: it has not answered for {_DISK_WITHIN_S:g} s"
+        error = self._recorder.status.error
+        return [Look(Fault.DISK, "room", wrong),
+                Look(Fault.DISK, "log", f"the log cannot be written: {error}" if error else "")]
+
+    def _time(self, now_s: float) -> Iterator[Look]:
+        wrong = "the clock is behind the last record of the log" if self._keeper.doubtful else ""
+        yield Look(Fault.CLOCK, "behind", wrong)
+        in_step = self._clock.synchronized()
+        if in_step is not None:
+            wrong = "" if in_step else "nothing sets the clock: neither a network nor a satellite receiver"
+            yield Look(Fault.CLOCK, "free", wrong, 60 * self._rules.clock_min)
+        ahead_ms = [ahead for at_s, ahead in self._ahead if now_s - at_s <= _OLD_S]
+        if ahead_ms:
+            apart_s = min(ahead_ms) / 1000
+            wrong = f"the clock is {apart_s:+.1f} s against the hub's" if abs(apart_s) > self._rules.drift_s else ""
+            yield Look(Fault.DRIFT, "hub", wrong)
+
+    def _battery(self, now_s: float) -> Iterator[Look]:
+        if not self.has_battery:
+            return
+        volts, state = self._power.volts, self._power.state
+        low = state > PowerState.NORMAL and volts is not None
+        yield Look(Fault.BATTERY, "voltage", f"{volts:.2f} V: {state.word}" if low else "")
+        heard_s = self._begun_s if self._power.heard_s is None else self._power.heard_s
+        unknown = now_s - heard_s >= 60 * self._rules.battery_min
+        yield Look(Fault.BATTERY, "unknown", f"nobody knows its voltage: none read for {_length(now_s - heard_s)}"
+                   if unknown else "")
+
+    def _temperatures(self, now_s: float) -> Iterator[Look]:
+        cpu = _hottest(self._thermal)
+        if cpu is not None:
+            wrong = f"the processor has {cpu:.0f} C" if cpu >= self._rules.cpu_c else ""
+            yield Look(Fault.HEAT, "cpu", wrong, _HOT_FOR_S)
+        low, high = self._rules.cabinet_c
+        for where, (celsius, at_s) in self._heat.items():
+            if now_s - at_s <= _OLD_S:
+                yield Look(Fault.HEAT, where, "" if low <= celsius <= high else f"{where}: {celsius:.1f} C", _HOT_FOR_S)
+
+    def _links(self, now_s: float) -> Iterator[Look]:
+        """The hub answers what it was sent: with an answer, or with nothing left to send, all is well."""
+        connected = self.link is not None and self.link.connected
+        if self.asleep or (connected and not self._uplink.backlog):
+            self._counts["link"] = self._answers, now_s
+        if self.asleep:
+            return
+        silent_s = self._since("link", self._answers, now_s)
+        how = "the hub has confirmed nothing" if connected else "no connection to the broker"
+        yield Look(Fault.LINK, "hub", f"{how} for {_length(silent_s)}" if silent_s >= 60 * self._rules.link_min else "")
+
+
+def _disk_wrong(folder: Path, free_mb: float) -> str:
+    """Raises nothing: a disk that cannot say how it is, is wrong."""
+    try:
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return f"{folder}: it can only be read"
+        free = shutil.disk_usage(folder).free / 1e6
+    except OSError as err:
+        return f"{folder}: {err}"
+    return f"{folder}: {free:.0f} MB free" if free < free_mb else ""
+
+
+def _hottest(folder: Path) -> float | None:
+    """Of all that the kernel measures on this machine, in C; None where it measures none."""
+    found: list[float] = []
+    for path in folder.glob("thermal_zone*/temp"):
+        try:
+            found.append(int(path.read_text()) / 1000)
+        except (OSError, ValueError):  # a zone that is switched off
+            continue
+    return max(found, default=None)
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

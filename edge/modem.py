@@ -1,0 +1,83 @@
+"""The link by the hour: always up in normal state; where the station saves, some minutes out of many.
+
+What is above clear brings it up at once and keeps it up. The modem itself is switched by two commands, where there are
+any: a phone modem draws more than the rest of a station.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from edge.power import Power, PowerTable
+from tocsin.clock import Clock
+from tocsin.link import Link
+
+LOOK_S = 1.0
+_COMMAND_S = 60.0
+log = logging.getLogger(__name__)
+
+
+class Modem:
+    """`run` serves the link until cancelled. `asleep` is told each time that it changes, with the seconds to sleep."""
+
+    def __init__(
+        self, link: Link, table: PowerTable, power: Power, clock: Clock,
+        *, urgent: Callable[[], bool], asleep: Callable[[float], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._link = link
+        self._table = table
+        self._power = power
+        self._clock = clock
+        self._urgent = urgent
+        self._asleep = asleep
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._serve()
+            await command(self._table.modem_off)
+            await self._while(lambda: self.sleeps_s() > 0)
+            await command(self._table.modem_on)
+            await self._asleep(0.0)
+
+    async def _serve(self) -> None:
+        serving = asyncio.create_task(self._link.run(), name="link while wanted")
+        try:
+            await self._while(lambda: self.sleeps_s() == 0 and not serving.done())
+            await self._asleep(self.sleeps_s())
+        finally:
+            serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
+
+    def sleeps_s(self) -> float:
+        """How long the link may sleep from now on; 0: it is wanted."""
+        every_s = self._table.link_every_s(self._power.state)
+        if not every_s or self._urgent():
+            return 0.0
+        into_s = self._clock.monotonic_s() % every_s
+        return 0.0 if into_s < 60 * self._table.link_up_min else every_s - into_s
+
+    async def _while(self, so: Callable[[], bool]) -> None:
+        while so():
+            await self._clock.sleep_until(self._clock.monotonic_s() + LOOK_S)
+
+
+async def command(words: Sequence[str]) -> None:
+    """Runs a command of the station file, for a minute at most; one that fails is told and changes nothing."""
+    if not words:
+        return
+    try:
+        process = await asyncio.create_subprocess_exec(*words, stdin=asyncio.subprocess.DEVNULL)
+        try:
+            async with asyncio.timeout(_COMMAND_S):
+                code = await process.wait()
+            if code:
+                log.error("%s: exit code %d", words[0], code)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            log.error("%s: not done within %g s", words[0], _COMMAND_S)
+    except OSError as err:
+        log.error("%s: %s", words[0], err)

@@ -1,0 +1,20 @@
+"""What can be wrong with a station itself, and what its battery makes it do, in English and Chinese."""
+
+from tocsin.faults import Fault
+
+FAULT: dict[str, tuple[str, str]] = {
+    Fault.SENSOR: ("sensor", "传感器"),
+    Fault.BUS: ("bus", "总线"),
+    Fault.DISK: ("disk", "存储"),
+    Fault.CLOCK: ("clock", "时钟"),
+    Fault.DRIFT: ("clock against the hub", "时钟与中心不一致"),
+    Fault.BATTERY: ("battery", "蓄电池"),
+    Fault.HEAT: ("temperature", "温度"),
+    Fault.LINK: ("link", "通信"),
+}
+POWER: dict[str, tuple[str, str]] = {
+    "normal": ("power is normal", "供电正常"),
+    "saving": ("saving power", "节电运行"),
+    "critical": ("power is critical", "电量告急"),
+    "off": ("stopped until the battery has recovered", "电量耗尽，停机等待恢复"),
+}
