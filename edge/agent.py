@@ -38,7 +38,7 @@ from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
 from edge.watchdog import Notify
-from edge.work import FILES, Work
+from edge.work import Work
 from thresholds.reload import bind_over
 from tocsin import __version__, topics
 from tocsin.clock import Clock
@@ -202,7 +202,7 @@ class Agent:
             self.pipeline.remember()
         for detection in before.unlogged:
             self.recorder.add(detection)
-        self.work.tell_scales(FILES)
+        self.work.begin()
         self.operations.begin()
 
     def reload(self) -> None:

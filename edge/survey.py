@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,10 @@ class DiskNow(msgspec.Struct, frozen=True):
 
 
 class StationNow(msgspec.Struct, frozen=True):
-    """Everything, at `t` (ms UTC by the agent's clock). `health` is the heartbeat as it would go out now."""
+    """Everything, at `t` (ms UTC by the agent's clock). `health` is the heartbeat as it would go out now.
+
+    `problems`: why calibration or rules are not those that the station's files say.
+    """
 
     station: str
     name: str
@@ -100,6 +104,7 @@ class StationNow(msgspec.Struct, frozen=True):
     disk: DiskNow
     health: dict[str, Any]
     has_siren: bool
+    problems: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ class Survey:
     recorder: Recorder
     began_s: float
 
-    async def now(self) -> StationNow:
+    async def now(self, problems: Sequence[str]) -> StationNow:
         """Changes nothing, and waits for nothing but a look at the folder's size."""
         disk = await asyncio.to_thread(self._disk)
         table = self.station.file.station
@@ -126,11 +131,12 @@ class Survey:
             self.clock.monotonic_s() - self.began_s, self.pipeline.decider.live.plan.rules.hash[:8],
             ClockNow(self.keeper.doubtful, self.clock.synchronized()), self._levels(), self._series(), self._link(),
             disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
+            list(problems),
         )  # fmt: skip
 
-    async def text(self) -> str:
+    async def text(self, problems: Sequence[str]) -> str:
         """That, as JSON."""
-        return msgspec.json.encode(await self.now()).decode()
+        return msgspec.json.encode(await self.now(problems)).decode()
 
     async def echo(self, who: str) -> str:
         """A record goes up, and the hub says that it is on its disk. Raises ValueError with what is in the way."""

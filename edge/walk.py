@@ -234,7 +234,7 @@ class Walk:
     def _read(self, now: StationNow) -> Begun:
         try:
             begun = msgspec.json.decode(self._place.read_bytes(), type=Begun)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, ValueError):    # none, or torn
             return Begun(self._who, now.t)
         done = [self._words(one.step) for one in begun.results.values() if one.proved is not False]
         self._tell(self._words("go_on", who=begun.who, t=iso(begun.began), done=", ".join(done) or "-"))

@@ -249,3 +249,13 @@ async def test_no_other_sheet_is_sealed(tmp_path: Path, sheet: str) -> None:
             reply = await asyncio.to_thread(ask, site.folder, {"do": "commission", "sheet": text, "who": who})
             assert not reply.done
     assert site.events(EventKind.COMMISSION) == []
+
+
+@pytest.mark.parametrize("torn", [b"", b"\0\0", b'{"who":"\xff'])
+async def test_a_walk_whose_file_is_torn_begins_anew(tmp_path: Path, torn: bytes) -> None:
+    site = Site(tmp_path)
+    async with site.agent():
+        (site.folder / FILE).write_bytes(torn)
+        with pytest.raises(BrokenOffError):
+            await site.goes()
+        assert site.walk()._read(await asyncio.to_thread(site.walk()._now)).who == "Li Wei"
