@@ -2,14 +2,19 @@
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from edge.care import battery_of
 from edge.config import Device, Station
 from edge.pipeline import Pipeline
+from edge.poll import Poller
+from edge.power import Power
 from edge.recorder import Recorder
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
@@ -30,8 +35,9 @@ _LOOK_S = 0.02
 class SeriesNow(msgspec.Struct, frozen=True):
     """The newest reading of a series, taken or not, and when the last one was taken; times in ms UTC, 0 for never.
 
-    `value` is in the quantity's unit, `quality` tocsin.readings.Quality bits. `service`: somebody works on it until.
-    `scale`: what calibration may change of it, as it is in force.
+    `every_s`: how often it is asked now; a station that saves asks more seldom than its file says. `value` is in the
+    quantity's unit, `quality` tocsin.readings.Quality bits. `service`: somebody works on it until. `scale`: what
+    calibration may change of it, as it is in force.
     """
 
     key: str
@@ -84,10 +90,18 @@ class DiskNow(msgspec.Struct, frozen=True):
     error: str
 
 
+class PowerNow(msgspec.Struct, frozen=True):
+    """What the battery allows (edge.power.PowerState's word), and its voltage; None where it was not read yet."""
+
+    state: str
+    volts: float | None
+
+
 class StationNow(msgspec.Struct, frozen=True):
     """Everything, at `t` (ms UTC by the agent's clock). `health` is the heartbeat as it would go out now.
 
-    `problems`: why calibration or rules are not those that the station's files say.
+    `problems`: why calibration or rules are not those that the station's files say. `probed`: devices that failed so
+    often that they are only probed. `power` is None where the station measures no battery.
     """
 
     station: str
@@ -105,6 +119,8 @@ class StationNow(msgspec.Struct, frozen=True):
     health: dict[str, Any]
     has_siren: bool
     problems: list[str] = []
+    probed: list[str] = []
+    power: PowerNow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +136,8 @@ class Survey:
     link: Link
     watch: Watch
     recorder: Recorder
+    pollers: Mapping[str, Poller]
+    power: Power
     began_s: float
 
     async def now(self, problems: Sequence[str]) -> StationNow:
@@ -131,7 +149,7 @@ class Survey:
             self.clock.monotonic_s() - self.began_s, self.pipeline.decider.live.plan.rules.hash[:8],
             ClockNow(self.keeper.doubtful, self.clock.synchronized()), self._levels(), self._series(), self._link(),
             disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
-            list(problems),
+            list(problems), [name for name, poller in self.pollers.items() if poller.probing], self._power(),
         )  # fmt: skip
 
     async def text(self, problems: Sequence[str]) -> str:
@@ -166,7 +184,9 @@ class Survey:
         until = max(decider.service.get(key, 0), decider.service.get(name, 0))
         column = decider.columns.get(key)
         good = int(decider.live.memory.good_t[column]) if column is not None else NEVER
-        now = SeriesNow(key, name, quantity, device.table.every_s, good=max(0, good), service=until, scale=scale)
+        poller = self.pollers.get(name)
+        every_s = poller.every_s if poller else device.table.every_s
+        now = SeriesNow(key, name, quantity, every_s, good=max(0, good), service=until, scale=scale)
         if found is None:
             return now
         at = found.series.index(key)
@@ -178,11 +198,26 @@ class Survey:
         return LinkNow(self.link.connected, self._broker(), "" if self.link.connected else self.link.trouble,
                        self.uplink.backlog, since)
 
+    def _power(self) -> PowerNow | None:
+        return PowerNow(self.power.state.word, self.power.volts) if battery_of(self.station) else None
+
     def _broker(self) -> str:
         """Without user and password."""
         return f"{self.station.broker.host}:{self.station.broker.port}"
 
     def _disk(self) -> DiskNow:
         status = self.recorder.status
-        files = [path.stat().st_size for path in self.storage.folder.iterdir()]
-        return DiskNow(sum(files), shutil.disk_usage(self.storage.folder).free, status.pending, status.error)
+        try:
+            return DiskNow(_size(self.storage.folder), shutil.disk_usage(self.storage.folder).free, status.pending,
+                           status.error)
+        except OSError as err:    # then above all somebody wants to know how the rest is
+            return DiskNow(0, 0, status.pending, status.error or str(err))
+
+
+def _size(folder: Path) -> int:
+    """Bytes of its files; the agent may take one away meanwhile."""
+    size = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
