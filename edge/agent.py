@@ -38,7 +38,7 @@ from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
 from edge.watchdog import Notify
-from edge.work import FILES, Work
+from edge.work import Work
 from thresholds.reload import bind_over
 from tocsin import __version__, topics
 from tocsin.clock import Clock
@@ -103,15 +103,16 @@ class Agent:
         )  # fmt: skip
         self._watch.link = self.commands.link = self.link = self._make_link()
         self.budget.traffic = self.link.traffic
+        self.care = Care(station, clock, self._keeper, notify or Notify(""), pipeline=self.pipeline,
+                         health=self._health, recorder=self.recorder, uplink=self.uplink)
+        self._pollers: dict[str, Poller] = {}
         survey = Survey(station, clock, self._keeper, self.pipeline, self._log, self.uplink, self.link, self._watch,
-                        self.recorder, clock.monotonic_s())
+                        self.recorder, self._pollers, self.care.power, clock.monotonic_s())
         self.work = self._operate.work = Work(self.operations, self.pipeline, survey)
         self._watch.tidy = self._tidy = Tidy(
             self._log, station.file.log.limits, clock,
             pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
         )  # fmt: skip
-        self.care = Care(station, clock, self._keeper, notify or Notify(""), pipeline=self.pipeline,
-                         health=self._health, recorder=self.recorder, uplink=self.uplink)
         self._begin(before)
 
     async def run(self) -> None:
@@ -182,8 +183,10 @@ class Agent:
                 return {name: partial(listen, bus, driver, heard)}
             case PolledDriver() as driver:
                 bus_of, load = self._buses[device.table.bus], self._loads[device.table.bus]
-                return {name: Poller(device, driver, bus_of, self._clock, self.care.after(self._gather.heard), load,
-                                     self._phases[device.table.name], self.care.slower(device)).run}
+                poller = Poller(device, driver, bus_of, self._clock, self.care.after(self._gather.heard), load,
+                                self._phases[device.table.name], self.care.slower(device))
+                self._pollers[device.table.name] = poller
+                return {name: poller.run}
 
     def _begin(self, before: Restored) -> None:
         """The first records of this start, and what was wrong with the files. The siren first."""
@@ -202,7 +205,7 @@ class Agent:
             self.pipeline.remember()
         for detection in before.unlogged:
             self.recorder.add(detection)
-        self.work.tell_scales(FILES)
+        self.work.begin()
         self.operations.begin()
 
     def reload(self) -> None:

@@ -10,22 +10,29 @@ long as station.toml still says what the entry replaced: who edits station.toml 
     set = { offset = 0.05 }
     instead_of = { offset = 0.02 }
     why = "staff gauge 1.25, shown 1.22"
+
+The entries that were in force last are kept in `calibration-good`: an agent that starts on a broken file takes them,
+and says so.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from edge.series import SeriesTable
-from tocsin.config import Table, convert, load
+from tocsin.config import ConfigError, Table, convert, load
 from tocsin.log import replace_file
 from tocsin.times import iso, ms_of
 
 FILE = "calibration.toml"
 KNOWN = "calibration-known"
+GOOD = "calibration-good"
+ASIDE = "calibration.toml.damaged"
 Key = Literal["offset", "datum", "gauge_zero_m", "sensor_height_m", "mm_per_tip"]
 KEYS: tuple[str, ...] = get_args(Key)
 _OF_DEVICE = {"mm_per_tip"}
@@ -59,10 +66,48 @@ class Tabled(msgspec.Struct, frozen=True):
     series: dict[str, SeriesTable]
 
 
-def read_entries(folder: Path) -> list[Entry]:
-    """Those of a data folder, as they stand. Raises ConfigError."""
-    place = folder / FILE
-    return load(place, CalibrationFile).entry if place.exists() else []
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The entries that count. `problems` say why these do and not those of calibration.toml."""
+
+    entries: Sequence[Entry] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """As a file."""
+        return "".join(map(text_of, self.entries))
+
+
+_NOTHING = Calibration()
+
+
+def read_entries(folder: Path, name: str = FILE) -> list[Entry]:
+    """Those of a data folder, as they stand. Raises ConfigError, also for an empty file: a power cut leaves those."""
+    place = folder / name
+    if not place.exists():
+        return []
+    entries = load(place, CalibrationFile).entry
+    if not entries:
+        raise ConfigError([f"{place}: holds no [[entry]]; take the file away if nothing is calibrated"])
+    return entries
+
+
+def instead(folder: Path, problems: Sequence[str]) -> Iterator[Calibration]:
+    """What may count where calibration.toml has problems, best first: the last good entries, or none."""
+    with suppress(ConfigError):
+        if entries := read_entries(folder, GOOD):
+            yield Calibration(entries, (*problems, "the calibration that was good last is in force"))
+    yield Calibration((), (*problems, "no calibration is in force; everything is measured as station.toml says"))
+
+
+def keep_good(folder: Path, calibration: Calibration) -> None:
+    """It is in force, and nothing is wrong with it. Raises OSError."""
+    place, content = folder / GOOD, calibration.text.encode()
+    if not content:
+        place.unlink(missing_ok=True)
+    elif not place.exists() or place.read_bytes() != content:
+        replace_file(place, content, sync=True)
 
 
 def calibrated(table: Tabled, entries: Iterable[Entry]) -> Tabled:
@@ -117,17 +162,29 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def add_entry(folder: Path, entry: Entry) -> bytes:
-    """Puts it behind the others, on the disk itself. Returns what stood there before. Raises OSError."""
+def add_entry(folder: Path, entry: Entry, known: Calibration = _NOTHING) -> bytes | None:
+    """Puts it behind the others, on the disk itself. Returns what stood there before. Raises OSError.
+
+    `known` is what is in force. Where the file has problems it is set aside, and begins anew with that.
+    """
     place = folder / FILE
-    before = place.read_bytes() if place.exists() else b""
-    replace_file(place, before + text_of(entry).encode(), sync=True)
+    before = place.read_bytes() if place.exists() else None
+    others = before or b""
+    if known.problems:
+        replace_file(folder / ASIDE, others, sync=True)
+        others = known.text.encode()
+    elif others and not others.endswith(b"\n"):    # written by hand
+        others += b"\n"
+    replace_file(place, others + text_of(entry).encode(), sync=True)
     return before
 
 
-def put_back(folder: Path, before: bytes) -> None:
+def put_back(folder: Path, before: bytes | None) -> None:
     """Undoes `add_entry`. Raises OSError."""
-    replace_file(folder / FILE, before, sync=True)
+    if before is None:
+        (folder / FILE).unlink(missing_ok=True)
+    else:
+        replace_file(folder / FILE, before, sync=True)
 
 
 # --- what is in force, and what was ----------------------------------------------------------------------------------
@@ -140,7 +197,7 @@ def changes(folder: Path, now: Scales) -> list[tuple[str, str]]:
     """Series, and in words what is another number than when the agent last looked. Raises OSError."""
     try:
         before = _SCALES.decode((folder / KNOWN).read_bytes())
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):    # torn, it may not even be text
         before = now
     return [(key, words) for key, scale in now.items() if (words := _words(before.get(key, scale), scale))]
 

@@ -103,10 +103,11 @@ class Care:
 
     def felt(self, device: Device, items: Sequence[Reading | Rejection]) -> None:
         """What a device gave says something of battery and cabinet too."""
-        if not self._pipeline.decider.in_service(device.table.name, self._pipeline.decider.now_ms):
-            for item in items:
-                if isinstance(item, Reading) and item.quantity in device.series and math.isfinite(item.value):
-                    self._feel(device, item)
+        decider = self._pipeline.decider
+        for item in items:
+            plan = device.series.get(item.quantity) if isinstance(item, Reading) and math.isfinite(item.value) else None
+            if isinstance(item, Reading) and plan and not decider.in_service(plan.series.key, decider.now_ms):
+                self._feel(device, item)
 
     def _feel(self, device: Device, reading: Reading) -> None:
         plan = device.series[reading.quantity]

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-import drivers
-from edge.calibration import Tabled, calibrated, read_entries
+from edge.calibration import Calibration, Entry, Tabled, calibrated, instead, read_entries
 from edge.config_problems import bus_problems, siren_problems
 from edge.device import Device as Device
+from edge.device import device_of as device_of
 from edge.faults import HealthTable
 from edge.power import PowerTable
 from edge.rule_source import (
@@ -24,15 +24,14 @@ from edge.rule_source import (
     source_at_start,
     source_of,
 )
-from edge.series import SeriesTable, plan_series, scaled
+from edge.series import SeriesTable
 from edge.service_table import ServiceTable, service_problems
 from edge.siren_table import SirenTable
 from thresholds.plan import Plan
 from thresholds.series import Series
-from tocsin import plugins
 from tocsin.broker import Broker, problems_of
-from tocsin.config import ConfigError, FileName, Table, convert, load, twice
-from tocsin.devices import ListeningDriver, OutputDriver
+from tocsin.config import ConfigError, FileName, Table, load, twice
+from tocsin.devices import ListeningDriver
 from tocsin.orders import RulesOrder
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
@@ -41,8 +40,6 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.02, le=86400.0)]
 FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
 KeyOrNone = Annotated[str, msgspec.Meta(pattern=r"^$|^[0-9a-f]{64}$", description='64 hex digits, or "" for none')]
-# settings of drivers that say where a number stands and how far it may go, not what it means
-_NOT_OF_SCALE = {"address", "span_m"}
 
 
 class StationTable(Table, frozen=True):
@@ -147,6 +144,10 @@ class StationFile(Table, frozen=True):
     health: HealthTable = HealthTable()
 
 
+# devices, what is wrong with the others, and the calibration that they have
+_Devices = tuple[list[Device], list[str], Calibration]
+
+
 @dataclass(frozen=True, slots=True)
 class Station:
     """Everything that an agent needs, checked. `place` is the station file, `candidate` that of its shadow rules."""
@@ -157,6 +158,7 @@ class Station:
     buses: dict[str, BusTable]
     devices: list[Device]
     source: Source
+    calibration: Calibration
 
     @property
     def plan(self) -> Plan:
@@ -172,11 +174,11 @@ class Station:
 
     def recalibrated(self) -> "Station":
         """The station as it was read, with its calibration as it is now. Raises ConfigError."""
-        devices, problems = _devices(self.file, self.place, self.buses)
+        devices, problems, calibration = _own_devices(self.file, self.place, self.buses)
         if problems:
             raise ConfigError(problems)
         series = [plan.series for device in devices for plan in device.series.values()]
-        return replace(self, devices=devices, source=on_series(self.source, series))
+        return replace(self, devices=devices, source=on_series(self.source, series), calibration=calibration)
 
     @property
     def broker(self) -> Broker:
@@ -203,10 +205,10 @@ class Station:
 def load_station(path: Path) -> Station:
     """A station to run. Raises ConfigError with every problem, and for the key of the sample files.
 
-    Rules that are broken are no reason to stay silent: where the last good ones are still there they are taken, and
-    `source.problems` says why.
+    Rules that are broken are no reason to stay silent, nor is a broken calibration: where the last good ones are still
+    there they are taken, and `source.problems` and `calibration.problems` say why.
     """
-    station = _read_station(path, source_at_start)
+    station = _read_station(path, source_at_start, _devices_at_start)
     if station.file.hub.key == EXAMPLE_KEY:
         raise ConfigError([f"{path}: hub: key: {EXAMPLE_KEY_WARNING}"])
     return station
@@ -218,7 +220,7 @@ def check(path: Path) -> list[str]:
     An agent runs without what TLS needs - it sounds alone - and says in its log what is missing.
     """
     try:
-        station = _read_station(path, own_source)
+        station = _read_station(path, own_source, _own_devices)
     except ConfigError as err:
         return err.problems
     return [f"{path}: hub: {problem}" for problem in problems_of(station.broker)]
@@ -230,14 +232,17 @@ def rule_files(file: StationFile, place: Path) -> RuleFiles:
     return RuleFiles(place, table.rules, table.shadow_rules, place.parent / table.data, bool(file.hub.public_key))
 
 
-def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Source]) -> Station:
+def _read_station(
+    path: Path, read: Callable[[RuleFiles, Sequence[Series]], Source],
+    make: Callable[[StationFile, Path, dict[str, BusTable]], _Devices],
+) -> Station:  # fmt: skip
     """station.toml, its rules, its drivers' settings, and whether they fit together. Raises ConfigError."""
     file = load(path, StationFile)
     place = str(path)
     buses = {bus.name: bus for bus in reversed(file.bus)}  # of two with one name the first is meant
     problems = bus_problems(file, buses, place)
     problems += twice(place, "device", [device.name for device in file.device])
-    devices, refused = _devices(file, path, buses)
+    devices, refused, calibration = make(file, path, buses)
     problems += refused
     problems += siren_problems(file, devices, place)
     listening = {device.table.name for device in devices if isinstance(device.driver, ListeningDriver)}
@@ -248,17 +253,36 @@ def _read_station(path: Path, read: Callable[[RuleFiles, Sequence[Series]], Sour
     files = rule_files(file, path)
     if problems:
         raise ConfigError(problems + own_problems(files))
-    return Station(file, path, files.folder, buses, devices, read(files, series))
+    return Station(file, path, files.folder, buses, devices, read(files, series), calibration)
 
 
-def _devices(file: StationFile, path: Path, buses: dict[str, BusTable]) -> tuple[list[Device], list[str]]:
-    """Each as the file and its calibration say, and what is wrong with the others."""
-    devices: list[Device] = []
-    refused: list[str] = []
+def _own_devices(file: StationFile, path: Path, buses: dict[str, BusTable]) -> _Devices:
+    """By calibration.toml as it is."""
     try:
         entries = read_entries(path.parent / file.station.data)
     except ConfigError as err:
-        return devices, err.problems
+        return [], err.problems, Calibration()
+    devices, refused = _devices(file, path, buses, entries)
+    return devices, refused, Calibration(entries)
+
+
+def _devices_at_start(file: StationFile, path: Path, buses: dict[str, BusTable]) -> _Devices:
+    """By calibration.toml; where that is broken or fits no more, by the last good one, or without any."""
+    own = _own_devices(file, path, buses)
+    if own[1]:
+        for other in instead(path.parent / file.station.data, own[1]):
+            devices, refused = _devices(file, path, buses, other.entries)
+            if not refused:
+                return devices, [], other
+    return own
+
+
+def _devices(
+    file: StationFile, path: Path, buses: dict[str, BusTable], entries: Sequence[Entry]
+) -> tuple[list[Device], list[str]]:
+    """Each as the file and these entries say, and what is wrong with the others."""
+    devices: list[Device] = []
+    refused: list[str] = []
     for table in file.device:
         try:
             tabled = calibrated(Tabled(table.name, table.settings, table.series), entries)
@@ -267,30 +291,3 @@ def _devices(file: StationFile, path: Path, buses: dict[str, BusTable]) -> tuple
         except ConfigError as err:
             refused += err.problems
     return devices, refused
-
-
-def device_of(table: DeviceTable, buses: dict[str, BusTable], place: str) -> Device:
-    """A device with its driver and series. `place` starts every problem. Raises ConfigError."""
-    bus = buses.get(table.bus)
-    if bus is None:
-        cure = f"use {', '.join(sorted(buses))}" if buses else "there is no [[bus]]"
-        raise ConfigError([f'{place}: bus: "{table.bus}" is not a bus of this file; {cure}'])
-    try:
-        module = plugins.load(drivers, table.driver)
-    except plugins.UnknownPluginError as err:
-        raise ConfigError([f"{place}: driver: {err}"]) from err
-    settings = convert(table.settings, module.Settings, f"{place}: settings")
-    driver = module.Driver(settings)
-    listening = isinstance(driver, ListeningDriver)
-    if listening != (bus.speaks == "lines"):
-        need = "lines" if listening else "modbus-tcp or modbus-rtu"
-        raise ConfigError([f'{place}: driver: "{table.driver}" needs a bus that speaks {need}; '
-                           f'bus "{bus.name}" speaks {bus.speaks}'])
-    if isinstance(driver, OutputDriver):
-        if table.series:
-            raise ConfigError([f'{place}: series: is not allowed; "{table.driver}" is told and measures nothing'])
-        return Device(table, driver, {})
-    plans = plan_series(table.name, table.every_s, driver.quantities, table.series, place)
-    meant = {key: value for key, value in msgspec.to_builtins(settings).items() if key not in _NOT_OF_SCALE}
-    instrument = f"{table.driver} {msgspec.json.encode(meant, order='sorted').decode()}"
-    return Device(table, driver, {name: scaled(plan, instrument) for name, plan in plans.items()})

@@ -25,12 +25,13 @@ from edge.work import Work
 from tocsin.config import ConfigError, load
 
 SOCKET = "operate"
-_WITHIN_S = 30.0
+_WITHIN_S = 120.0    # a siren test may take half a minute, and what is said before it as long
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
 _LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
 _NOBODYS = {*_LOOKS, "reload"}
 # as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
+_NO_NAME = "a name has at most 200 printable characters"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -59,7 +60,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = (self.who, self.rule, self.series, self.device, self.start, self.until, self.why)
         for text in (*names, *map(str, self.set.values())):
             if len(text) > 200 or _UNPRINTABLE.search(text):
-                raise ValueError("a name has at most 200 printable characters")
+                raise ValueError(_NO_NAME)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ class Operate:
         try:
             asked = msgspec.json.decode(line, type=Ask)
             said = await self._do(asked)
-        except ValueError as err:
+        except (ValueError, OSError) as err:
             return Reply(False, str(err))
         if asked.do in _LOOKS:
             return Reply(True, said)
@@ -172,12 +173,17 @@ def _short(folder: Path) -> Iterator[Path]:
 def ask(folder: Path, what: Ask | dict[str, Any]) -> Reply:
     """Asks the agent that runs on this data folder. Raises OSError where none answers.
 
-    What is given as a dict is looked at by the agent alone.
+    What is given as a dict is looked at by the agent alone; ValueError for text that is none, as a terminal of another
+    coding gives it.
     """
+    try:
+        asked = msgspec.json.encode(what)
+    except UnicodeEncodeError as err:
+        raise ValueError(_NO_NAME) from err
     with _short(folder) as path, socket.socket(socket.AF_UNIX) as line:
         line.settimeout(_WITHIN_S)
         line.connect(str(path))
-        line.sendall(msgspec.json.encode(what) + b"\n")
+        line.sendall(asked + b"\n")
         with line.makefile("rb") as answers:
             answer = answers.readline()
     try:

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from edge.calibration import FILE as CALIBRATION
 from edge.config import Station
 from edge.recorder import Recorder
 from tocsin.config import ConfigError, read_toml
@@ -78,9 +77,7 @@ def papers_of(station: Station) -> Papers:
     if files.shadow_rules:
         texts[files.shadow_rules] = (files.place.parent / files.shadow_rules).read_text(encoding="utf-8")
     config = without_secrets(station.place)
-    place = station.folder / CALIBRATION
-    calibration = place.read_text(encoding="utf-8") if place.exists() else ""
-    return Papers("", 0, 0, config, texts, source.plan.hash, source.version, calibration)
+    return Papers("", 0, 0, config, texts, source.plan.hash, source.version, station.calibration.text)
 
 
 def without_secrets(place: Path) -> str:

@@ -42,6 +42,16 @@ class Poller:
         self._requests = driver.requests
         self._blocks = blocks.blocks_of(self._requests, device.table.max_registers)
 
+    @property
+    def every_s(self) -> float:
+        """How often it is read now, if it answers."""
+        return self._device.table.every_s * self._slower()
+
+    @property
+    def probing(self) -> bool:
+        """Whether it has failed so often that it is only probed."""
+        return self._breaker.open
+
     async def run(self) -> None:
         """Every `every_s` of the clock, on a grid from the start; missed ones are left out.
 

@@ -1,7 +1,9 @@
 """`tocsin service STATION.toml ...`: work at a station that runs: service mode, calibration, commissioning."""
 
 import argparse
+import math
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ def run(argv: list[str]) -> int:
         if args.commission:
             return _commission(folder, args)
         return _told(ask(folder, _asked(parser, args)))
-    except ConfigError as err:
+    except (ConfigError, ValueError) as err:
         print(err, file=sys.stderr)
     except OSError as err:
         print(f"{args.station}: no agent answers: {err.strerror or err}; is it running?", file=sys.stderr)
@@ -58,6 +60,8 @@ def _asked(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[st
             return {"do": "calibrate", "series": series, "set": numbers, "who": args.who, "why": args.why}
         case [name] if args.minutes is not None:
             return {"do": "service", "device": name, "minutes": args.minutes, "who": args.who}
+        case [_]:
+            raise SystemExit(parser.error("say for how long: --minutes N"))
         case _:
             raise SystemExit(parser.error("say what to work on"))
 
@@ -118,17 +122,24 @@ def _verify(place: Path, file: StationFile) -> int:
     return 0
 
 
+def _number(text: str) -> float:
+    with suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise argparse.ArgumentTypeError(f'"{text}" is not a number; like 1.25')
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tocsin service", usage=_USAGE, description="Work at a station that runs.")
     parser.add_argument("station", type=Path, metavar="STATION.toml")
     parser.add_argument("what", nargs="*")
-    parser.add_argument("--minutes", type=float, help="how long its readings count for nothing; at most 60")
+    parser.add_argument("--minutes", type=_number, help="how long its readings count for nothing; at most 60")
     parser.add_argument("--who", default="", help="your name")
     parser.add_argument("--commission", action="store_true", help="go through the station and write a sealed sheet")
     parser.add_argument("--verify", type=Path, metavar="SHEET.json", help="whether a sheet is as it was sealed")
     parser.add_argument("--lang", choices=LANGS, default="", help="else as the terminal's LANG says")
     parser.add_argument("--why", default="", help="of a calibration")
     for key in KEYS:
-        kind = str if key == "datum" else float
+        kind = str if key == "datum" else _number
         parser.add_argument(f"--{key.replace('_', '-')}", dest=key, type=kind, help="of a calibration")
     return parser

@@ -39,6 +39,9 @@ class Servicing:
         if minutes:
             self._refuse_in_a_warning()
         self._refuse_what_is_so(device, series, now_ms, ends=not minutes)
+        served = self._pipeline.decider.service
+        if not (minutes or series or device in served):    # its other series are live: their counters go on
+            return "\n".join(self.service("", 0, who, key) for key in [*served] if key.startswith(f"{device}/"))
         until = now_ms + round(minutes * 60_000) if minutes else 0
         self._pipeline.decide(Service("", 0, now_ms, device, until, who, series, anew=not minutes))
         detail = f"{who} works on it for at most {minutes:g} min" if minutes else f"{who} ended service mode"

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge.survey import SeriesNow, StationNow
-from edge.words import Words, cells, folded
+from edge.words import WIDTH, Words, cells, folded, width
+from tocsin.faults import Fault
+from tocsin.health_words import FAULT, POWER, REASON_ZH
 from tocsin.levels import Level
 from tocsin.quantities import QUANTITIES
 from tocsin.readings import Quality
@@ -20,12 +22,15 @@ _TABLE = {
     "faults": ("FAULTS", "故障"),
     "no_faults": ("none", "无"),
     "refused": ("{device}: {fault} ({refused} refused)", "{device}：{fault}（拒绝 {refused} 次）"),
+    "probed": ("; only probed", "；仅作探测"),
+    "stands": ("{fault}: {detail}, found {age} ago", "{fault}：{detail}（{age}前发现）"),
     "never": ("not read", "尚无"),
     "service": ("in service for {left} more", "检修中，还剩 {left}"),
     "good": ("last good {age} ago", "最近有效读数 {age}前"),
     "link": ("LINK", "通信"),
     "up": ("connected to {host}", "已连接 {host}"),
     "down": ("NO CONNECTION to {host}", "未连接 {host}"),
+    "asleep": ("asleep for some minutes, to save power", "为节电暂时休眠"),
     "backlog": ("{count} records wait for the hub", "{count} 条记录待上传"),
     "answered": ("the hub answered {age} ago", "中心 {age}前已确认"),
     "unanswered": ("no answer of the hub since the start", "启动后中心尚未确认"),
@@ -41,6 +46,8 @@ _TABLE = {
     "proven": ("proven {age} ago ({how})", "{age}前已验证（{how}）"),
     "unproven": ("never proven", "从未验证"),
     "power": ("POWER", "电源"),
+    "volts": ("{state}, {volts:.2f} V", "{state}，{volts:.2f} V"),
+    "unread": ("{state}, voltage not read", "{state}，电压尚未读到"),
     "clock": ("CLOCK", "时钟"),
     "sync": ("synchronized", "已同步"),
     "unsync": ("not synchronized", "未同步"),
@@ -55,6 +62,7 @@ _MARKS = {
     Quality.LATE: ("late", "迟到"),
     Quality.CLOCK: ("clock", "时钟存疑"),
 }
+_HOW = {"line": ("line check", "线路检查"), "test": ("heard in a test", "试鸣"), "sounded": ("in earnest", "实际鸣响")}
 
 
 def page(now: StationNow, lang: str, *, colour: bool = False) -> str:
@@ -112,7 +120,12 @@ class _Page:
         known = QUANTITIES.get(one.quantity)
         value = "" if one.value is None else f"{one.value:.10g} {known.unit if known else ''}"
         marks = [mark[words.at] for bit, mark in _MARKS.items() if one.quality & bit]
-        yield (_RED if late else _YELLOW if marks else ""), cells(f"  {one.key}", f"{value:>14}{age:>9}")
+        paint, right = _RED if late else _YELLOW if marks else "", f"{value:>14}{age:>9}"
+        if width(f"  {one.key} {right}") > WIDTH:    # a name is of use as a whole only
+            yield paint, f"  {one.key}"
+            yield paint, cells("", right)
+        else:
+            yield paint, cells(f"  {one.key}", right)
         if one.service > now.t:
             marks.insert(0, words("service", left=words.span((one.service - now.t) / 1000)))
         if one.good and one.good != one.t:
@@ -123,17 +136,35 @@ class _Page:
     def _faults(self) -> Lines:
         words = self._words
         yield _BOLD, words("faults")
-        bad = [one for one in self._now.health.get("devices", []) if one["fault"]]
-        for one in bad:
-            yield from self._plain(words("refused", **one), _RED, "  ")
-        if not bad:
+        bad = [self._device(one) for one in self._now.health.get("devices", []) if one["fault"]]
+        stands = [self._stands(one) for one in self._now.health.get("faults", [])]
+        for text in (*self._now.problems, *stands, *bad):
+            yield from self._plain(text, _RED, "  ")
+        if not (self._now.problems or stands or bad):
             yield "", f"  {words('no_faults')}"
+
+    def _device(self, one: dict[str, Any]) -> str:
+        probed = self._words("probed") if one["device"] in self._now.probed else ""
+        fault = one["fault"]
+        if self._words.at:
+            parts = [text.partition(": ") for text in fault.split("; ")]
+            fault = "; ".join(f"{REASON_ZH.get(reason, reason)}{colon}{detail}" for reason, colon, detail in parts)
+        return self._words("refused", **one | {"fault": fault}) + probed
+
+    def _stands(self, one: dict[str, Any]) -> str:
+        what = f" {one['what']}" if one["fault"] == Fault.SENSOR else ""
+        age = self._words.span((self._now.t - one["since"]) / 1000)
+        fault = f"{FAULT[one['fault']][self._words.at]}{what}"
+        return self._words("stands", fault=fault, detail=one["detail"], age=age)
 
     def _link(self) -> Lines:
         words, link, health = self._words, self._now.link, self._now.health
         yield _BOLD, words("link")
-        yield ("" if link.connected else _RED), f"  {words('up' if link.connected else 'down', host=link.broker)}"
-        if link.trouble:
+        if health.get("next_s"):
+            yield _YELLOW, f"  {words('asleep')}"
+        else:
+            yield ("" if link.connected else _RED), f"  {words('up' if link.connected else 'down', host=link.broker)}"
+        if link.trouble and not health.get("next_s"):
             yield from self._plain(link.trouble, _RED, "  ")
         yield "", f"  {words('backlog', count=link.backlog)}"
         if link.answered_s is None:
@@ -162,10 +193,7 @@ class _Page:
         silent = words("silent" if now.has_siren else "none")
         yield (_RED if level else ""), f"  {sounding if level else silent}"
         yield from self._proof()
-        power = _table(now.health.get("power"))
-        if power:
-            yield _BOLD, words("power")
-            yield from self._plain(", ".join(f"{key} {value}" for key, value in power.items() if value), "", "  ")
+        yield from self._power()
         yield _BOLD, words("clock")
         synchronized = now.clock.synchronized
         known = "unknown" if synchronized is None else "sync" if synchronized else "unsync"
@@ -173,12 +201,23 @@ class _Page:
         if now.clock.doubtful:
             yield _RED, f"  {words('doubtful')}"
 
+    def _power(self) -> Lines:
+        words, power = self._words, self._now.power
+        if power is None:
+            return
+        yield _BOLD, words("power")
+        state = POWER[power.state][words.at]
+        said = words("unread", state=state) if power.volts is None else words("volts", state=state, volts=power.volts)
+        yield {"normal": "", "saving": _YELLOW}.get(power.state, _RED), f"  {said}"
+
     def _proof(self) -> Lines:
         words, siren = self._words, self._siren
         if siren:
             age = words.span((self._now.t - siren["proven"]) / 1000)
-            proven = words("proven", age=age, how=siren["how"]) if siren["proven"] else words("unproven")
-            yield ("" if siren["proven"] else _YELLOW), f"  {proven}"
+            if siren["proven"]:
+                yield "", f"  {words('proven', age=age, how=_HOW[siren['how']][words.at])}"
+            else:
+                yield _YELLOW, f"  {words('unproven')}"
             for fault in (siren["overdue"], siren["fault"]):
                 yield from self._plain(fault, _RED, "  ")
 

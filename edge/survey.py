@@ -2,13 +2,19 @@
 
 import asyncio
 import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from edge.care import battery_of
 from edge.config import Device, Station
 from edge.pipeline import Pipeline
+from edge.poll import Poller
+from edge.power import Power
 from edge.recorder import Recorder
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
@@ -29,8 +35,9 @@ _LOOK_S = 0.02
 class SeriesNow(msgspec.Struct, frozen=True):
     """The newest reading of a series, taken or not, and when the last one was taken; times in ms UTC, 0 for never.
 
-    `value` is in the quantity's unit, `quality` tocsin.readings.Quality bits. `service`: somebody works on it until.
-    `scale`: what calibration may change of it, as it is in force.
+    `every_s`: how often it is asked now; a station that saves asks more seldom than its file says. `value` is in the
+    quantity's unit, `quality` tocsin.readings.Quality bits. `service`: somebody works on it until. `scale`: what
+    calibration may change of it, as it is in force.
     """
 
     key: str
@@ -83,8 +90,19 @@ class DiskNow(msgspec.Struct, frozen=True):
     error: str
 
 
+class PowerNow(msgspec.Struct, frozen=True):
+    """What the battery allows (edge.power.PowerState's word), and its voltage; None where it was not read yet."""
+
+    state: str
+    volts: float | None
+
+
 class StationNow(msgspec.Struct, frozen=True):
-    """Everything, at `t` (ms UTC by the agent's clock). `health` is the heartbeat as it would go out now."""
+    """Everything, at `t` (ms UTC by the agent's clock). `health` is the heartbeat as it would go out now.
+
+    `problems`: why calibration or rules are not those that the station's files say. `probed`: devices that failed so
+    often that they are only probed. `power` is None where the station measures no battery.
+    """
 
     station: str
     name: str
@@ -100,6 +118,9 @@ class StationNow(msgspec.Struct, frozen=True):
     disk: DiskNow
     health: dict[str, Any]
     has_siren: bool
+    problems: list[str] = []
+    probed: list[str] = []
+    power: PowerNow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +136,11 @@ class Survey:
     link: Link
     watch: Watch
     recorder: Recorder
+    pollers: Mapping[str, Poller]
+    power: Power
     began_s: float
 
-    async def now(self) -> StationNow:
+    async def now(self, problems: Sequence[str]) -> StationNow:
         """Changes nothing, and waits for nothing but a look at the folder's size."""
         disk = await asyncio.to_thread(self._disk)
         table = self.station.file.station
@@ -126,11 +149,12 @@ class Survey:
             self.clock.monotonic_s() - self.began_s, self.pipeline.decider.live.plan.rules.hash[:8],
             ClockNow(self.keeper.doubtful, self.clock.synchronized()), self._levels(), self._series(), self._link(),
             disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
+            list(problems), [name for name, poller in self.pollers.items() if poller.probing], self._power(),
         )  # fmt: skip
 
-    async def text(self) -> str:
+    async def text(self, problems: Sequence[str]) -> str:
         """That, as JSON."""
-        return msgspec.json.encode(await self.now()).decode()
+        return msgspec.json.encode(await self.now(problems)).decode()
 
     async def echo(self, who: str) -> str:
         """A record goes up, and the hub says that it is on its disk. Raises ValueError with what is in the way."""
@@ -160,7 +184,9 @@ class Survey:
         until = max(decider.service.get(key, 0), decider.service.get(name, 0))
         column = decider.columns.get(key)
         good = int(decider.live.memory.good_t[column]) if column is not None else NEVER
-        now = SeriesNow(key, name, quantity, device.table.every_s, good=max(0, good), service=until, scale=scale)
+        poller = self.pollers.get(name)
+        every_s = poller.every_s if poller else device.table.every_s
+        now = SeriesNow(key, name, quantity, every_s, good=max(0, good), service=until, scale=scale)
         if found is None:
             return now
         at = found.series.index(key)
@@ -172,11 +198,26 @@ class Survey:
         return LinkNow(self.link.connected, self._broker(), "" if self.link.connected else self.link.trouble,
                        self.uplink.backlog, since)
 
+    def _power(self) -> PowerNow | None:
+        return PowerNow(self.power.state.word, self.power.volts) if battery_of(self.station) else None
+
     def _broker(self) -> str:
         """Without user and password."""
         return f"{self.station.broker.host}:{self.station.broker.port}"
 
     def _disk(self) -> DiskNow:
         status = self.recorder.status
-        files = [path.stat().st_size for path in self.storage.folder.iterdir()]
-        return DiskNow(sum(files), shutil.disk_usage(self.storage.folder).free, status.pending, status.error)
+        try:
+            return DiskNow(_size(self.storage.folder), shutil.disk_usage(self.storage.folder).free, status.pending,
+                           status.error)
+        except OSError as err:    # then above all somebody wants to know how the rest is
+            return DiskNow(0, 0, status.pending, status.error or str(err))
+
+
+def _size(folder: Path) -> int:
+    """Bytes of its files; the agent may take one away meanwhile."""
+    size = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size

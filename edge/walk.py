@@ -24,6 +24,7 @@ from tocsin.times import iso
 FILE = "commission"
 TIPS = 10
 AGREES_M = 0.005      # half of the finest mark of a staff gauge
+FAR_M = 1.0           # further apart than an instrument is mounted wrong
 NEAR_M = 0.02         # what waves leave of it
 _SERVICE_MIN = 30.0
 _LOOK_S = 0.5
@@ -132,7 +133,7 @@ class Walk:
         """The same for every such series, each in service meanwhile."""
         found: list[tuple[bool, str]] = []
         for one in series:
-            begun = self._say({"do": "service", "device": one.key, "minutes": _SERVICE_MIN, "who": self._who})
+            begun = self._serve(one)
             if not begun.done:
                 found.append((False, f"{one.key}: {begun.said}"))
                 continue
@@ -142,6 +143,9 @@ class Walk:
             finally:
                 self._say({"do": "service", "device": one.key, "minutes": 0, "who": self._who})
         return (all(good for good, _ in found), "; ".join(words for _, words in found)) if found else (None, "")
+
+    def _serve(self, one: SeriesNow) -> Reply:
+        return self._say({"do": "service", "device": one.key, "minutes": _SERVICE_MIN, "who": self._who})
 
     def _tips(self, one: SeriesNow) -> tuple[bool, str]:
         size = float(one.scale["mm_per_tip"])
@@ -161,12 +165,17 @@ class Walk:
             self._tell(self._words("not", detail=words))
             if not self._yes("again"):
                 return False, words
+            if not (renewed := self._serve(one)).done:    # or tips of a long evening would be rain
+                return False, f"{words}; {renewed.said}"
 
     def _level(self, one: SeriesNow) -> tuple[bool, str]:
         shown = self._next(one)
         if shown is None:
             return False, "gives no reading"
         staff = self._number("read", series=one.key, value=shown)
+        if staff is not None and abs(staff - shown) > FAR_M:    # centimetres, or a point that was missed
+            self._tell(self._words("far", staff=staff, shown=shown))
+            staff = self._number("read", series=one.key, value=shown)
         if staff is None:
             return False, "skipped"
         shown = self._next(one)    # of when the staff was read, not of before
@@ -185,8 +194,12 @@ class Walk:
             return False, f"{words}; {reply.said}"
         shown = self._next(one)
         good = shown is not None and abs(staff - shown) <= NEAR_M
-        then = "nothing" if shown is None else f"{shown:.3f} m"
-        return good, f"{words}; offset {old:g} -> {new:g}; then shown {then}"
+        if shown is None:    # no reading would be taken any more
+            back = self._say({"do": "calibrate", "series": one.key, "set": {"offset": old}, "who": self._who,
+                              "why": f"no good reading with {new:g}"})
+            then = f"then no good reading; offset put back to {old:g}" if back.done else f"no good reading; {back.said}"
+            return False, f"{words}; offset {old:g} -> {new:g}; {then}"
+        return good, f"{words}; offset {old:g} -> {new:g}; then shown {shown:.3f} m"
 
     # the agent and the terminal
 
@@ -234,7 +247,7 @@ class Walk:
     def _read(self, now: StationNow) -> Begun:
         try:
             begun = msgspec.json.decode(self._place.read_bytes(), type=Begun)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, ValueError):    # none, or torn
             return Begun(self._who, now.t)
         done = [self._words(one.step) for one in begun.results.values() if one.proved is not False]
         self._tell(self._words("go_on", who=begun.who, t=iso(begun.began), done=", ".join(done) or "-"))

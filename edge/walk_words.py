@@ -24,6 +24,8 @@ TABLE = {
     "read": ("    {series} is in service and shows {value:.3f} m. The staff gauge reads (m): ",
              "    {series} 已进入检修，显示 {value:.3f} 米。水尺读数（米）："),
     "number": ('    "{text}" is not a number; like 1.25', "    “{text}”不是数字；例如 1.25"),
+    "far": ("    staff {staff:g} m and shown {shown:.3f} m are more than 1 m apart. In metres? Type it once more.",
+            "    水尺 {staff:g} 米与显示 {shown:.3f} 米相差超过 1 米。单位是米吗？请再输入一次。"),
     "offset": ("    shown {shown:.3f} m, staff {staff:.3f} m: offset {old:g} -> {new:g}\n"
                "    in station.toml this would be: offset = {new:g}\n    put it in force now? [y/N] ",
                "    显示 {shown:.3f} 米，水尺 {staff:.3f} 米：offset {old:g} -> {new:g}\n"

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from edge.calibration import Key, Scales, add_entry, changes, entry_of, put_back, remember
+from edge.calibration import Key, Scales, add_entry, changes, entry_of, keep_good, put_back, remember
 from edge.config import Station
 from edge.operations import Operations
 from edge.pipeline import Pipeline
@@ -14,7 +14,7 @@ from edge.survey import Survey
 from tocsin.config import ConfigError
 from tocsin.messages import EventKind
 
-FILES = "the station's files"
+_FILES = "the station's files"
 log = logging.getLogger(__name__)
 
 
@@ -29,7 +29,8 @@ class Work:
 
     async def status(self) -> str:
         """All that the station knows of itself, as JSON."""
-        return await self._survey.text()
+        station = self._operations.station
+        return await self._survey.text([*station.calibration.problems, *station.source.problems])
 
     async def echo(self, who: str) -> str:
         """How long a record takes to the hub's disk and back."""
@@ -59,13 +60,13 @@ class Work:
             given = self._operations.servicing.given(series, station.file, now_ms)
             entry = entry_of(now_ms, who, series, set_, given, why)
             try:
-                before = await asyncio.to_thread(add_entry, station.folder, entry)
+                before = await asyncio.to_thread(add_entry, station.folder, entry, station.calibration)
                 await self._bring_in(station, before)
             except (ConfigError, OSError) as err:
                 raise ValueError(str(err)) from err
             return "; ".join(self.tell_scales(who)) or "it is so already"
 
-    async def _bring_in(self, station: Station, before: bytes) -> None:
+    async def _bring_in(self, station: Station, before: bytes | None) -> None:
         """Where it is refused the file is as it was."""
         found: list[Station] = []
         try:
@@ -77,11 +78,18 @@ class Work:
         for device, other in zip(station.devices, found[-1].devices, strict=True):
             device.become(other)    # with no wait since the new plan is in force: no reading is of two scales
 
+    def begin(self) -> None:
+        """At the start: what is wrong with the calibration, and what the station's files now say otherwise."""
+        for problem in self._operations.station.calibration.problems:
+            log.error("calibration: %s", problem)
+            self._pipeline.told(EventKind.CALIBRATION, problem)
+        self.tell_scales(_FILES)
+
     def tell_scales(self, who: str) -> list[str]:
         """What is calibrated otherwise than when the agent last looked, told and in words."""
         scales: Scales = {}
         found: list[tuple[str, str]] = []
-        folder = self._operations.station.folder
+        folder, calibration = self._operations.station.folder, self._operations.station.calibration
         for device in self._operations.station.devices:
             scales |= device.scales()
         try:
@@ -89,6 +97,8 @@ class Work:
             for series, words in found:
                 self._pipeline.told(EventKind.CALIBRATION, f"{words}, by {who}", series=series)
             remember(folder, scales)
+            if not calibration.problems:
+                keep_good(folder, calibration)
         except OSError as err:    # then it is told once more at the next start
             log.warning("what is calibrated cannot be remembered: %s", err)
         return [f"{series}: {words}" for series, words in found]

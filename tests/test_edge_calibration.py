@@ -13,7 +13,6 @@ from edge.papers import papers_of
 from tests.edge_bench import BUCKET, GAUGE, STAGE, Bench
 from tests.test_edge_scale import changed
 from tests.test_own_log import agree
-from tocsin.config import ConfigError
 from tocsin.devices import PolledDriver
 from tocsin.levels import Level
 from tocsin.messages import Event, EventKind, Readings
@@ -175,5 +174,4 @@ def test_the_file_can_be_written_by_hand_and_says_what_is_wrong_with_it(tmp_path
         (problem,) = check(bench.path)
         assert FILE in problem
         assert why in problem
-        with pytest.raises(ConfigError, match=FILE):
-            load_station(bench.path)
+        assert FILE in load_station(bench.path).calibration.problems[0], "an agent starts all the same"

@@ -230,6 +230,15 @@ async def test_the_command_line_begins_ends_and_calibrates(
         assert code == 1
         assert "broken off; missing: " in said
         assert agent.pipeline.decider.service == {}
+        strange = await say("end", "--who", "Li\udcff")    # as a terminal of another coding gives it
+        assert strange == (1, "a name has at most 200 printable characters")
+        for number in (("calibrate", GAUGE, "--offset", "nan"), ("gauge", "--minutes", "1,5")):
+            with pytest.raises(SystemExit):
+                await say(*number, *who)
+            assert "is not a number; like 1.25" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            await say("gauge", *who)
+        assert "say for how long: --minutes N" in capsys.readouterr().err
         for wrong in (("gauge", *who), ("end", "gauge", "bucket", *who), ("gauge", "--minutes", "5")):
             with pytest.raises(SystemExit):
                 await say(*wrong)

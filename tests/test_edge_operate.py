@@ -82,3 +82,15 @@ async def test_what_makes_no_sense_is_refused_with_a_reason_and_changes_nothing(
     assert why in reply.said
     assert agent.recorder.last_seq == before
     bench.stop()
+
+
+def test_what_the_disk_refuses_is_answered_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+
+    def refused() -> str:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(bench.operations, "levels", refused)
+    reply = asyncio.run(bench.agent._operate.answer(b'{"do":"levels"}'))
+    assert reply == Reply(False, "[Errno 5] Input/output error")
+    bench.stop()

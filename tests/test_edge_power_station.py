@@ -202,3 +202,15 @@ def test_the_series_of_power_is_a_voltage_of_the_station(solar: Solar, series: s
         return
     with pytest.raises(ConfigError, match=says):
         load_station(path)
+
+
+async def test_a_voltage_in_service_moves_nothing(tmp_path: Path) -> None:
+    site = Solar(tmp_path)
+    async with site.agent() as agent:
+        agent.operations.service("charger/battery_v", 30, "Li Wei")
+        site.charger.set("battery_v", 11.8)
+        await site.minutes(12)
+        assert agent.care.power.state.word == "normal"
+        agent.operations.service("charger/battery_v", 0, "Li Wei")
+        await site.minutes(12)
+        assert agent.care.power.state.word == "saving"

@@ -51,7 +51,9 @@ def test_of_one_device_one_series_is_worked_on_and_the_other_stays_live(tmp_path
     assert read(50.0, 0.0) == ["methane"]
     events = [record_of(entry.payload) for entry in agent.recorder._pending]
     assert [(event.device, event.series) for event in events
-            if isinstance(event, Event) and event.what is EventKind.SERVICE] == [("", "gas/ch4_pct_lel"), ("gas", "")]
+            if isinstance(event, Event) and event.what is EventKind.SERVICE] == [("", "gas/ch4_pct_lel")] * 2
+    assert [event.series for event in events if isinstance(event, Service)] == ["gas/ch4_pct_lel"] * 2, \
+        "the end of its device's service says nothing of the series that was live: its counter goes on"
     agent.recorder.close()
     os.close(agent._lock)
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from edge import status
 from edge.operate import SOCKET
 from edge.status_page import page
-from edge.survey import StationNow
+from edge.survey import PowerNow, StationNow
 from edge.words import LANGS, WIDTH, cells, folded, language, width
 from simulators.faults import Silent
 from tests.edge_bench import GAUGE, Bench
+from tests.solar import Solar
 from tests.test_agent import MINUTE_MS, Site
 from tocsin import __version__
 from tocsin.messages import EventKind
@@ -101,16 +102,67 @@ def test_what_other_parts_put_into_the_heartbeat_is_shown(tmp_path: Path, lang: 
     now = asyncio.run(_now(bench))
     bench.stop()
     health = now.health | {
-        "siren": 3, "log": {"thinned": 2}, "power": {"state": "saving", "volts": 11.9},
+        "siren": 3, "log": {"thinned": 2},
         "siren_health": {"proven": now.t - 7_200_000, "how": "line", "tested": 0, "overdue": "no test", "fault": ""},
         "month_bytes": 2_000_000, "today_bytes": 9000,
     }
-    text = page(msgspec.structs.replace(now, health=health), lang)
+    text = page(msgspec.structs.replace(now, health=health, power=PowerNow("critical", None)), lang)
     narrow(text)
-    words = {"en": ("SOUNDS for orange", "proven 2 h ago (line)", "no test", "thinned by step 2",
-                    "state saving, volts 11.9", "9 kB today, 2.0 MB this month"),
-             "zh": ("正在鸣响：橙色", "2 小时前已验证（line）", "已精简到第 2 级", "今日 9 kB，本月 2.0 MB")}
+    words = {"en": ("SOUNDS for orange", "proven 2 h ago (line check)", "no test", "thinned by step 2",
+                    "power is critical, voltage not read", "9 kB today, 2.0 MB this month"),
+             "zh": ("正在鸣响：橙色", "2 小时前已验证（线路检查）", "已精简到第 2 级",
+                    "电量告急，电压尚未读到", "今日 9 kB，本月 2.0 MB")}
     assert [one for one in words[lang] if one not in text] == []
+
+
+async def test_power_standing_faults_and_devices_that_are_only_probed_are_shown(tmp_path: Path) -> None:
+    site = Solar(tmp_path)
+    async with site.agent() as agent:
+        site.charger.set("battery_v", 11.8)
+        site.wire.set_fault(1, Silent())
+        await site.minutes(25)
+        now = msgspec.json.decode(await agent.work.status(), type=StationNow)
+        assert now.power == PowerNow("saving", 11.8)
+        assert now.probed == ["gauge"]
+        every = {one.device: one.every_s for one in now.series}
+        assert every["charger"] == 120.0, "it saves: nothing is late that is read as seldom as it should be"
+        for lang, words in (("en", ("saving power, 11.80 V", "sensor gauge: no good reading for", "battery: 11.80 V",
+                                    "s (", "refused); only probed")),
+                            ("zh", ("节电运行，11.80 V", "传感器 gauge：no good reading", "蓄电池：11.80 V",
+                                    "gauge：无应答: no answer within", "仅作探测"))):
+            text = page(now, lang)
+            narrow(text)
+            flat = re.sub(r"\s+", "", text)
+            assert [one for one in words if re.sub(r"\s+", "", one) not in flat] == [], text
+        asleep = page(msgspec.structs.replace(now, health=now.health | {"next_s": 1500.0}), "en", colour=True)
+        assert "NO CONNECTION" not in asleep
+        assert "\x1b[33m  asleep for some minutes, to save power" in asleep
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_long_name_is_whole_and_what_keeps_files_from_counting_stands_among_the_faults(
+    tmp_path: Path, lang: str
+) -> None:
+    bench = Bench(tmp_path)
+    now = asyncio.run(_now(bench))
+    bench.stop()
+    key = f"{'a' * 32}/rain_total_mm"
+    long = msgspec.structs.replace(now.series[0], key=key, value=123456.5, t=now.t)
+    text = page(msgspec.structs.replace(now, series=[long], problems=["rules.toml: torn"]), lang)
+    narrow(text)
+    assert f"  {key}\n" in text
+    assert "  rules.toml: torn" in text
+
+
+def test_a_log_folder_that_cannot_be_read_hides_nothing_else(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    (bench.folder / "log").rename(bench.folder / "away")
+    now = asyncio.run(_now(bench))
+    assert now.disk.error
+    assert now.series[0].value == 0.5
+    (bench.folder / "away").rename(bench.folder / "log")
+    bench.stop()
 
 
 def test_where_no_agent_runs_the_folder_tells_what_it_holds(

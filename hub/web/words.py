@@ -4,8 +4,8 @@ import re
 from typing import Literal, get_args
 
 from hub.model import Tier, Why
-from hub.web.health_words import FAULT, POWER
 from hub.web.view import HOW_OFFICER, HOW_PAGE
+from tocsin.health_words import FAULT, POWER, REASON_ZH
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.messages import BulletinKind
 from tocsin.quantities import QUANTITIES
@@ -175,17 +175,6 @@ _WHY_ZH = {
 }
 _TIER_ZH = {Tier.HOUSEHOLD: "户", Tier.VILLAGE: "村", Tier.TOWN: "乡镇", Tier.COUNTY: "县"}
 _KIND_ZH = {BulletinKind.ALERT: "发布", BulletinKind.UPDATE: "更新", BulletinKind.CLOSE: "解除"}
-_REASON_ZH = {
-    Reason.SILENT: "无应答",
-    Reason.EXCEPTION: "设备返回异常",
-    Reason.CHECKSUM: "校验错误",
-    Reason.FOREIGN: "他站应答",
-    Reason.FORMAT: "格式错误",
-    Reason.STATUS: "设备自报异常",
-    Reason.RANGE: "超出量程",
-    Reason.IMPLAUSIBLE: "数值不合理",
-    Reason.LINK: "线路断开",
-}
 _HOW_ZH = {HOW_PAGE: "网页回应", HOW_OFFICER: "值班员登记"}
 _QUALITY_ZH = {
     Quality.MISSING: "缺测",
@@ -245,7 +234,7 @@ class Words:
 
     def fault(self, fault: str) -> str:
         """A reason of refusal, or the station's own sentence as it came."""
-        return self.both(fault, _REASON_ZH[Reason(fault)]) if fault in set(Reason) else fault
+        return self.both(fault, REASON_ZH[Reason(fault)]) if fault in set(Reason) else fault
 
     def ill(self, fault: str) -> str:
         """A Fault of the station itself; one that this hub does not know yet as it came."""

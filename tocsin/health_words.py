@@ -1,6 +1,7 @@
-"""What can be wrong with a station itself, and what its battery makes it do, in English and Chinese."""
+"""What can be wrong with a station and its devices, and what its battery makes it do, in English and Chinese."""
 
 from tocsin.faults import Fault
+from tocsin.readings import Reason
 
 FAULT: dict[str, tuple[str, str]] = {
     Fault.SENSOR: ("sensor", "传感器"),
@@ -17,4 +18,15 @@ POWER: dict[str, tuple[str, str]] = {
     "saving": ("saving power", "节电运行"),
     "critical": ("power is critical", "电量告急"),
     "off": ("stopped until the battery has recovered", "电量耗尽，停机等待恢复"),
+}
+REASON_ZH: dict[str, str] = {
+    Reason.SILENT: "无应答",
+    Reason.EXCEPTION: "设备返回异常",
+    Reason.CHECKSUM: "校验错误",
+    Reason.FOREIGN: "他站应答",
+    Reason.FORMAT: "格式错误",
+    Reason.STATUS: "设备自报异常",
+    Reason.RANGE: "超出量程",
+    Reason.IMPLAUSIBLE: "数值不合理",
+    Reason.LINK: "线路断开",
 }
