@@ -56,6 +56,7 @@ class Checkup:
         self._ahead: deque[tuple[float, int]] = deque(maxlen=_COMPARISONS)
         self._begun_s = clock.monotonic_s()
         self._answers = 0
+        self._asked: asyncio.Future[str] | None = None
         uplink.on_answer = self.answered
 
     async def run(self) -> None:
@@ -123,10 +124,13 @@ class Checkup:
                 yield Look(Fault.BUS, name, wrong)
 
     async def _disk(self) -> list[Look]:
-        try:
-            async with asyncio.timeout(_DISK_WITHIN_S):
-                wrong = await asyncio.to_thread(_disk_wrong, self._station.folder, self._rules.disk_free_mb)
-        except TimeoutError:
+        if self._asked is None:  # one at a time: each that hangs keeps a thread that others need
+            self._asked = asyncio.ensure_future(
+                asyncio.to_thread(_disk_wrong, self._station.folder, self._rules.disk_free_mb))
+        await asyncio.wait({self._asked}, timeout=_DISK_WITHIN_S)
+        if self._asked.done():
+            wrong, self._asked = self._asked.result(), None
+        else:
             wrong = f"{self._station.folder}: it has not answered for {_DISK_WITHIN_S:g} s"
         error = self._recorder.status.error
         return [Look(Fault.DISK, "room", wrong),
