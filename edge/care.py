@@ -8,7 +8,7 @@ from edge.bus import Bus
 from edge.checkup import Checkup
 from edge.config import Device, Station
 from edge.health import Health
-from edge.modem import Modem
+from edge.modem import Modem, command
 from edge.pipeline import Pipeline
 from edge.poll import Heard
 from edge.power import Power, PowerState
@@ -166,7 +166,7 @@ def battery_of(station: Station) -> tuple[Device, str] | None:
 
 
 async def rest(station: Station, clock: Clock, notify: Notify) -> None:
-    """Asks nothing but the battery until it has recovered, or cannot be read for an hour."""
+    """Runs `off_command`, then asks nothing but the battery until it has recovered, or cannot be read for an hour."""
     found = battery_of(station)
     assert found is not None  # noqa: S101 - nobody rests without one
     device, quantity = found
@@ -176,6 +176,7 @@ async def rest(station: Station, clock: Clock, notify: Notify) -> None:
     known_s = clock.monotonic_s()
     helpers = [asyncio.create_task(bus.run()), asyncio.create_task(notify.keep_alive())]
     try:
+        await command(station.file.power.off_command)  # beside the pings: it may take as long as systemd's patience
         while power.state is PowerState.OFF and clock.monotonic_s() - known_s < REST_BLIND_S:
             for item in await _within_a_minute(_poll_once(device, device.driver, bus)):
                 if isinstance(item, Reading) and item.quantity == quantity:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from edge.agent import Agent
 from edge.care import rest
 from edge.config import Station, load_station
-from edge.modem import command
 from edge.watchdog import Notify
 from tocsin.clock import Clock
 from tocsin.config import ConfigError
@@ -34,7 +33,6 @@ async def _serve(station: Station, clock: Clock) -> None:
             await agent.run()
             loop.add_signal_handler(signal.SIGHUP, lambda: None)
             notify.say("STATUS=the battery is too low: waiting until it has recovered")
-            await command(station.file.power.off_command)
             await rest(station, clock, notify)
             with suppress(ConfigError):  # rules that were read meanwhile; where the file is wrong now, as before
                 station = load_station(station.place)
