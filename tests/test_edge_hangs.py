@@ -28,11 +28,16 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_ticks(tmp_path: Path, monk
         free.wait()
 
     ticks: list[int] = []
+
+    def ticked() -> None:
+        ticks.append(site.clock.now_ms())
+        tick()
+
     async with site.agent() as agent:
         try:
             monkeypatch.setattr(agent._log, "drop", hangs)
             tick = agent.pipeline.tick
-            monkeypatch.setattr(agent.pipeline, "tick", lambda: (ticks.append(site.clock.now_ms()), tick()))
+            monkeypatch.setattr(agent.pipeline, "tick", ticked)
             for ten in range(1, 31):
                 now_ms = START_MS + ten * 10_000
                 site.clock.wind_to(now_ms)
@@ -97,7 +102,7 @@ async def test_a_modem_that_hangs_when_switched_on_delays_no_link() -> None:
 
 
 def test_names_that_hang_in_many_threads_leave_some_for_others() -> None:
-    free, done = threading.Event(), []
+    free, done = threading.Event(), list[int]()
 
     async def many() -> None:
         hanging = [asyncio.ensure_future(asyncio.to_thread(free.wait)) for _ in range(20)]
