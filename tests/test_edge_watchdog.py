@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -219,6 +220,9 @@ def test_the_unit_is_one_that_systemd_takes_and_that_pings_in_time(tmp_path: Pat
     assert "Restart=always\n" in text
     assert "StartLimitIntervalSec=0\n" in text
     assert "WatchdogSec=60\n" in text
+    start, after = (line.split() for key in ("ExecStart", "ExecStopPost")
+                    for line in re.findall(f"^{key}=(.*)$", text, re.MULTILINE))
+    assert after == ["-" + start[0], "siren-off", start[2]], "an agent that died leaves no siren sounding"
     analyze = shutil.which("systemd-analyze")
     if analyze is not None:
         unit = tmp_path / UNIT.name
