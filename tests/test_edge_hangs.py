@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge import agent as agents
 from edge import checkup as checkups
 from edge import modem as modems
 from edge.modem import command
@@ -99,6 +100,47 @@ async def test_a_modem_that_hangs_when_switched_on_delays_no_link() -> None:
     hours = Hours(PowerTable(modem_on=[sys.executable, "-c", "import time; time.sleep(20)"]))
     async with beside(hours.modem.run()):
         await until(lambda: hours.line.up)
+
+
+async def test_a_part_that_was_cancelled_by_nobody_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task group takes such an end for one that was asked for, and a bus would stay dead without a word."""
+    monkeypatch.setattr(agents, "_LONGEST_S", 0.0)
+    begun: list[int] = []
+    async with Site(tmp_path).agent() as agent:
+
+        async def part() -> None:
+            begun.append(1)
+            if len(begun) == 1:
+                raise asyncio.CancelledError
+            await asyncio.Event().wait()
+
+        keeping = asyncio.create_task(agent._keep("part", part))
+        while len(begun) < 2 and not keeping.done():
+            await asyncio.sleep(0)
+        assert agent.failures == {"part": 1}
+        keeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await keeping
+
+
+async def test_a_part_that_fails_at_its_end_ends(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+    async with Site(tmp_path).agent() as agent:
+
+        async def part() -> None:
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            finally:
+                raise OSError("the port is gone")
+
+        keeping = asyncio.create_task(agent._keep("part", part))
+        await begun.wait()
+        keeping.cancel()
+        await asyncio.wait({keeping}, timeout=5)
+        assert keeping.cancelled()
 
 
 def test_names_that_hang_in_many_threads_leave_some_for_others() -> None:
