@@ -138,7 +138,10 @@ class Agent:
             begun_s = time.monotonic()
             try:
                 await part()
-            except Exception as err:
+            except (Exception, asyncio.CancelledError) as err:
+                # asyncio.wait_for of Python 3.11, and a future that another part left, cancel who was not asked to end
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise asyncio.CancelledError from err  # one that fails at its end must end all the same
                 self.failures[name] += 1
                 detail = f"{name}: {type(err).__name__}: {err}"
                 log.error("%s begins again", name, exc_info=err)

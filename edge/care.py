@@ -8,10 +8,10 @@ from edge.bus import Bus
 from edge.checkup import Checkup
 from edge.config import Device, Station
 from edge.health import Health
-from edge.modem import Modem
+from edge.modem import Modem, command
 from edge.pipeline import Pipeline
 from edge.poll import Heard
-from edge.power import Power, PowerState
+from edge.power import DOWN_S, Power, PowerState
 from edge.recorder import Recorder
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
@@ -40,9 +40,9 @@ class Care:
         *, pipeline: Pipeline, health: Health, recorder: Recorder, uplink: Uplink,
     ) -> None:  # fmt: skip
         self.over = asyncio.Event()
-        self.power = Power(station.file.power)
         self._table = station.file.power
         self._battery = battery_of(station)
+        self.power = power_of(station)
         self._ending_s: float | None = None
         self._uplink = uplink
         self._clock = clock
@@ -50,9 +50,11 @@ class Care:
         self._health = health
         self._recorder = recorder
         self.checkup = Checkup(station, clock, keeper, self.power, now_ms=pipeline.now_ms, health=health,
-                               recorder=recorder, uplink=uplink)
+                               recorder=recorder, uplink=uplink, periods=self._periods)
         self.checkup.has_battery = self._battery is not None
+        self._rounds_s = rounds_s(station)
         self._pauses_s = {device.table.name: max(_LONGEST_PAUSE_S, device.table.every_s)
+                          + self._rounds_s[device.table.bus]
                           for device in station.devices if isinstance(device.driver, PolledDriver)}
         self.watchdog = Watchdog(notify, clock, recorder, self._pauses_s, self._stalled)
 
@@ -81,13 +83,20 @@ class Care:
         name, every_s = device.table.name, device.table.every_s
 
         def now() -> int:
-            if self._recorder.urgent and self.power.state < PowerState.CRITICAL:
-                return 1
-            periods = min(self._table.slower(self.power.state), self._most(device))
-            self._pauses_s[name] = max(self._pauses_s[name], periods * every_s)
+            periods = self._periods(device)
+            pause_s = periods * every_s + self._rounds_s[device.table.bus]
+            self._pauses_s[name] = max(self._pauses_s[name], pause_s)
             return periods
 
         return now
+
+    def _periods(self, device: Device) -> int:
+        if self._recorder.urgent and self.power.state < PowerState.CRITICAL:
+            return 1
+        periods = min(self._table.slower(self.power.state), self._most(device))
+        if self._battery is not None and self._battery[0] is device:  # else its return would not be seen
+            periods = min(periods, max(1, int(DOWN_S // device.table.every_s)))
+        return periods
 
     def after(self, heard: Heard) -> Heard:
         """What a poll gave goes there first, and is felt then."""
@@ -166,22 +175,41 @@ def battery_of(station: Station) -> tuple[Device, str] | None:
     return None
 
 
+def power_of(station: Station) -> Power:
+    """Of the battery that is read as seldom as its device is asked."""
+    found = battery_of(station)
+    return Power(station.file.power, found[0].table.every_s if found else 0.0)
+
+
+def rounds_s(station: Station) -> dict[str, float]:
+    """For each bus, how long it may take until its turn has come to each device, where none of them answers in time."""
+    rounds = dict.fromkeys(station.buses, 0.0)
+    for device in station.devices:
+        if isinstance(device.driver, PolledDriver):
+            rounds[device.table.bus] += (len(device.driver.requests) + 1) * device.table.deadline_s  # and a probe
+    return rounds
+
+
 async def rest(station: Station, clock: Clock, notify: Notify) -> None:
-    """Asks nothing but the battery until it has recovered, or cannot be read for an hour."""
+    """Runs `off_command`, then asks nothing but the battery until it has recovered, or cannot be read for an hour."""
     found = battery_of(station)
     assert found is not None  # noqa: S101 - nobody rests without one
     device, quantity = found
     assert isinstance(device.driver, PolledDriver)  # noqa: S101 - nor without one that can be asked
-    power, bus = Power(station.file.power), Bus(station.buses[device.table.bus])
+    power, bus = power_of(station), Bus(station.buses[device.table.bus])
     power.state = PowerState.OFF
     known_s = clock.monotonic_s()
     helpers = [asyncio.create_task(bus.run()), asyncio.create_task(notify.keep_alive())]
     try:
+        await command(station.file.power.off_command)  # beside the pings: it may take as long as systemd's patience
         while power.state is PowerState.OFF and clock.monotonic_s() - known_s < REST_BLIND_S:
             for item in await _within_a_minute(_poll_once(device, device.driver, bus)):
                 if isinstance(item, Reading) and item.quantity == quantity:
-                    known_s = clock.monotonic_s()
-                    power.take(device.series[quantity].value(item), known_s)
+                    plan = device.series[quantity]
+                    volts = plan.value(item)
+                    if _within(volts, plan.series.plausible):
+                        known_s = clock.monotonic_s()
+                        power.take(volts, known_s)
             if power.state is PowerState.OFF:
                 await clock.sleep_until(clock.monotonic_s() + REST_EVERY_S)
     finally:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge.config import Station
+from edge.config import Device, Station
 from edge.faults import Change, Faults, Look
 from edge.health import Health
 from edge.power import Power, PowerState
@@ -25,7 +25,7 @@ _DISK_WITHIN_S = 5.0
 _HOT_FOR_S = 60.0
 _OLD_S = 900.0       # a temperature, or a comparison with the hub, says nothing of now after so long
 _COMPARISONS = 50
-_PERIODS = 5         # a bus is asked twice as seldom while the station saves
+_PERIODS = 5
 _THERMAL = Path("/sys/class/thermal")
 
 
@@ -34,9 +34,11 @@ class Checkup:
 
     def __init__(
         self, station: Station, clock: Clock, keeper: Timekeeper, power: Power,
-        *, now_ms: Callable[[], int], health: Health, recorder: Recorder, uplink: Uplink, thermal: Path = _THERMAL,
+        *, now_ms: Callable[[], int], health: Health, recorder: Recorder, uplink: Uplink,
+        periods: Callable[[Device], int], thermal: Path = _THERMAL,
     ) -> None:  # fmt: skip
-        """`now_ms` is the agent's time, where a step of the clock is told and decided."""
+        """`now_ms` is the agent's time, where a step of the clock is told and decided; `periods` says how many of its
+        periods on a device is polled next."""
         self.link: Link | None = None
         self.asleep = False
         self.has_battery = False
@@ -46,6 +48,7 @@ class Checkup:
         self._keeper = keeper
         self._now_ms = now_ms
         self._power = power
+        self._periods = periods
         self._health = health
         self._recorder = recorder
         self._uplink = uplink
@@ -53,9 +56,10 @@ class Checkup:
         self._faults = Faults(self._rules.unasked)
         self._counts: dict[str, tuple[int, float]] = {}
         self._heat: dict[str, tuple[float, float]] = {}
-        self._ahead: deque[tuple[float, int]] = deque(maxlen=_COMPARISONS)
+        self._hubs_ms: deque[tuple[float, int]] = deque(maxlen=_COMPARISONS)
         self._begun_s = clock.monotonic_s()
         self._answers = 0
+        self._asked: asyncio.Future[str] | None = None
         uplink.on_answer = self.answered
 
     async def run(self) -> None:
@@ -83,7 +87,7 @@ class Checkup:
         """The hub has said what time it is, too. The way takes time: of several answers the quickest counts."""
         self._answers += 1
         if answer.t:
-            self._ahead.append((self._clock.monotonic_s(), self._clock.now_ms() - answer.t))
+            self._hubs_ms.append((self._clock.monotonic_s(), answer.t))
 
     def _tell(self, change: Change) -> None:
         fault = change.fault
@@ -107,26 +111,33 @@ class Checkup:
                 continue
             name = device.table.name
             silent_s = self._since(f"device {name}", self._health.counts(name)[0], now_s)
-            allowed_s = max(60 * rules.sensor_min, rules.sensor_periods * device.table.every_s)
+            allowed_s = max(60 * rules.sensor_min, rules.sensor_periods * self._every_s(device))
             wrong = f"no good reading for {_length(silent_s)}" if silent_s >= allowed_s else ""
             yield Look(Fault.SENSOR, name, wrong)
 
     def _buses(self, now_s: float) -> Iterator[Look]:
         for name in self._station.buses:
-            on_it = [device.table for device in self._station.devices
+            on_it = [device for device in self._station.devices
                      if device.table.bus == name and not isinstance(device.driver, OutputDriver)]
             if on_it:
-                answers = sum(self._health.counts(table.name)[1] for table in on_it)
+                answers = sum(self._health.counts(device.table.name)[1] for device in on_it)
                 silent_s = self._since(f"bus {name}", answers, now_s)
-                allowed_s = max(60 * self._rules.bus_min, _PERIODS * min(table.every_s for table in on_it))
+                allowed_s = max(60 * self._rules.bus_min, _PERIODS * min(map(self._every_s, on_it)))
                 wrong = f"bus {name}: nothing on it answers for {_length(silent_s)}" if silent_s >= allowed_s else ""
                 yield Look(Fault.BUS, name, wrong)
 
+    def _every_s(self, device: Device) -> float:
+        """As it is asked now, where the station saves."""
+        return device.table.every_s * self._periods(device)
+
     async def _disk(self) -> list[Look]:
-        try:
-            async with asyncio.timeout(_DISK_WITHIN_S):
-                wrong = await asyncio.to_thread(_disk_wrong, self._station.folder, self._rules.disk_free_mb)
-        except TimeoutError:
+        if self._asked is None:  # one at a time: each that hangs keeps a thread that others need
+            self._asked = asyncio.ensure_future(
+                asyncio.to_thread(_disk_wrong, self._station.folder, self._rules.disk_free_mb))
+        await asyncio.wait({self._asked}, timeout=_DISK_WITHIN_S)
+        if self._asked.done():
+            wrong, self._asked = self._asked.result(), None
+        else:
             wrong = f"{self._station.folder}: it has not answered for {_DISK_WITHIN_S:g} s"
         error = self._recorder.status.error
         return [Look(Fault.DISK, "room", wrong),
@@ -139,7 +150,9 @@ class Checkup:
         if in_step is not None:
             wrong = "" if in_step else "nothing sets the clock: neither a network nor a satellite receiver"
             yield Look(Fault.CLOCK, "free", wrong, 60 * self._rules.clock_min)
-        ahead_ms = [ahead for at_s, ahead in self._ahead if now_s - at_s <= _OLD_S]
+        now_ms = self._clock.now_ms()  # not that of the answer: the clock may have been set since
+        ahead_ms = [now_ms - (hubs_ms + (now_s - at_s) * 1000) for at_s, hubs_ms in self._hubs_ms
+                    if now_s - at_s <= _OLD_S]
         if ahead_ms:
             apart_s = min(ahead_ms) / 1000
             wrong = f"the clock is {apart_s:+.1f} s against the hub's" if abs(apart_s) > self._rules.drift_s else ""

@@ -1,7 +1,8 @@
 """The link by the hour: always up in normal state; where the station saves, some minutes out of many.
 
 What is above clear brings it up at once and keeps it up. The modem itself is switched by two commands, where there are
-any: a phone modem draws more than the rest of a station.
+any: a phone modem draws more than the rest of a station. It is switched on at the start, too: the agent before this one
+may have died while it was off.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from tocsin.link import Link
 
 LOOK_S = 1.0
 _COMMAND_S = 60.0
+_KILLED_S = 2.0
 log = logging.getLogger(__name__)
 
 
@@ -38,18 +40,19 @@ class Modem:
             await self._serve()
             await command(self._table.modem_off)
             await self._while(lambda: self.sleeps_s() > 0)
-            await command(self._table.modem_on)
             await self._asleep(0.0)
 
     async def _serve(self) -> None:
         serving = asyncio.create_task(self._link.run(), name="link while wanted")
+        waking = asyncio.create_task(command(self._table.modem_on), name="modem on")  # one that hangs delays no link
         try:
             await self._while(lambda: self.sleeps_s() == 0 and not serving.done())
             await self._asleep(self.sleeps_s())
         finally:
-            serving.cancel()
-            with suppress(asyncio.CancelledError):
-                await serving
+            for task in (waking, serving):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     def sleeps_s(self) -> float:
         """How long the link may sleep from now on; 0: it is wanted."""
@@ -70,14 +73,25 @@ async def command(words: Sequence[str]) -> None:
         return
     try:
         process = await asyncio.create_subprocess_exec(*words, stdin=asyncio.subprocess.DEVNULL)
-        try:
-            async with asyncio.timeout(_COMMAND_S):
-                code = await process.wait()
-            if code:
-                log.error("%s: exit code %d", words[0], code)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            log.error("%s: not done within %g s", words[0], _COMMAND_S)
     except OSError as err:
         log.error("%s: %s", words[0], err)
+        return
+    try:
+        async with asyncio.timeout(_COMMAND_S):
+            code = await process.wait()
+        if code:
+            log.error("%s: exit code %d", words[0], code)
+    except TimeoutError:
+        log.error("%s: not done within %g s", words[0], _COMMAND_S)
+    finally:
+        await _killed(process)
+
+
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    """One that waits for a driver of the kernel may not die at once: it is not waited for."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_KILLED_S):
+                await process.wait()

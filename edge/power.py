@@ -18,6 +18,7 @@ from tocsin.config import Table
 DOWN_S = 300.0
 UP_S = 600.0
 _FORGOTTEN_S = 900.0  # readings further apart than this make no "for so long"
+_MISSED = 3           # and as many periods of a battery that is read less often
 _NOMINAL_V = 12.0
 
 # open-circuit voltage and charge of a 12 V lead-acid battery (Renogy, Wanderer manual, 2.x V a cell)
@@ -121,8 +122,10 @@ class PowerTable(Table, frozen=True):
 class Power:
     """The state that the voltage has brought; `volts` is the last one, None before the first."""
 
-    def __init__(self, table: PowerTable) -> None:
+    def __init__(self, table: PowerTable, every_s: float = 0.0) -> None:
+        """`every_s`: from reading to reading by plan."""
         self._table = table
+        self._forgotten_s = max(_FORGOTTEN_S, _MISSED * every_s)
         self.state = PowerState.NORMAL
         self.volts: float | None = None
         self.heard_s: float | None = None
@@ -131,7 +134,7 @@ class Power:
 
     def take(self, volts: float, now_s: float, *, sounding: bool = False) -> bool:
         """A good reading at that monotonic second. True when the state is another one now."""
-        if self.heard_s is not None and now_s - self.heard_s > _FORGOTTEN_S:
+        if self.heard_s is not None and now_s - self.heard_s > self._forgotten_s:
             self._below.clear()
             self._above.clear()
         self.volts, self.heard_s = volts, now_s

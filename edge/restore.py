@@ -46,7 +46,7 @@ class Restored:
 
 def write_checkpoint(folder: Path, seq: int, config: bytes, memory: bytes) -> None:
     """What a decider knew after record `seq`, which must be in the log: its rules and `save`. Raises OSError."""
-    replace_file(folder / CHECKPOINT, _HEAD.pack(seq, len(config)) + config + memory, sync=False)
+    replace_file(folder / CHECKPOINT, _HEAD.pack(seq, len(config)), config, memory, sync=False)
 
 
 def restored(station: Station, storage: Log) -> Restored:

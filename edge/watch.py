@@ -1,6 +1,7 @@
 """The agent looks after itself: ticks, checkpoints, heartbeats, and the log's tidying, by the clock."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,24 +53,40 @@ class Watch:
         self._health = health
         self._budget = budget
         self._beaten: tuple[object, ...] = ()
+        self._beside: dict[str, asyncio.Future[None]] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
+        try:
+            await self._go_on()
+        finally:
+            for task in self._beside.values():
+                task.cancel()
+            self._beside.clear()
+
+    async def _go_on(self) -> None:
         due_s = self._clock.monotonic_s()
         checkpoint_s, heartbeat_s, news_s = due_s + CHECKPOINT_S, due_s, due_s
         while True:
             self._pipeline.tick()
             self._budget.tick(self._clock.now_ms(), self._recorder.add, self._pipeline.told)
             if self._pipeline.retired_may_go:
-                await self._operations.settle()
+                self._begin("settle", self._operations.settle)
             if due_s >= checkpoint_s:
                 checkpoint_s = due_s + CHECKPOINT_S
-                await self._save()
+                self._begin("checkpoint", self._save)
             if due_s >= heartbeat_s or (due_s >= news_s and self._news() != self._beaten):
                 heartbeat_s, news_s = due_s + self._budget.heartbeat_s, due_s + NEWS_S
                 await self.beat()
             due_s += TICK_S * max(1, int((self._clock.monotonic_s() - due_s) // TICK_S))  # missed ticks are left out
             await self._clock.sleep_until(due_s)
+
+    def _begin(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
+        """What waits for a disk runs beside the ticks, one of a kind at a time. Raises what the last one ended with."""
+        last = self._beside.pop(name, None)
+        if last is not None and last.done():
+            last.result()
+        self._beside[name] = asyncio.ensure_future(part()) if last is None or last.done() else last
 
     async def beat(self, *, online: bool = True) -> None:
         """One heartbeat now, where there is a link."""

@@ -12,8 +12,9 @@ from edge import care as cares
 from edge import checkup as checkups
 from edge.checkup import Checkup
 from edge.faults import CURE_S, Faults, Look
+from edge.power import PowerState
 from simulators.faults import Silent
-from tests.edge_bench import MINUTE_MS, Bench
+from tests.edge_bench import MINUTE_MS, RAIN, STAGE, Bench
 from tests.lines import until
 from tests.test_agent import Site
 from tocsin.faults import Fault
@@ -75,8 +76,8 @@ def test_every_fault_begins_and_ends_in_turn(steps: list[tuple[Fault, bool, int]
 class Watched(Bench):
     """A bench whose checkup is done by hand; temperatures are files of the test."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, rules: str = STAGE + RAIN) -> None:
+        super().__init__(folder, rules)
         self.thermal = folder / "thermal"
         (self.thermal / "thermal_zone0").mkdir(parents=True)
         self.cpu(40)
@@ -205,12 +206,33 @@ def test_a_clock_that_was_right_a_quarter_of_an_hour_ago_may_be_wrong_now(bench:
     bench.stop()
 
 
+def test_a_clock_that_was_set_is_compared_as_it_is_now(bench: Watched) -> None:
+    alone(bench, Fault.DRIFT)
+    bench.checkup.answered(Committed(1, "hub", [], bench.clock.now_ms() + 9_000))
+    assert bench.look() == ["drift"]
+    bench.clock.set_by(9_000)
+    bench.look()
+    assert bench.look(1.1) == []
+    bench.stop()
+
+
+def test_polls_that_are_rarer_to_save_the_battery_are_no_fault(tmp_path: Path) -> None:
+    bench = Watched(tmp_path, STAGE + RAIN + '[[check]]\nquantity = "stage_m"\nstale_after_min = 60\n'
+                    '[[check]]\nquantity = "rain_mm"\nstale_after_min = 60\n')
+    alone(bench, Fault.SENSOR, Fault.BUS)
+    bench.agent.care.power.state = PowerState.CRITICAL
+    bench.read(0.5)
+    assert bench.look() == bench.look(20) == []  # polls are five minutes apart
+    assert bench.look(6) == ["sensor", "sensor", "bus"]
+    bench.stop()
+
+
 def test_an_answer_of_a_hub_that_says_no_time_is_no_comparison(bench: Watched) -> None:
     topic = "tocsin/1/bridge/committed"
     answer = b'{"v":1,"hub":"hub","ranges":[]}'
     asyncio.run(bench.agent.uplink.committed(topic, seal(answer, topic, bench.files.key)))
     assert bench.checkup._answers == 1
-    assert not bench.checkup._ahead
+    assert not bench.checkup._hubs_ms
     bench.stop()
 
 

@@ -52,6 +52,14 @@ def test_readings_far_apart_make_no_time_below() -> None:
     assert course(TABLE, [11.0] * 10, every_s=300.0)[-1] is OFF
 
 
+def test_a_battery_that_is_read_every_half_an_hour_has_states_too() -> None:
+    power, states = Power(PowerTable(), every_s=1800.0), []
+    for reading in range(7):
+        power.take(11.5 if reading < 3 else 13.0, reading * 1800.0)
+        states.append(power.state)
+    assert (states[2], states[6]) == (PowerState.CRITICAL, PowerState.NORMAL)
+
+
 @given(st.lists(st.tuples(st.floats(9.0, 15.0), st.integers(1, 400)), max_size=120))
 def test_no_state_changes_without_its_time(readings: list[tuple[float, int]]) -> None:
     """Against a plain look back over all that was read."""

@@ -115,6 +115,29 @@ async def test_a_battery_that_cannot_be_read_keeps_no_station_blind(solar: Solar
             await resting
 
 
+async def test_a_voltage_that_no_battery_has_is_no_recovery(tmp_path: Path) -> None:
+    solar = Solar(tmp_path, "[device.series.battery_v]\nplausible = [6.0, 18.0]\n")
+    async with solar.wire:
+        solar.charger.set("battery_v", 25.0)
+        solar.tasks = 1
+        async with beside(rest(load_station(solar.write()), solar.clock, Notify(""))):
+            for _ in range(6):
+                await solar.at_rest()
+                solar.clock.wind_to(solar.clock.now_ms() + round(REST_EVERY_S * 1000))
+            await solar.at_rest()
+
+
+async def test_a_low_battery_is_asked_often_enough_to_see_its_return(tmp_path: Path) -> None:
+    solar = Solar(tmp_path)
+    for quantity in ("battery_v", "battery_pct", "battery_temp_c", "cabinet_temp_c"):
+        solar.files.rules += f'[[check]]\nquantity = "{quantity}"\nstale_after_min = 600\n'
+    solar.files.devices = solar.files.devices.replace("unit = 5\n", "unit = 5\nevery_s = 120\n")
+    async with solar.agent() as agent:
+        agent.care.power.state = PowerState.CRITICAL
+        assert agent.care.slower(agent._station.devices[1])() == 2
+        assert agent.care.slower(agent._station.devices[0])() == 2
+
+
 async def test_a_battery_that_nobody_reads_stays_what_it_was_and_is_told(solar: Solar) -> None:
     async with solar.agent() as agent:
         solar.charger.set("battery_v", 11.9)

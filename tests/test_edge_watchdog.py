@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from edge.agent import Agent
+from edge.config import load_station
 from edge.watchdog import Notify, Watchdog
 from tests.edge_bench import MINUTE_MS, Bench
 from tests.lines import until
 from tests.processes import Command
 from tests.shared_data import REPOSITORY
-from tests.stations import running
+from tests.stations import START_MS, SetClock, StationFiles, radar_device, running
 from tests.test_agent import Site
 from tocsin.messages import Event, EventKind
 
@@ -124,6 +127,25 @@ def test_a_writer_that_does_not_move_ends_the_pings_but_a_disk_that_refuses_does
     site.bench.stop()
 
 
+def test_dead_devices_that_take_a_line_long_do_not_end_the_pings(
+    tmp_path: Path, manager: Manager, notify: Notify
+) -> None:
+    """A cable that is cut: thirty are waited for in turn. To start the agent again would not mend it."""
+    clock = SetClock(START_MS)
+    devices = "".join(radar_device(f"gauge-{unit}", unit, deadline_s=5.0) for unit in range(10, 40))
+    files = StationFiles(tmp_path / "station", "tcp://127.0.0.1:9", devices=devices, siren=False)
+    agent = Agent(load_station(files.write()), clock, notify)
+    dog = agent.care.watchdog
+    for unit in range(10, 40):
+        dog.tried(f"gauge-{unit}")
+    clock.pass_ms(300_000)  # a poll each minute, and two exchanges of five seconds with each of thirty
+    assert dog.stalled() == ""
+    clock.pass_ms(121_000)
+    assert dog.stalled() == "device gauge-10 has not been asked for 421 s"
+    agent.recorder.close()
+    os.close(agent._lock)
+
+
 async def test_an_agent_whose_bus_stands_still_stops_the_pings(tmp_path: Path, manager: Manager) -> None:
     site = Site(tmp_path)
     async with site.agent() as agent:
@@ -136,7 +158,7 @@ async def test_an_agent_whose_bus_stands_still_stops_the_pings(tmp_path: Path, m
         agent._buses["field"]._jobs = type(running_bus)()  # its owner waits where nobody comes any more
         site.clock.wind_to(site.clock.now_ms() + MINUTE_MS)
         await until(lambda: agent._buses["field"]._jobs.qsize() == 2)
-        site.clock.wind_to(site.clock.now_ms() + 2 * MINUTE_MS)
+        site.clock.wind_to(site.clock.now_ms() + 2 * MINUTE_MS)  # and 1.6 s in which they could have been waited for
         dog.beat()
         heard = manager.heard()
         assert "WATCHDOG=1" not in heard
@@ -198,6 +220,9 @@ def test_the_unit_is_one_that_systemd_takes_and_that_pings_in_time(tmp_path: Pat
     assert "Restart=always\n" in text
     assert "StartLimitIntervalSec=0\n" in text
     assert "WatchdogSec=60\n" in text
+    start, after = (line.split() for key in ("ExecStart", "ExecStopPost")
+                    for line in re.findall(f"^{key}=(.*)$", text, re.MULTILINE))
+    assert after == ["-" + start[0], "siren-off", start[2]], "an agent that died leaves no siren sounding"
     analyze = shutil.which("systemd-analyze")
     if analyze is not None:
         unit = tmp_path / UNIT.name

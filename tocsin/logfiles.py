@@ -54,11 +54,11 @@ def _read(
         suspect(path)
 
 
-def replace_file(path: Path, data: bytes, *, sync: bool) -> None:
+def replace_file(path: Path, *parts: bytes, sync: bool) -> None:
     """Temporary file, sync, rename: readers see the old content or the new, never half of it."""
     temporary = path.with_name(path.name + ".new")
     with temporary.open("wb") as file:
-        file.write(data)
+        file.writelines(parts)
         if sync:
             file.flush()
             os.fsync(file.fileno())

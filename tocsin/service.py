@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from tocsin.clock import Clock, clock_of
 from tocsin.config import ConfigError
 
 T = TypeVar("T")
+_THREADS = 32  # made as they are needed. Names that are looked up, or a disk, may hang in some: others must not wait
 
 
 def serve(
@@ -50,6 +52,7 @@ def run_until_stopped(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - inside a coroutine that runs
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="beside"))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
         await make()

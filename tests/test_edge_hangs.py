@@ -1,0 +1,159 @@
+"""What hangs without a word, a disk or a command, holds up nothing but itself."""
+
+import asyncio
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from edge import agent as agents
+from edge import checkup as checkups
+from edge import modem as modems
+from edge.modem import command
+from edge.power import PowerTable
+from tests.lines import until
+from tests.stations import START_MS
+from tests.tasks import beside
+from tests.test_agent import Site
+from tests.test_edge_modem import Hours
+from tocsin.service import run_until_stopped
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_ticks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, free, asked = Site(tmp_path), threading.Event(), []
+
+    def hangs(*_: object) -> None:
+        asked.append(1)
+        free.wait()
+
+    ticks: list[int] = []
+
+    def ticked() -> None:
+        ticks.append(site.clock.now_ms())
+        tick()
+
+    async with site.agent() as agent:
+        try:
+            monkeypatch.setattr(agent._log, "drop", hangs)
+            tick = agent.pipeline.tick
+            monkeypatch.setattr(agent.pipeline, "tick", ticked)
+            for ten in range(1, 31):
+                now_ms = START_MS + ten * 10_000
+                site.clock.wind_to(now_ms)
+                await until(lambda now_ms=now_ms: now_ms in ticks)  # type: ignore[misc]
+            assert len(asked) == 1, "one thread waits for that disk, not one a minute"
+        finally:
+            free.set()
+
+
+async def test_a_look_at_a_disk_that_hangs_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, free, asked = Site(tmp_path), threading.Event(), []
+
+    def hangs(*_: object) -> str:
+        asked.append(1)
+        free.wait()
+        return ""
+
+    async with site.agent() as agent:
+        try:
+            monkeypatch.setattr(checkups, "_disk_wrong", hangs)
+            monkeypatch.setattr(checkups, "_DISK_WITHIN_S", 0.01)
+            checkup = agent.care.checkup
+            for _ in range(20):
+                (room, _) = await checkup._disk()
+                assert room.wrong.endswith("it has not answered for 0.01 s")
+            assert len(asked) == 1
+            free.set()
+            while (await checkup._disk())[0].wrong:
+                pass
+        finally:
+            free.set()
+
+
+async def test_a_command_that_does_not_die_when_killed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that waits inside a driver of the kernel: no signal reaches it."""
+    process = asyncio.subprocess.Process
+    killed: list[asyncio.subprocess.Process] = []
+    really = process.kill
+    monkeypatch.setattr(process, "kill", lambda one: killed.append(one))
+    monkeypatch.setattr(modems, "_COMMAND_S", 0.05)
+    monkeypatch.setattr(modems, "_KILLED_S", 0.05)
+    async with asyncio.timeout(5):
+        await command([sys.executable, "-c", "import time; time.sleep(20)"])
+    (one,) = killed
+    really(one)
+    await one.wait()
+
+
+async def test_a_command_is_ended_with_who_asked_for_it(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    words = f"import os, time; open({str(begun)!r}, 'w').write(str(os.getpid())); time.sleep(20)"
+    async with beside(command([sys.executable, "-c", words])):
+        await until(lambda: begun.exists() and bool(begun.read_text()))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun.read_text()), 0)
+
+
+async def test_a_modem_that_hangs_when_switched_on_delays_no_link() -> None:
+    hours = Hours(PowerTable(modem_on=[sys.executable, "-c", "import time; time.sleep(20)"]))
+    async with beside(hours.modem.run()):
+        await until(lambda: hours.line.up)
+
+
+async def test_a_part_that_was_cancelled_by_nobody_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task group takes such an end for one that was asked for, and a bus would stay dead without a word."""
+    monkeypatch.setattr(agents, "_LONGEST_S", 0.0)
+    begun: list[int] = []
+    async with Site(tmp_path).agent() as agent:
+
+        async def part() -> None:
+            begun.append(1)
+            if len(begun) == 1:
+                raise asyncio.CancelledError
+            await asyncio.Event().wait()
+
+        keeping = asyncio.create_task(agent._keep("part", part))
+        while len(begun) < 2 and not keeping.done():
+            await asyncio.sleep(0)
+        assert agent.failures == {"part": 1}
+        keeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await keeping
+
+
+async def test_a_part_that_fails_at_its_end_ends(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+    async with Site(tmp_path).agent() as agent:
+
+        async def part() -> None:
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            finally:
+                raise OSError("the port is gone")
+
+        keeping = asyncio.create_task(agent._keep("part", part))
+        await begun.wait()
+        keeping.cancel()
+        await asyncio.wait({keeping}, timeout=5)
+        assert keeping.cancelled()
+
+
+def test_names_that_hang_in_many_threads_leave_some_for_others() -> None:
+    free, done = threading.Event(), list[int]()
+
+    async def many() -> None:
+        hanging = [asyncio.ensure_future(asyncio.to_thread(free.wait)) for _ in range(20)]
+        try:
+            async with asyncio.timeout(5):
+                await asyncio.to_thread(done.append, 1)
+        finally:
+            free.set()
+            await asyncio.gather(*hanging)
+
+    run_until_stopped(many)
+    assert done
