@@ -26,7 +26,7 @@ from tocsin.config import ConfigError, load
 
 SOCKET = "operate"
 _WITHIN_S = 30.0
-_TESTED_WITHIN_S = 240.0    # a test of the siren: words in two languages, each made and played within its limit, and 30 s
+_TESTED_WITHIN_S = 240.0    # a test of the siren: words in two languages, each made and played in its time, and 30 s
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
 _LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk

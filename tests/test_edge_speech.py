@@ -173,6 +173,19 @@ async def test_a_player_that_hangs_is_ended_and_told(monkeypatch: pytest.MonkeyP
     assert not psutil.pid_exists(int(running.read_text()))
 
 
+async def test_what_a_voice_began_ends_with_it_and_is_not_waited_for(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = f"tail -f /dev/null & echo $! > {child}.new; mv {child}.new {child}; wait"
+    async with asyncio.timeout(5):
+        talk = asyncio.create_task(run_process(("sh", "-c", script), b"", 60.0))
+        await until(child.exists)
+        talk.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await talk
+        await until(lambda: not psutil.pid_exists(int(child.read_text()))
+                    or psutil.Process(int(child.read_text())).status() == psutil.STATUS_ZOMBIE)
+
+
 async def test_words_are_cut_when_the_siren_sounds_again(tmp_path: Path) -> None:
     running = tmp_path / "running"
     async with speaker("sh", "-c", f"echo $$ > {running}; exec tail -f /dev/null", languages=("en",)) as (made, faults):
