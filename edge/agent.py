@@ -155,6 +155,7 @@ class Agent:
             "uplink": partial(self.uplink.run, self.link),
             "operate": self._operate.run,
             "commands": self.commands.run,
+            "ticks": self._watch.ticks,
             "watch": self._watch.run,
             "tidy": self._tidy.run,
         }
