@@ -107,7 +107,8 @@ class Operations:
         if not 0 <= minutes <= longest:
             raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {longest:g}")
         now_ms = self._pipeline.now_ms()
-        if minutes and not self._pipeline.sounds():
+        lowest = self._siren().level
+        if minutes and not any(sound.level >= lowest for sound in self._pipeline.sounds()):
             raise ValueError("nothing sounds: there is nothing to silence")
         self._pipeline.decide(Silence("", 0, now_ms, now_ms + round(minutes * 60_000), who))
         detail = f"{who} silenced the siren for {minutes:g} min" if minutes else f"{who} ended the siren's silence"

@@ -54,7 +54,7 @@ class Watch:
         self._beaten: tuple[object, ...] = ()
 
     async def ticks(self) -> None:
-        """By themselves, for no disk or link delays them: a level's time to sound comes with a tick, and a silence's end."""
+        """By themselves, delayed by no disk or link: a level's time to sound comes with one, and a silence's end."""
         due_s = self._clock.monotonic_s()
         while True:
             self._pipeline.tick()
