@@ -27,9 +27,9 @@ class SpeechError(Exception):
 def words_of(program: Program, place_en: str, place_zh: str, language: str) -> str:
     """What to do comes first: the pause may be short."""
     if language == "zh":
-        return f"{program.stage.zh}！{place_zh}，{program.hazard.zh}{program.level.zh}预警，请{program.stage.zh}！"
+        return f"{program.stage.zh}！{place_zh}，{program.hazard.zh}{program.spoken.zh}预警，请{program.stage.zh}！"
     stage = program.stage.en
-    return f"{stage.capitalize()}! {place_en}: {program.hazard.en}, {program.level.en} warning. {stage.capitalize()}!"
+    return f"{stage.capitalize()}! {place_en}: {program.hazard.en}, {program.spoken.en} warning. {stage.capitalize()}!"
 
 
 class Speaker:
