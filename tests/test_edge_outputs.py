@@ -165,6 +165,11 @@ async def test_a_relay_with_a_watchdog_lets_go_when_nobody_speaks_to_it_and_not_
             await relay.switch(on=True, stage=Stage.MOVE)
             await relay.guard()
             assert box.watchdog_ms == 5000, "after a failure it is set again"
+            await relay.switch(on=False, stage=Stage.MOVE)
+            box.power_cut()
+            await relay.switch(on=True, stage=Stage.MOVE)
+            await relay.guard()
+            assert box.watchdog_ms == 5000, "it may have lost its power in the calm, unseen"
     now[0] += 5.1
     assert not box.is_loud()
 
