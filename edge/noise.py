@@ -54,9 +54,10 @@ class Pin:
     def close(self) -> None:
         """Off, and given back."""
         if self._device is not None:
-            self._device.off()
-            self._device.close()
-            self._device = None
+            device, self._device = self._device, None
+            with suppress(gpio().GPIOZeroError, OSError):  # the log must still be closed
+                device.off()
+                device.close()
 
     def _open(self) -> Any:
         """Late, and again: a pin that cannot be had must not keep the agent from measuring."""

@@ -11,7 +11,6 @@ from itertools import chain
 from edge.backward import recent
 from edge.card import card_of
 from edge.config import Station
-from edge.decider import track_of
 from edge.pipeline import Pipeline
 from edge.proof import Proof
 from edge.recorder import Recorder
@@ -20,6 +19,7 @@ from edge.rule_source import keep_good
 from edge.ruling import config_of
 from edge.servicing import Servicing
 from edge.siren_table import SirenTable
+from edge.tracks import track_of
 from edge.uplink import Uplink
 from thresholds.parts import named
 from thresholds.reload import bind_over

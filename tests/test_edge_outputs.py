@@ -137,6 +137,8 @@ async def test_a_pin_that_fails_while_it_is_switched_says_why(monkeypatch: pytes
         monkeypatch.setattr(DigitalOutputDevice, "on", fails)
         with pytest.raises(RejectedError, match="pin 17: the chip is gone"):
             await rig.output.switch(on=True, stage=Stage.MOVE)
+        monkeypatch.setattr(DigitalOutputDevice, "off", fails)
+        rig.output.close()
 
 
 # the relay's own watchdog
