@@ -137,7 +137,9 @@ class Agent:
             begun_s = time.monotonic()
             try:
                 await part()
-            except Exception as err:
+            except (Exception, asyncio.CancelledError) as err:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise  # the agent stops; else what it waited for was cancelled, and nobody would begin it again
                 self.failures[name] += 1
                 detail = f"{name}: {type(err).__name__}: {err}"
                 log.error("%s begins again", name, exc_info=err)
