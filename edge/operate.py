@@ -178,7 +178,8 @@ def ask(folder: Path, what: Ask | dict[str, Any]) -> Reply:
     What is given as a dict is looked at by the agent alone.
     """
     with _short(folder) as path, socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(_TESTED_WITHIN_S if what.do == "siren_test" else _WITHIN_S)
+        do = what.get("do") if isinstance(what, dict) else what.do
+        line.settimeout(_TESTED_WITHIN_S if do == "siren_test" else _WITHIN_S)
         line.connect(str(path))
         line.sendall(msgspec.json.encode(what) + b"\n")
         with line.makefile("rb") as answers:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -205,3 +206,15 @@ def test_the_unit_is_one_that_systemd_takes_and_that_pings_in_time(tmp_path: Pat
         command = [analyze, "verify", "--man=no", str(unit)]
         checked = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("result", "said"), [
+    ("success", "siren-off /etc/tocsin/station.toml\n"), ("signal", ""), ("watchdog", ""), ("exit-code", ""),
+])
+def test_the_unit_switches_the_siren_off_after_a_clean_stop_alone(result: str, said: str) -> None:
+    line = next(line for line in UNIT.read_text(encoding="utf-8").splitlines() if line.startswith("ExecStopPost="))
+    command = shlex.split(line.removeprefix("ExecStopPost=").replace("$$", "$"))
+    command[-1] = command[-1].replace("/opt/tocsin/.venv/bin/tocsin", "echo")
+    ended = {**os.environ, "SERVICE_RESULT": result}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ended)
+    assert done.stdout == said
