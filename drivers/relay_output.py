@@ -7,7 +7,8 @@
 
 The settings `coil` and `feedback_input` move the first two; -1 says that there is no such contact or register. What
 `watchdog_register` and `watchdog_value` are stands in the relay's manual: 0x1120 in ms for the couplers of one maker.
-With a watchdog a station that dies does not leave its siren sounding. Not confirmed on an instrument.
+With a watchdog a station that dies does not leave its siren sounding. It runs out in calm too, while nobody speaks to
+the relay: one that refuses commands from then on until it is reset must not have it on. Not confirmed on an instrument.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """The agent of one station: its parts, their order of start, and their order of stop."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import secrets
@@ -24,6 +23,7 @@ from edge.config import Device, Station
 from edge.gather import Gather
 from edge.health import Health
 from edge.load import Load
+from edge.lock import locked
 from edge.operate import Operate
 from edge.operations import Operations
 from edge.pipeline import Pipeline
@@ -159,6 +159,7 @@ class Agent:
             "uplink": partial(self.uplink.run, self.link),
             "operate": self._operate.run,
             "commands": self.commands.run,
+            "ticks": self._watch.ticks,
             "watch": self._watch.run,
             "tidy": self._tidy.run,
         }
@@ -243,18 +244,11 @@ class Agent:
 
 
 def _locked(folder: Path) -> int:
-    """Held until it is closed or the process is gone: two agents would write over each other's log."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Two agents would write over each other's log."""
     try:
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:  # a disk that became read-only: the station must warn all the same
-        lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as err:
-        os.close(lock)
+        return locked(folder)
+    except BlockingIOError as err:
         raise ConfigError([f"{folder}: another agent runs on this folder; stop it first"]) from err
-    return lock
 
 
 @asynccontextmanager

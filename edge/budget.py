@@ -66,9 +66,12 @@ class Meter:
         self._seen = traffic.network
         for old in sorted(self._days)[:-_DAYS_KEPT]:
             del self._days[old]
-        if self._saved_ms is None or abs(now_ms - self._saved_ms) >= _SAVE_EVERY_MS:
-            self._saved_ms = now_ms
-            self.save()
+
+    def is_due(self, now_ms: int) -> bool:
+        """Once every ten minutes: time for `save`, which waits for the disk."""
+        due = self._saved_ms is None or abs(now_ms - self._saved_ms) >= _SAVE_EVERY_MS
+        self._saved_ms = now_ms if due else self._saved_ms
+        return due
 
     def today(self, now_ms: int) -> int:
         return self._days.get(f"{utc(now_ms):%Y-%m-%d}", 0)

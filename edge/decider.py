@@ -15,18 +15,16 @@ from edge.rows import Recent, block_of
 from edge.ruling import candidate_of, plan_of
 from edge.serviced import compare_anew, is_served, served
 from edge.sounding import Heard, Sounding, Wait
+from edge.tracks import let_go_of, operate, track_of
 from thresholds.kernel import (
     Block,
     Change,
     Freshness,
     State,
     StateError,
-    acknowledge,
-    clear,
     new_epoch,
     restore,
     save,
-    shelve,
     start,
     step,
 )
@@ -206,7 +204,7 @@ class Decider:
         recent.scaled(plan.series)
         rows = partial(recent.blocks, columns, record.t)
         self.live = reload(before, plan, rows())
-        let_go = _let_go(before, self.live, record.t)
+        let_go = let_go_of(before, self.live, record.t)
         self._count_on(before)
         self.shadow = _candidate(self.shadow, candidate, record.station, rows())
         self.config = msgspec.structs.replace(record, memory=b"")
@@ -253,34 +251,10 @@ class Decider:
             if track is None and place == 0:
                 raise ValueError(f'rule "{record.rule}" does not judge {record.series}')
             if track is not None:
-                changes[place] = _operate(state, track, record)
+                changes[place] = operate(state, track, record)
             if track is not None and place == 0 and isinstance(record, Acknowledge):
                 self.sounding.acknowledged(state, track, record.t)
         return Decided(changes=changes[0], shadow=changes[1], noted=True)
-
-
-def track_of(state: State, rule: str, series: str) -> int | None:
-    """Which track that is."""
-    return next((k for k, track in enumerate(state.plan.tracks) if named(track) == (rule, series)), None)
-
-
-def _operate(state: State, track: int, record: Acknowledge | OperatorClear | Shelve) -> list[Change]:
-    match record:
-        case Acknowledge():
-            acknowledge(state, track)
-        case Shelve():
-            shelve(state, track, record.until)
-        case OperatorClear():
-            change = clear(state, track, record.t)
-            return [change] if change else []
-    return []
-
-
-def _let_go(before: State, after: State, t_ms: int) -> list[Change]:
-    """Levels whose series is not at the station any more: nothing can clear them there, so they are told clear."""
-    there = {named(track) for track in after.plan.tracks}
-    gone = [k for k, track in enumerate(before.plan.tracks) if named(track) not in there]
-    return [change for k in gone if (change := clear(before, k, t_ms)) is not None]
 
 
 def _silence(state: State) -> tuple[bytes, bytes]:

@@ -52,17 +52,24 @@ class Gather:
 
     async def _pass_on(self) -> None:
         """The first that waits does it for all."""
+        again: list[bool] = []
         waiting: list[tuple[Poll, asyncio.Future[bool]]] = []
         try:
             await asyncio.sleep(HOLD_S)
             waiting, self._waiting = self._waiting, []
             again = self._pipeline.heard_together([poll for poll, _ in waiting])
-            for (_, answer), one in zip(waiting, again, strict=True):
-                if not answer.done():
-                    answer.set_result(one)
-        finally:  # whatever happened here: who waits must not wait for ever
-            for _, answer in waiting or self._waiting:
-                if not answer.done():
-                    answer.cancel()
+        finally:
             if not waiting:
-                self._waiting = []
+                waiting, self._waiting = self._waiting, []
+            _settle(waiting, again)
+
+
+def _settle(waiting: list[tuple[Poll, asyncio.Future[bool]]], again: list[bool]) -> None:
+    """Whatever happened: who waits must not wait for ever, nor be cancelled, or its device is never read again."""
+    for number, (_, answer) in enumerate(waiting):
+        if not answer.done():
+            if again:
+                answer.set_result(again[number])
+            else:
+                answer.set_exception(RuntimeError("a poll of another device, taken together with this one, failed"))
+                answer.exception()  # the first one's own is awaited by nobody

@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import os
+import signal
 import struct
 from array import array
 from contextlib import suppress
@@ -18,6 +20,8 @@ _CHANGE_S = 0.25
 _LOUD = 28_000
 _ENDLESS = 0x7FFF_0000  # what the header of a WAV says that is played as it comes
 _STOP_S = 1.0
+_SETTLE_S = 0.3  # a player that finds no sound card ends within that
+_LOOK_S = 1.0    # one that ended meanwhile is begun again
 
 
 class Pin:
@@ -33,7 +37,10 @@ class Pin:
 
     async def switch(self, *, on: bool, stage: Stage) -> None:  # noqa: ARG002 - a pin has one tone
         device = self._open()
-        device.on() if on else device.off()
+        try:
+            device.on() if on else device.off()
+        except (gpio().GPIOZeroError, OSError) as err:
+            raise RejectedError(Reason.LINK, f"pin {self._number}: {err}") from err
 
     async def guard(self) -> None:
         """A pin has no watchdog: `tocsin siren-off` after a crash."""
@@ -47,9 +54,10 @@ class Pin:
     def close(self) -> None:
         """Off, and given back."""
         if self._device is not None:
-            self._device.off()
-            self._device.close()
-            self._device = None
+            device, self._device = self._device, None
+            with suppress(gpio().GPIOZeroError, OSError):  # the log must still be closed
+                device.off()
+                device.close()
 
     def _open(self) -> Any:
         """Late, and again: a pin that cannot be had must not keep the agent from measuring."""
@@ -97,30 +105,38 @@ class Tones:
 
     def __init__(self, player: tuple[str, ...]) -> None:
         self.name = "sound-card"
-        self.hold_s = HOLD_S
+        self.hold_s = _LOOK_S
         self._player = player
+        self._stage = Stage.WATCH
         self._process: asyncio.subprocess.Process | None = None
+        self._begun_s = 0.0
         self._feeding: asyncio.Task[None] | None = None
 
     async def switch(self, *, on: bool, stage: Stage) -> None:
-        if on and self._is_alive():
+        if on and self._is_alive() and stage is self._stage:
             return
         await self._stop()
+        self._stage = stage
         if on:
             quiet = asyncio.subprocess.DEVNULL
             try:
                 self._process = await asyncio.create_subprocess_exec(
-                    *self._player, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet
+                    *self._player, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
                 )
             except OSError as err:
                 raise RejectedError(Reason.LINK, f"{self._player[0]} cannot be run: {err.strerror}") from err
+            self._begun_s = asyncio.get_running_loop().time()
             self._feeding = asyncio.create_task(_feed(self._process, stage), name="tones")
 
     async def guard(self) -> None:
         """The tone ends with this process: nobody feeds it any more."""
 
     async def is_on(self) -> bool | None:
-        """Whether the player runs: one that has no sound card ends at once."""
+        """Whether the player runs, and goes on: one that has no sound card ends soon."""
+        if self._process is not None and self._is_alive():
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._begun_s + _SETTLE_S):
+                    await self._process.wait()
         return self._is_alive()
 
     async def is_whole(self) -> bool | None:
@@ -130,8 +146,7 @@ class Tones:
         if self._feeding is not None:
             self._feeding.cancel()
         if self._process is not None and self._is_alive():
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            kill_all(self._process)
 
     def _is_alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
@@ -143,6 +158,12 @@ class Tones:
                 async with asyncio.timeout(_STOP_S):
                     await self._process.wait()
         self._process = self._feeding = None
+
+
+def kill_all(process: asyncio.subprocess.Process) -> None:
+    """A process that was begun as a session of its own, with all that it began."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _feed(process: asyncio.subprocess.Process, stage: Stage) -> None:

@@ -11,7 +11,6 @@ from itertools import chain
 from edge.backward import recent
 from edge.card import card_of
 from edge.config import Station
-from edge.decider import track_of
 from edge.pipeline import Pipeline
 from edge.proof import Proof
 from edge.recorder import Recorder
@@ -20,6 +19,7 @@ from edge.rule_source import keep_good
 from edge.ruling import config_of
 from edge.servicing import Servicing
 from edge.siren_table import SirenTable
+from edge.tracks import track_of
 from edge.uplink import Uplink
 from thresholds.parts import named
 from thresholds.reload import bind_over
@@ -107,7 +107,8 @@ class Operations:
         if not 0 <= minutes <= longest:
             raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {longest:g}")
         now_ms = self._pipeline.now_ms()
-        if minutes and not self._pipeline.sounds():
+        lowest = self._siren().level
+        if minutes and not any(sound.level >= lowest for sound in self._pipeline.sounds()):
             raise ValueError("nothing sounds: there is nothing to silence")
         self._pipeline.decide(Silence("", 0, now_ms, now_ms + round(minutes * 60_000), who))
         detail = f"{who} silenced the siren for {minutes:g} min" if minutes else f"{who} ended the siren's silence"

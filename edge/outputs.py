@@ -46,9 +46,12 @@ class Relay:
         self._bus = bus
         self._guard = driver if isinstance(driver, GuardedDriver) else None
         self.hold_s = min(HOLD_S, self._guard.hold_s) if self._guard else HOLD_S
-        self._guarded = False
+        self._guarded = self._is_on = False
 
     async def switch(self, *, on: bool, stage: Stage) -> None:  # noqa: ARG002 - a relay has one tone
+        if on and not self._is_on:
+            self._guarded = False  # since it was last told, weeks may have passed, and its power may have been away
+        self._is_on = on
         try:
             for write in self._driver.command(on=on):
                 await self._bus.exchange(self._table.unit, write, self._table.deadline_s, SIREN_FIRST)

@@ -23,13 +23,15 @@ _STAGES = list(Stage)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the siren plays, and what is said with it. `level` is the highest that it sounds for."""
+    """What the siren plays, and what is said with it. `level` is the highest that it sounds for, `spoken` that of
+    the hazard which is said."""
 
     name: str
     rhythm: Rhythm
     level: Level
     stage: Stage
     hazard: Hazard
+    spoken: Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def program_of(sounds: Sequence[Sound], table: SirenTable) -> Program | None:
     lead = max(fresh or heard, key=lambda sound: (_STAGES.index(sound.stage), sound.level))
     name = lead.stage.value if fresh else ANSWERED
     rhythm: Rhythm = getattr(table, name)
-    return Program(name, rhythm, max(sound.level for sound in heard), lead.stage, lead.hazard)
+    return Program(name, rhythm, max(sound.level for sound in heard), lead.stage, lead.hazard, lead.level)
 
 
 def moment_of(rhythm: Rhythm, began_s: float, now_s: float) -> Moment:

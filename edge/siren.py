@@ -138,9 +138,9 @@ class Siren:
             now = self._moment()
             good = now is None or await self._obey(now)
             if now is not None and good:
+                if now.words:  # whatever its contact says: one that is stuck must not keep people from the words
+                    self._speak()
                 good = await self._unless_woken(self._look(on=now.on), otherwise=True)
-            if now is not None and now.words and good:
-                self._speak()
             until_s = now.until_s if now else math.inf
             await self._rest(until_s, (self.output.hold_s if now and now.on else None) if good else _AGAIN_S)
 

@@ -6,13 +6,14 @@ station file alone: rules that are wrong must not keep a siren sounding.
 
 import argparse
 import asyncio
-import fcntl
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from edge.bus import Bus
 from edge.config import StationFile, device_of
+from edge.lock import locked
 from edge.outputs import Output
 from edge.siren_parts import output_of
 from tocsin.config import ConfigError, load
@@ -45,10 +46,18 @@ def _off(place: Path) -> str:
     if file.siren is None:
         return "this station has no siren"
     folder = place.parent / file.station.data
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock = None
+    try:
+        lock = locked(folder)
+    except BlockingIOError:
+        raise
+    except OSError as err:  # no agent runs on a folder that cannot be had, and the siren may sound all the same
+        print(f"{folder}: {err.strerror}", file=sys.stderr)
+    try:
         return asyncio.run(_switch_off(place, file))
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 async def _switch_off(place: Path, file: StationFile) -> str:

@@ -10,6 +10,7 @@ from tocsin.levels import Level
 
 NONE = -1
 _LONGEST_S = 600.0
+_SHORTEST_S = 0.2   # what is shorter a horn does not follow, and the line to its relay has no time for
 
 Pin = Annotated[int, msgspec.Meta(ge=NONE, le=53)]
 Input = Annotated[int, msgspec.Meta(ge=NONE, le=0xFFFF)]
@@ -74,6 +75,6 @@ class SirenTable(Table, frozen=True):
 
 
 def _check_rhythm(key: str, rhythm: Sequence[float]) -> None:
-    if len(rhythm) % 2 or not any(rhythm[::2]):
+    if len(rhythm) % 2 or not any(rhythm[::2]) or any(0 < step < _SHORTEST_S for step in rhythm):
         raise ValueError(f"{key}: {list(rhythm)} is not allowed; use pairs of seconds, on and off, "
-                         "with sound in them, like [36, 24]")
+                         f"with sound in them, like [36, 24], and none between 0 and {_SHORTEST_S:g}")

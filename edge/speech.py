@@ -8,8 +8,8 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
+from edge.noise import kill_all
 from edge.patterns import Program
 from edge.siren_table import SpeechTable
 
@@ -27,9 +27,9 @@ class SpeechError(Exception):
 def words_of(program: Program, place_en: str, place_zh: str, language: str) -> str:
     """What to do comes first: the pause may be short."""
     if language == "zh":
-        return f"{program.stage.zh}！{place_zh}，{program.hazard.zh}{program.level.zh}预警，请{program.stage.zh}！"
+        return f"{program.stage.zh}！{place_zh}，{program.hazard.zh}{program.spoken.zh}预警，请{program.stage.zh}！"
     stage = program.stage.en
-    return f"{stage.capitalize()}! {place_en}: {program.hazard.en}, {program.level.en} warning. {stage.capitalize()}!"
+    return f"{stage.capitalize()}! {place_en}: {program.hazard.en}, {program.spoken.en} warning. {stage.capitalize()}!"
 
 
 class Speaker:
@@ -103,14 +103,16 @@ class Speaker:
 
 
 async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -> bytes:
-    """What the command writes when it is given that. It is killed after `within_s`, or when this is cancelled.
+    """What the command writes when it is given that. It is killed after `within_s`, or when this is cancelled,
+    with all that it began: what holds its pipes would be waited for without end.
 
     Raises SpeechError.
     """
     name = command[2] if command[1:2] == ("-m",) else command[0]
     pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe,
+                                                       start_new_session=True)
     except OSError as err:
         raise SpeechError(f"{name} cannot be run: {err.strerror}") from err
     try:
@@ -120,8 +122,7 @@ async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -
         raise SpeechError(f"{name} hung for {within_s:g} s and was ended") from err
     finally:
         if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
+            kill_all(process)
             await asyncio.shield(process.wait())
     if process.returncode:
         last = err_text.decode(errors="replace").strip().splitlines()[-1:]

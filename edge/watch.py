@@ -26,12 +26,12 @@ NEWS_S = 60.0  # what changed is told before the next heartbeat in time, not oft
 KEEP_S = 7 * 86400.0  # what is delivered stays this long: a hub restored from a backup asks for it
 REMEMBER_MS = 86_400_000  # the log can be replayed from the oldest such place in it
 _GOODBYE_S = 2.0
-_BEAT_S = 5.0   # a link that hangs must not hold up the ticks
+_BEAT_S = 5.0   # a link that hangs must not hold up the rest
 _DISK_S = 2.0   # nor a disk
 
 
 class Watch:
-    """`run` serves until cancelled. `link` and `tidy` are set once they are there; only heartbeats need
+    """`ticks` and `run` serve until cancelled. `link` and `tidy` are set once they are there; only heartbeats need
     them."""
 
     def __init__(
@@ -55,6 +55,13 @@ class Watch:
         self._beaten: tuple[object, ...] = ()
         self._beside: dict[str, asyncio.Future[None]] = {}
 
+    async def ticks(self) -> None:
+        """By themselves, delayed by no disk or link: a level's time to sound comes with one, and a silence's end."""
+        due_s = self._clock.monotonic_s()
+        while True:
+            self._pipeline.tick()
+            due_s = await self._next(due_s)
+
     async def run(self) -> None:
         """Until cancelled."""
         try:
@@ -68,8 +75,9 @@ class Watch:
         due_s = self._clock.monotonic_s()
         checkpoint_s, heartbeat_s, news_s = due_s + CHECKPOINT_S, due_s, due_s
         while True:
-            self._pipeline.tick()
             self._budget.tick(self._clock.now_ms(), self._recorder.add, self._pipeline.told)
+            if self._budget.meter.is_due(self._clock.now_ms()):
+                await asyncio.to_thread(self._budget.meter.save)
             if self._pipeline.retired_may_go:
                 self._begin("settle", self._operations.settle)
             if due_s >= checkpoint_s:
@@ -78,8 +86,13 @@ class Watch:
             if due_s >= heartbeat_s or (due_s >= news_s and self._news() != self._beaten):
                 heartbeat_s, news_s = due_s + self._budget.heartbeat_s, due_s + NEWS_S
                 await self.beat()
-            due_s += TICK_S * max(1, int((self._clock.monotonic_s() - due_s) // TICK_S))  # missed ticks are left out
-            await self._clock.sleep_until(due_s)
+            due_s = await self._next(due_s)
+
+    async def _next(self, due_s: float) -> float:
+        """Sleeps until the next turn; those that were missed are left out."""
+        due_s += TICK_S * max(1, int((self._clock.monotonic_s() - due_s) // TICK_S))
+        await self._clock.sleep_until(due_s)
+        return due_s
 
     def _begin(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """What waits for a disk runs beside the ticks, one of a kind at a time. Raises what the last one ended with."""

@@ -1,6 +1,7 @@
 """The agent of one station, from real wires to the siren and the log."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ from simulators.devices import RadarLevel, Relay
 from simulators.faults import Refuses, Silent
 from simulators.instruments import Measures
 from simulators.wires import ModbusTcp
-from tests.lines import until
+from tests.lines import settle, until
 from tests.stations import START_MS, StationFiles, radar_device, running, wind
 from tocsin.clock import WoundClock
 from tocsin.levels import Level
+from tocsin.log import Log
 from tocsin.messages import Detection, Event, EventKind, Readings, Siren, Start
 from tocsin.readings import Quality
 
@@ -199,3 +201,28 @@ async def test_the_siren_that_cannot_be_switched_is_told_and_tried_again(site: S
         assert site.relay.on
     switched = [(record.level, record.device) for record in site.of(Siren) if isinstance(record, Siren)]
     assert switched == [(0, "siren"), (int(Level.RED), "siren")]
+
+
+async def test_a_silence_ends_in_time_while_the_disk_hangs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+    called = threading.Event()
+
+    def drop(*_: object) -> int:
+        called.set()
+        hangs.wait(30)
+        return 0
+
+    monkeypatch.setattr(Log, "drop", drop)
+    async with site.agent() as agent:
+        try:
+            await site.read(agent, 3.2)
+            await siren_is(site, on=True)
+            agent.operations.silence(4, "Li Wei")
+            await siren_is(site, on=False)
+            await until(called.is_set)
+            for _ in range(30):
+                site.clock.wind_to(site.clock.now_ms() + 10_000)
+                await settle()
+            await siren_is(site, on=True)
+        finally:
+            hangs.set()

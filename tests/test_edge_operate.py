@@ -3,11 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from edge import operate
+from edge import operate, speech
 from edge.agent import Agent
 from edge.operate import SOCKET, Ask, Operate, Reply
+from edge.siren_table import SirenTable, SpeechTable
 from tests.edge_bench import GAUGE, Bench
 from tests.test_agent import Site
 
@@ -27,6 +29,7 @@ async def test_a_person_asks_the_running_agent(tmp_path: Path, capsys: pytest.Ca
             while not (site.files.folder / "station-data" / SOCKET).exists():
                 await asyncio.sleep(0)
         assert await say("levels") == (0, "orange: stage on gauge/stage_m")
+        assert await say("siren_test", "--who", "Li Wei") == (1, "something is above clear: no test now")
         assert await say("clear", "stage", GAUGE, "--who", "Li Wei") == (
             0, 'Li Wei cleared "stage", which was orange on gauge/stage_m')
         assert site.detections() == [(1, 3, 1), (1, 0, 2)], "done means: on the disk"
@@ -43,6 +46,13 @@ async def test_a_person_asks_the_running_agent(tmp_path: Path, capsys: pytest.Ca
     code, said = await say("levels")
     assert code == 1
     assert "no agent answers: " in said
+
+
+def test_the_longest_test_of_a_siren_is_waited_for() -> None:
+    words_s = len(SpeechTable().languages) * (speech._SYNTHESIS_S + speech._PLAY_S)
+    with pytest.raises(msgspec.ValidationError, match="<= 30"):
+        msgspec.convert({"device": "siren", "test_s": 30.1}, SirenTable)
+    assert words_s + 30 + operate._SYNCED_S < operate._TESTED_WITHIN_S
 
 
 async def test_a_socket_left_behind_is_taken_over_and_only_its_user_may_open_it(tmp_path: Path) -> None:

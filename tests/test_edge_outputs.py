@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from gpiozero import DigitalOutputDevice
 from gpiozero.pins.mock import MockFactory
 
 from drivers import relay_output
@@ -126,6 +127,20 @@ async def test_what_this_computer_does_itself_ends_with_the_agent(name: str) -> 
         await until(lambda: not rig.is_on())
 
 
+async def test_a_pin_that_fails_while_it_is_switched_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pin() as rig:
+        await rig.output.switch(on=False, stage=Stage.MOVE)
+
+        def fails(_: object) -> None:
+            raise OSError("the chip is gone")
+
+        monkeypatch.setattr(DigitalOutputDevice, "on", fails)
+        with pytest.raises(RejectedError, match="pin 17: the chip is gone"):
+            await rig.output.switch(on=True, stage=Stage.MOVE)
+        monkeypatch.setattr(DigitalOutputDevice, "off", fails)
+        rig.output.close()
+
+
 # the relay's own watchdog
 
 
@@ -152,6 +167,11 @@ async def test_a_relay_with_a_watchdog_lets_go_when_nobody_speaks_to_it_and_not_
             await relay.switch(on=True, stage=Stage.MOVE)
             await relay.guard()
             assert box.watchdog_ms == 5000, "after a failure it is set again"
+            await relay.switch(on=False, stage=Stage.MOVE)
+            box.power_cut()
+            await relay.switch(on=True, stage=Stage.MOVE)
+            await relay.guard()
+            assert box.watchdog_ms == 5000, "it may have lost its power in the calm, unseen"
     now[0] += 5.1
     assert not box.is_loud()
 
@@ -196,6 +216,25 @@ def test_the_two_tones_differ_and_join_without_a_click() -> None:
             assert (read.getframerate(), read.getsampwidth(), read.getnchannels()) == (RATE, 2, 1)
 
 
+async def test_a_player_without_a_card_is_no_sound_however_soon_it_is_asked() -> None:
+    output = Tones(("sh", "-c", "head -c 9 > /dev/null; exit 1"))
+    await output.switch(on=True, stage=Stage.MOVE)
+    assert await output.is_on() is False
+    assert output.hold_s <= 1.0, "one that ends later is soon begun again"
+
+
+async def test_another_stage_has_its_tone_at_once(tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    output = Tones(("sh", "-c", f"head -c 20000 > {heard}.new; mv {heard}.new {heard}; exec cat > /dev/null"))
+    for stage in (Stage.PREPARE, Stage.MOVE):
+        await output.switch(on=True, stage=stage)
+        await until(heard.exists)
+        sample = tone(stage, 1.0)
+        assert heard.read_bytes()[44:44 + len(sample)] == sample
+        heard.unlink()
+    await output.switch(on=False, stage=Stage.MOVE)
+
+
 async def test_a_player_is_fed_as_long_as_it_sounds(tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     output = Tones(("sh", "-c", f"exec head -c 100000 > {heard}"))
@@ -208,5 +247,5 @@ async def test_a_player_is_fed_as_long_as_it_sounds(tmp_path: Path) -> None:
     assert heard.stat().st_size == 100_000
     assert await output.is_on() is False, "a player that ended is no sound"
     await output.switch(on=True, stage=Stage.MOVE)
-    assert await output.is_on()
+    assert output._is_alive()
     await output.switch(on=False, stage=Stage.MOVE)

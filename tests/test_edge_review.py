@@ -62,6 +62,23 @@ async def test_a_defect_in_a_driver_is_told_and_neither_device_goes_blind(
     assert len(others) == 2
 
 
+async def test_a_part_whose_own_wait_was_cancelled_begins_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "_AGAIN_S", 0.0)
+    async with site.agent() as agent:
+        siren = agent.pipeline.siren
+        assert siren is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(siren.output, "switch", cancelled)
+            site.stage(3.2)
+            site.clock.wind_to(START_MS + MINUTE_MS)
+            await until(lambda: agent.failures["siren"] >= 1)
+        await siren_is(site, on=True)
+
+
+async def cancelled(**_: object) -> None:
+    raise asyncio.CancelledError
+
+
 async def test_a_value_that_is_no_number_is_refused_and_the_log_can_be_read_again(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from edge.sounding import Sound
 from tests.edge_bench import AFTER, GAUGE, MINUTE_MS, STAGE, Bench
 from tests.test_own_log import agree
 from tocsin.inputs import Acknowledge, Silence
+from tocsin.levels import Level
 from tocsin.messages import Answer, EventKind
 from tocsin.signing import new_station_key
 
@@ -103,7 +104,11 @@ def test_silence_has_limits_and_reasons(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     with pytest.raises(ValueError, match="nothing sounds: there is nothing to silence"):
         bench.operations.silence(5, "Li Wei")
-    rising(bench, 0.5, 2.6)
+    rising(bench, 0.5, 2.1)
+    assert [one.level for one in bench.agent.pipeline.sounds()] == [Level.YELLOW]
+    with pytest.raises(ValueError, match="nothing sounds: there is nothing to silence"):
+        bench.operations.silence(5, "Li Wei")
+    rising(bench, 2.6)
     for minutes in (10.1, -1, float("nan")):
         with pytest.raises(ValueError, match="minutes are not allowed; use 0 to 10"):
             bench.operations.silence(minutes, "Li Wei")

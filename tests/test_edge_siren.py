@@ -198,7 +198,7 @@ async def test_the_rhythm_does_not_drift_in_a_day() -> None:
         assert await stand.rhythm(18) == 6 * "#" + 6 * "." + 6 * "#"
 
 
-async def test_words_are_said_once_in_each_long_pause_and_end_with_it() -> None:
+async def test_words_are_said_once_in_each_long_pause_and_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Stand().running() as stand:
         stand.command(sound(Level.RED))
         await stand.passes(41.0)
@@ -209,8 +209,10 @@ async def test_words_are_said_once_in_each_long_pause_and_end_with_it() -> None:
         assert (stand.talk.said, stand.talk.hushed) == (["move"], hushed)
         await stand.passes(1.5)
         assert stand.talk.hushed > hushed
+        monkeypatch.setattr(sirens, "_LOOKS_S", (0.0,))
+        stand.box.stuck = True
         await stand.passes(58.0)
-        assert stand.talk.said == ["move", "move"]
+        assert stand.talk.said == ["move", "move"], "a contact that is stuck keeps nobody from the words"
 
 
 async def test_an_answer_takes_effect_once_the_rhythm_was_heard_in_full() -> None:

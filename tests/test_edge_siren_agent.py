@@ -252,6 +252,20 @@ async def test_after_kill_9_siren_off_switches_it_off_and_not_while_an_agent_run
         assert "its agent runs; use tocsin operate" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("broken", ["station-data/lock", "station-data"])
+async def test_siren_off_does_its_work_where_the_disk_takes_nothing(tmp_path: Path, broken: str) -> None:
+    site = Site(tmp_path)
+    async with site.wire:
+        place = site.write()
+        site.box.on = True
+        if broken == "station-data":
+            (tmp_path / broken).write_text("no folder can be made here")
+        else:
+            (tmp_path / broken).mkdir(parents=True)
+        assert await asyncio.to_thread(main, ["siren-off", str(place)]) == 0
+        assert not site.box.is_loud()
+
+
 def test_siren_off_needs_nothing_but_the_siren(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = StationFiles(tmp_path, "tcp://127.0.0.1:9", siren=False)
     place = files.write()

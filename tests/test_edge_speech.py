@@ -13,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import speech, voice
-from edge.patterns import Program
+from edge.patterns import Program, program_of
 from edge.siren_table import SirenTable, SpeechTable
+from edge.sounding import Sound
 from edge.speech import Speaker, SpeechError, run_process, words_of
 from edge.voice import VoiceError, in_hanzi, pinyin, spoken
 from tests.lines import until
 from tests.tasks import beside
 from tocsin.levels import Hazard, Level, Stage
 
-RED = Program("move", (6, 6), Level.RED, Stage.MOVE, Hazard.FLOOD)
+RED = Program("move", (6, 6), Level.RED, Stage.MOVE, Hazard.FLOOD, Level.RED)
 DIGITS = {word: value for value, word in enumerate("零一二三四五六七八九")}
 
 
@@ -77,7 +78,7 @@ def test_chinese_goes_as_pinyin_with_its_tones() -> None:
 def test_every_warning_can_be_heard_and_fits_into_the_pause(language: str, stage: Stage) -> None:
     longest = 0.0
     for hazard in Hazard:
-        program = Program(stage.value, (6, 6), Level.RED, stage, hazard)
+        program = Program(stage.value, (6, 6), Level.RED, stage, hazard, Level.RED)
         samples, seconds = samples_of(spoken(words_of(program, "Upper Bridge", "龙潭上桥", language), language, 160))
         assert max(samples) > 8000
         longest = max(longest, seconds)
@@ -87,6 +88,15 @@ def test_every_warning_can_be_heard_and_fits_into_the_pause(language: str, stage
 def test_the_words_say_what_to_do_first() -> None:
     assert words_of(RED, "Upper Bridge", "上桥", "zh") == "立即转移！上桥，山洪红色预警，请立即转移！"
     assert words_of(RED, "Upper Bridge", "上桥", "en") == "Move now! Upper Bridge: flood, red warning. Move now!"
+
+
+def test_the_words_give_a_hazard_its_own_level() -> None:
+    slope = Sound("slide", "crack/displacement_mm", Level.ORANGE, Stage.PREPARE, Hazard.SLOPE)
+    flood = Sound("stage", "gauge/stage_m", Level.RED, Stage.MOVE, Hazard.FLOOD, answered=True)
+    program = program_of([slope, flood], SirenTable(device="siren"))
+    assert program is not None
+    assert program.level is Level.RED
+    assert words_of(program, "Upper Bridge", "上桥", "en").endswith("landslide, orange warning. Prepare to move!")
 
 
 def test_without_the_voice_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -171,6 +181,19 @@ async def test_a_player_that_hangs_is_ended_and_told(monkeypatch: pytest.MonkeyP
                 await asyncio.sleep(0.01)
     assert faults == ["sh hung for 0.05 s and was ended"]
     assert not psutil.pid_exists(int(running.read_text()))
+
+
+async def test_what_a_voice_began_ends_with_it_and_is_not_waited_for(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = f"tail -f /dev/null & echo $! > {child}.new; mv {child}.new {child}; wait"
+    async with asyncio.timeout(5):
+        talk = asyncio.create_task(run_process(("sh", "-c", script), b"", 60.0))
+        await until(child.exists)
+        talk.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await talk
+        await until(lambda: not psutil.pid_exists(int(child.read_text()))
+                    or psutil.Process(int(child.read_text())).status() == psutil.STATUS_ZOMBIE)
 
 
 async def test_words_are_cut_when_the_siren_sounds_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -220,9 +221,10 @@ def test_the_unit_is_one_that_systemd_takes_and_that_pings_in_time(tmp_path: Pat
     assert "Restart=always\n" in text
     assert "StartLimitIntervalSec=0\n" in text
     assert "WatchdogSec=60\n" in text
-    start, after = (line.split() for key in ("ExecStart", "ExecStopPost")
+    start, after = (line for key in ("ExecStart", "ExecStopPost")
                     for line in re.findall(f"^{key}=(.*)$", text, re.MULTILINE))
-    assert after == ["-" + start[0], "siren-off", start[2]], "an agent that died leaves no siren sounding"
+    program, _, station = start.split()
+    assert f"{program} siren-off {station}" in after, "the same program and file"
     analyze = shutil.which("systemd-analyze")
     if analyze is not None:
         unit = tmp_path / UNIT.name
@@ -230,3 +232,15 @@ def test_the_unit_is_one_that_systemd_takes_and_that_pings_in_time(tmp_path: Pat
         command = [analyze, "verify", "--man=no", str(unit)]
         checked = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("result", "said"), [
+    ("success", "siren-off /etc/tocsin/station.toml\n"), ("signal", ""), ("watchdog", ""), ("exit-code", ""),
+])
+def test_the_unit_switches_the_siren_off_after_a_clean_stop_alone(result: str, said: str) -> None:
+    line = next(line for line in UNIT.read_text(encoding="utf-8").splitlines() if line.startswith("ExecStopPost="))
+    command = shlex.split(line.removeprefix("ExecStopPost=").replace("$$", "$"))
+    command[-1] = command[-1].replace("/opt/tocsin/.venv/bin/tocsin", "echo")
+    ended = {**os.environ, "SERVICE_RESULT": result}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ended)
+    assert done.stdout == said

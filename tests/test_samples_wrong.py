@@ -136,9 +136,14 @@ def said_of(capsys: pytest.CaptureFixture[str], *names: str) -> list[str]:
     ('device = "siren-relay"', "gpio = 17\nbutton_gpio = 17", [
         "siren: button_gpio: 17 is the siren's own pin; use another one"]),
     ("# prepare = [36, 24]", "prepare = [36]", [
-        "siren: prepare: [36.0] is not allowed; use pairs of seconds, on and off, with sound in them, like [36, 24]"]),
+        "siren: prepare: [36.0] is not allowed; use pairs of seconds, on and off, with sound in them, "
+        "like [36, 24], and none between 0 and 0.2"]),
     ("# move = [6, 6, 6, 6, 6, 6, 6, 18]", "move = [0, 6]", [
-        "siren: move: [0.0, 6.0] is not allowed; use pairs of seconds, on and off, with sound in them, like [36, 24]"]),
+        "siren: move: [0.0, 6.0] is not allowed; use pairs of seconds, on and off, with sound in them, "
+        "like [36, 24], and none between 0 and 0.2"]),
+    ("# watch = [3, 57]", "watch = [0.0001, 0]", [
+        "siren: watch: [0.0001, 0.0] is not allowed; use pairs of seconds, on and off, with sound in them, "
+        "like [36, 24], and none between 0 and 0.2"]),
     ("# move = [6, 6, 6, 6, 6, 6, 6, 18]", "move = [-1, 6]", [
         "siren: move: [-1, 6] is not allowed; use a list of a number of at least 0 and up to 600.0"]),
     ('# languages = ["zh", "en"]', 'languages = ["fr"]', [
