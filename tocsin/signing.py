@@ -56,7 +56,8 @@ def seal(body: bytes, topic: str, station_key_hex: str) -> bytes:
 def unseal(data: bytes, topic: str, station_key_hex: str) -> bytes:
     """The body. Raises SealError."""
     sealed = _parse(data)
-    if not hmac.compare_digest(sealed.sig, _mac(bytes(sealed.body), topic, station_key_hex)):
+    # as bytes: of text compare_digest takes ASCII alone
+    if not hmac.compare_digest(sealed.sig.encode(), _mac(bytes(sealed.body), topic, station_key_hex).encode()):
         raise SealError(f"{topic}: the seal does not fit the station's key")
     return bytes(sealed.body)
 
@@ -80,7 +81,7 @@ def verify(data: bytes, topic: str, public_hex: str) -> bytes:
 def _parse(data: bytes) -> Sealed:
     try:
         sealed = decode(_DECODER, data)
-    except msgspec.DecodeError as err:
+    except (msgspec.DecodeError, RecursionError) as err:
         raise SealError(f"not a sealed message: {err}") from err
     if sealed.v != VERSION:
         raise SealError(f"version {sealed.v} of the wire contract; this side speaks {VERSION}")
