@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.orders import LEDGER, MOST_KNOWN, Known, Ledger
+from edge.orders import KEY, LEDGER, MOST_KNOWN, Known, Ledger
 from edge.recorder import KINDS, URGENT_KINDS
 from tests.edge_bench import GAUGE, RAIN, STAGE, Bench
 from tests.hub_voice import HOUR_MS, HubVoice
@@ -233,6 +233,26 @@ def test_the_hubs_key_moves_on_by_its_own_signature_alone(post: Post) -> None:
     post.stop()
 
 
+def test_a_key_that_cannot_be_kept_breaks_nothing_and_is_told(post: Post) -> None:
+    (post.folder / (KEY + ".new")).mkdir()
+    post.gets(post.hub.new_key())
+    assert "hub-key" in post.complaints[0]
+    (post.folder / (KEY + ".new")).rmdir()
+    post.hub.keys = post.hub.keys[:1]
+    post.gets(post.hub.command(**SERVICE))
+    assert [done for _, done, _ in post.answers] == [True]
+    post.stop()
+
+
+def test_who_sends_ever_other_nonsense_does_not_fill_the_log(post: Post) -> None:
+    topic = topics.order("bridge", topics.COMMAND)
+    command = post.hub.command(do="levels")
+    for number in range(20):
+        post.gets((topic, b" " * number), command)
+    assert len(post.complaints) == 1
+    post.stop()
+
+
 def test_a_key_pinned_anew_counts(post: Post) -> None:
     post.gets(post.hub.new_key())
     other = HubVoice()
@@ -256,5 +276,18 @@ async def test_words_that_come_faster_than_they_are_done_hold_up_nothing(tmp_pat
         for number in range(150):
             await post.agent.commands.heard(*post.hub.command(f"c{number}", **SERVICE))
         await post.agent.commands.heard(topics.order("bridge", topics.RULES), b"")
-    assert post.agent.commands._queue.qsize() == 100
+        assert post.agent.commands._queue.qsize() == 100
+        post.again()
+        for _ in range(10):
+            await post.agent.commands.heard(topics.order("bridge", topics.RULES), b"x" * (1 << 20))
+        assert post.agent.commands._queue.qsize() == 4, "nor do large ones fill the memory"
+    post.stop()
+
+
+async def test_rules_that_wait_are_one_the_newest(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    for version in (2, 5, *[3] * 100):
+        await post.agent.commands.take(*post.hub.rules(version, STAGE))
+    waiting = post.agent.commands._orders
+    assert (waiting.qsize(), waiting.get_nowait().version) == (1, 5)
     post.stop()

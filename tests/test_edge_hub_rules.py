@@ -105,6 +105,16 @@ def test_a_file_that_is_all_wrong_does_not_fill_the_link(post: Post) -> None:
     state = heard(post, post.hub.rules(1, "".join(f'[[rule]]\nname = "r{number}"\n' for number in range(200))))
     assert len(state.problems) == 31
     assert state.problems[-1].startswith("and ")
+    state = heard(post, post.hub.rules(2, STAGE.replace('"stage"', f'"{"s" * 100_000}"').replace("red", "rad")))
+    assert max(map(len, state.problems)) <= 500
+    assert max(len(detail) for _, detail in post.events(EventKind.RULES)) < 5_000
+    post.stop()
+
+
+def test_an_older_word_does_not_hide_why_a_newer_one_was_refused(post: Post) -> None:
+    before = heard(post, post.hub.rules(3, HIGHER), post.hub.rules(5, BROKEN))
+    state = heard(post, post.hub.rules(2, STAGE))
+    assert (state.version, state.refused, state.problems) == (3, 5, before.problems)
     post.stop()
 
 
