@@ -99,14 +99,20 @@ def put_command(
         raise ValueError(f"{lives_ms / 60_000:g} minutes are not allowed; use up to {LONGEST_COMMAND_MS / 60_000:g}")
     who, words = str(ask["who"]), encode(ask)
     # stations take it for a lower bound of time: were it ever to fall after the hub's clock was wrong, none would obey
-    (stamp,) = connection.execute(
-        "SELECT max(?, coalesce(max(stamp) + 1, 0)) FROM commands WHERE station = ?", (now_ms, station)).fetchone()
+    stamp = max(now_ms, newest_stamp(connection, station) + 1)
     command = Command(VERSION, secrets.token_hex(8), station, stamp, stamp + lives_ms, msgspec.Raw(words))
     connection.execute(
         "INSERT INTO commands (id, station, who, ask, body, issued, expires, stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (command.id, station, who, words.decode(), encode(command), now_ms, now_ms + lives_ms, stamp))
     note(connection, now_ms, station, "command", who, f"{command.id}: {words.decode()}")
     return command_of(connection, command.id)
+
+
+def newest_stamp(connection: sqlite3.Connection, station: str) -> int:
+    """When its newest command was issued, as the command says; 0 where there is none."""
+    (stamp,) = connection.execute(
+        "SELECT coalesce(max(stamp), 0) FROM commands WHERE station = ?", (station,)).fetchone()
+    return int(stamp)
 
 
 def command_of(connection: sqlite3.Connection, command: str) -> CommandRow:

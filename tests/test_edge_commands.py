@@ -208,6 +208,17 @@ def test_the_ledger_is_bounded_and_what_it_forgot_is_never_done_again(tmp_path: 
     assert not Ledger(tmp_path).begun()
 
 
+def test_the_ledger_is_on_the_disk_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    ledger = Ledger(tmp_path)
+    ledger.begin(Known("c1", START_MS))
+    begun = len(synced)
+    ledger.end(Known("c1", START_MS))
+    assert len(synced) == 2 * begun > 0
+    assert Ledger(tmp_path).begun() == []
+
+
 def test_a_command_from_before_the_ledger_is_refused(post: Post) -> None:
     for number in range(MOST_KNOWN + 1):
         post.agent.commands._ledger.begin(Known(f"c{number}", START_MS, ended=True))
