@@ -27,6 +27,7 @@ from tocsin.messages import (
     record_of,
     upload_of,
 )
+from tocsin.orders import LARGEST_VERSION, Papers
 from tocsin.times import iso
 from tocsin.topics import AREA_CODE, HEARTBEAT, parse_up
 
@@ -243,6 +244,10 @@ def _check_content(record: Record) -> None:
         case Start():
             _check_times([record.t])
             _check_card(record.card)
+        case Papers():
+            _check_times([record.t])
+            if not 0 <= record.rules_version < LARGEST_VERSION:
+                raise RefusedError(Refusal.VALUE, f"rules_version {record.rules_version}; use 0 to {LARGEST_VERSION}")
         case _:
             _check_times([record.t])
 

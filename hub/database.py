@@ -180,10 +180,14 @@ class Database(SqliteFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, SCHEMA, VERSION)
-        self.connection.executescript(LATER)
-        with self.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('hub', ?)", (secrets.token_hex(8),))
-        self.hub_id = self._read_id()
+        try:
+            self.connection.executescript(LATER)
+            with self.transaction() as connection:
+                connection.execute("INSERT OR IGNORE INTO meta VALUES ('hub', ?)", (secrets.token_hex(8),))
+            self.hub_id = self._read_id()
+        except sqlite3.Error as err:
+            self.close()
+            raise DatabaseError(f"{path}: not a usable database: {err}") from err
 
     def renew_id(self) -> None:
         """After a backup was put back: a new id makes every station offer again what it still holds."""

@@ -5,6 +5,7 @@ The station counts for a running hub at once: what is enrolled stands in the hub
 
 import argparse
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hub import orders, succession
 from hub.config import HubConfig, load_hub
 from hub.database import Database, DatabaseError
 from hub.roster import Roster, enrol
-from hub.send import SendError, checked_name, open_database
+from hub.send import SendError, checked_name, in_words, open_database
 from hub.station_files import DEFAULT_RULES, NewStation, files_of, rules_known
 from hub.succession import SuccessionError
 from tocsin.clock import SystemClock
@@ -142,6 +143,9 @@ def run(argv: list[str]) -> int:
         to_do = _enrolled(args)
     except (ConfigError, DatabaseError, SendError, EnrolError) as err:
         print(err, file=sys.stderr)
+        return 1
+    except (OSError, sqlite3.Error) as err:
+        print(in_words(args.hub, err), file=sys.stderr)
         return 1
     print("\n".join([f"{args.station}: {args.out} is to be copied to the station, as it is", *to_do]))
     return 0

@@ -12,7 +12,16 @@ from enum import StrEnum
 import msgspec
 
 from tocsin.messages import VERSION, encode
-from tocsin.orders import LONGEST_COMMAND_MS, LONGEST_TEXT, Command, Obeyed, Papers, RulesOrder, RulesState
+from tocsin.orders import (
+    LARGEST_VERSION,
+    LONGEST_COMMAND_MS,
+    LONGEST_TEXT,
+    Command,
+    Obeyed,
+    Papers,
+    RulesOrder,
+    RulesState,
+)
 
 _RULES = msgspec.json.Decoder(RulesOrder)
 _STATE = msgspec.json.Decoder(RulesState)
@@ -70,7 +79,7 @@ class StationOrders:
     @property
     def waits(self) -> bool:
         """Whether the station has not yet spoken of the newest rules."""
-        return self.sent > (max(self.state.version, self.state.refused) if self.state else 0)
+        return waits(self.state, self.sent)
 
 
 _ROW = "id, station, who, ask, issued, expires, state, answered, said"
@@ -171,6 +180,11 @@ def take_answer(connection: sqlite3.Connection, station: str, answer: Obeyed, no
 # rules
 
 
+def waits(state: RulesState | None, version: int) -> bool:
+    """Whether a station that said `state` has not spoken of that version."""
+    return version > (max(state.version, state.refused) if state else 0)
+
+
 def put_rules(connection: sqlite3.Connection, station: str, text: str, who: str, now_ms: int) -> int:
     """The new version: above all that were sent, and above what the station says it has. Raises ValueError."""
     if len(text) > LONGEST_TEXT:
@@ -180,6 +194,8 @@ def put_rules(connection: sqlite3.Connection, station: str, text: str, who: str,
     (sent,) = connection.execute(
         "SELECT coalesce(max(version), 0) FROM rules_sent WHERE station = ?", (station,)).fetchone()
     version = max(int(sent), heard) + 1
+    if version >= LARGEST_VERSION:
+        raise ValueError(f"version {version}: no number is left; something has spoken in this station's name")
     order = RulesOrder(VERSION, version, station, now_ms, who, text)
     connection.execute("INSERT INTO rules_sent VALUES (?, ?, ?, ?, ?)", (station, version, who, now_ms, encode(order)))
     note(connection, now_ms, station, "rules", who, f"version {version}")
