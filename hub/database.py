@@ -82,6 +82,11 @@ LATER = """
 -- stations enrolled by command; they count beside those of hub.toml
 CREATE TABLE IF NOT EXISTS enrolled (station TEXT PRIMARY KEY, key TEXT NOT NULL, t INTEGER NOT NULL) WITHOUT ROWID;
 
+-- keys that a successor's took the place of: tocsin.signing.mark_of each
+CREATE TABLE IF NOT EXISTS revoked (
+    station TEXT NOT NULL, mark TEXT NOT NULL, t INTEGER NOT NULL, PRIMARY KEY (station, mark)
+) WITHOUT ROWID;
+
 -- every version of rules that was sent to a station; body: tocsin.orders.RulesOrder
 CREATE TABLE IF NOT EXISTS rules_sent (
     station TEXT NOT NULL, version INTEGER NOT NULL, who TEXT NOT NULL, t INTEGER NOT NULL, body BLOB NOT NULL,

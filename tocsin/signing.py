@@ -48,6 +48,11 @@ def public_key_of(private_hex: str) -> str:
     return SigningKey(bytes.fromhex(private_hex)).verify_key.encode().hex()
 
 
+def mark_of(station_key_hex: str) -> str:
+    """8 hex digits that tell keys apart and give none away. They prove nothing: who may publish is for the broker."""
+    return hashlib.blake2b(b"mark", digest_size=4, key=bytes.fromhex(station_key_hex)).hexdigest()
+
+
 def seal(body: bytes, topic: str, station_key_hex: str) -> bytes:
     """Under the key that the hub shares with one station."""
     return encode(Sealed(VERSION, _mac(body, topic, station_key_hex), msgspec.Raw(body)))
