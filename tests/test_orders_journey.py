@@ -112,13 +112,18 @@ async def test_rules_and_commands_go_out_and_are_answered(valley: Valley, capsys
             1, 'version 9 was never sent to "bridge"; use 2, 1')
         code, said = await valley.say(capsys, "rollback", "1", *WHO)
         assert (code, said[:24]) == (0, "version 3 is in force, r")
-        assert await valley.say(capsys, "command", "service", "device=gauge", "--minutes", "30", *WHO) == (
+        service = ("command", "service", "device=gauge", "--minutes", "30", *WHO)
+        code, said = await valley.say(capsys, *service)
+        assert (code, said[:29]) == (1, "not while a warning is open: ")
+        await valley.stages(agent, 0.5)
+        assert await valley.say(capsys, *service) == (
             0, "gauge: Zhao Min works on it for at most 30 min")
         assert await valley.say(capsys, "command", "clear", "rule=stage", "series=gauge/stage_m", *WHO) == (
             1, '"clear" can only be done at the station')
         orders = await hub.orders("bridge")
         assert (orders.sent, orders.state and orders.state.version) == (3, 3)
-        assert [row.state for row in orders.commands] == [CommandState.REFUSED, CommandState.DONE]
+        assert [row.state for row in orders.commands] == [
+            CommandState.REFUSED, CommandState.DONE, CommandState.REFUSED]
         code, said = await valley.say(capsys, "history")
         assert [line.split("  ")[1:3] for line in said.splitlines()[:3]] == [
             ["refused", "Zhao Min"], ["sent", "Zhao Min"], ["command", "Zhao Min"]]
