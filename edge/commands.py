@@ -130,7 +130,7 @@ class Commands:
         """One message. What is wrong with it is told once, and answered where it was the hub who spoke."""
         try:
             await self._take[topic](topic, payload)
-        except (SealError, msgspec.DecodeError, RecursionError, OSError) as err:
+        except (SealError, msgspec.DecodeError, RecursionError) as err:
             told, told_s = self._told.get(topic, ("", -_TELL_S))
             now_s = asyncio.get_running_loop().time()
             if str(err) != told and now_s - told_s >= _TELL_S:
@@ -249,7 +249,10 @@ class Commands:
                 reached = _claimed(sealed)
                 continue
             self._ours(new.v, new.station)
-            await asyncio.to_thread(self._keys.change, new.public_key)
+            try:
+                await asyncio.to_thread(self._keys.change, new.public_key)
+            except OSError as err:
+                raise SealError(f"{topic}: the hub's new key cannot be kept: {err}") from err
             reached = new.public_key
         if self._keys.public_key != before:
             self._event(f"the hub's key is {self._keys.public_key[:16]} now; it was {before[:16]}")
