@@ -48,6 +48,7 @@ from tocsin.link import Link
 from tocsin.log import Log
 from tocsin.messages import Event, EventKind, Start
 from tocsin.readings import Reading, Rejection
+from tocsin.signing import mark_of
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,8 @@ class Agent:
         self._phases = phases(station)
         self._gather = Gather(self.pipeline, singly=station.file.uplink.monthly_mb > 0)
         self._watch = Watch(
-            table.id, boot, station.folder, clock, storage=self._log, pipeline=self.pipeline,
+            table.id, mark_of(station.file.hub.key), boot, station.folder, clock,
+            storage=self._log, pipeline=self.pipeline,
             operations=self.operations, recorder=self.recorder, uplink=self.uplink, health=self._health,
             budget=self.budget,
         )  # fmt: skip
@@ -234,7 +236,8 @@ class Agent:
 
         return Link(
             self._station.broker,
-            f"tocsin-edge-{station}",
+            # a broker hangs up on the first of two with one name: a predecessor must not throw its successor out
+            f"tocsin-edge-{station}-{mark_of(self._station.file.hub.key)}",
             subscriptions=list(handlers),
             on_message=lambda topic, payload: handlers[topic](topic, payload),
             on_connect=connected,

@@ -31,10 +31,13 @@ from tocsin.times import iso
 # an eye at the site decides on these; and what walks a person through something cannot be done from afar
 LOCAL_ONLY = frozenset({"clear", "commission", "calibrate"})
 _WAITING = 100          # messages; the hub sends again what was dropped
+_WAITING_BYTES = 4 << 20
 _LOOK_S = 60.0
 _SYNCED_S = 5.0
 _LONGEST_SAID = 4000
 _MOST_PROBLEMS = 30
+_LONGEST_PROBLEM = 500
+_TELL_S = 60.0          # whoever can reach the broker must not fill the log with what was wrong
 
 Handler = Callable[[str, bytes], Awaitable[None]]
 log = logging.getLogger(__name__)
@@ -66,10 +69,11 @@ class Commands:
         self._ledger = Ledger(station.folder)
         self._papers = Outgoing(station.folder, recorder)
         self._refused = RulesState(VERSION, table.id, 0, 0, "")
-        self._told: dict[str, str] = {}
+        self._told: dict[str, tuple[str, float]] = {}
         self._answered: list[tuple[int, Known]] = []
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
-        self._orders: asyncio.Queue[RulesOrder] = asyncio.Queue()
+        self._waiting_bytes = 0
+        self._orders: asyncio.Queue[RulesOrder] = asyncio.Queue(1)
         self._take: dict[str, Handler] = {
             topics.order(table.id, topics.HUB_KEY): self._new_key,
             topics.order(table.id, topics.RULES): self._rules,
@@ -82,9 +86,10 @@ class Commands:
 
     async def heard(self, topic: str, payload: bytes) -> None:
         """Never waits: the link brings the hub's other answers too."""
-        if payload:
+        if payload and self._waiting_bytes + len(payload) <= _WAITING_BYTES:
             with suppress(asyncio.QueueFull):
                 self._queue.put_nowait((topic, payload))
+                self._waiting_bytes += len(payload)
 
     async def connected(self) -> None:
         """The broker may have forgotten what stood there."""
@@ -103,8 +108,9 @@ class Commands:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
-                    message = await self._queue.get()
-                await self.take(*message)
+                    topic, payload = await self._queue.get()
+                self._waiting_bytes -= len(payload)
+                await self.take(topic, payload)
             self._papers.send(self._operations.station, self._now_ms())
 
     async def _order_all(self) -> None:
@@ -125,12 +131,14 @@ class Commands:
         try:
             await self._take[topic](topic, payload)
         except (SealError, msgspec.DecodeError, RecursionError) as err:
-            if self._told.get(topic) != str(err):
-                self._told[topic] = str(err)
+            told, told_s = self._told.get(topic, ("", -_TELL_S))
+            now_s = asyncio.get_running_loop().time()
+            if str(err) != told and now_s - told_s >= _TELL_S:
+                self._told[topic] = str(err), now_s
                 log.warning("%s: refused: %s", topic, err)
                 self._event(f"refused: {err}")
         else:
-            self._told.pop(topic, None)
+            self._told[topic] = "", self._told.get(topic, ("", -_TELL_S))[1]
 
     # commands
 
@@ -191,6 +199,8 @@ class Commands:
     async def _rules(self, topic: str, payload: bytes) -> None:
         order = decode(_RULES, verify(payload, topic, self._keys.public_key))
         self._ours(order.v, order.station)
+        if self._orders.full():     # one waits, the newest: the same words over and over must not fill the memory
+            order = max(self._orders.get_nowait(), order, key=lambda one: one.version)
         self._orders.put_nowait(order)
 
     async def order(self, order: RulesOrder) -> None:
@@ -198,7 +208,8 @@ class Commands:
         version = self._operations.station.source.version
         if order.version < version:
             why = f"version {order.version} is older than {version}, which is in force"
-            self._refused = msgspec.structs.replace(self._refused, refused=order.version, problems=[why])
+            if order.version > self._refused.refused:
+                self._refused = msgspec.structs.replace(self._refused, refused=order.version, problems=[why])
         elif order.version not in {version, self._refused.refused}:
             await self._bring_in(order)
         await self._say_state()
@@ -238,7 +249,10 @@ class Commands:
                 reached = _claimed(sealed)
                 continue
             self._ours(new.v, new.station)
-            await asyncio.to_thread(self._keys.change, new.public_key)
+            try:
+                await asyncio.to_thread(self._keys.change, new.public_key)
+            except OSError as err:
+                raise SealError(f"{topic}: the hub's new key cannot be kept: {err}") from err
             reached = new.public_key
         if self._keys.public_key != before:
             self._event(f"the hub's key is {self._keys.public_key[:16]} now; it was {before[:16]}")
@@ -276,7 +290,8 @@ def _claimed(sealed: msgspec.Raw) -> str:
 def _few(problems: list[str]) -> list[str]:
     """A file that is all wrong must not fill the link."""
     more = len(problems) - _MOST_PROBLEMS
-    return [*problems[:_MOST_PROBLEMS], f"and {more} more"] if more > 0 else problems
+    few = [problem[:_LONGEST_PROBLEM] for problem in problems[:_MOST_PROBLEMS]]
+    return [*few, f"and {more} more"] if more > 0 else few
 
 
 def _put_back(station: Station) -> None:

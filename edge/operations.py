@@ -32,6 +32,7 @@ from tocsin.messages import Answer, EventKind, Start
 from tocsin.times import iso, ms_of
 
 LONGEST_SHELVING_MIN = 24 * 60.0
+_LONGEST_TOLD = 4000     # characters: what is all wrong with a long file is more than the hub takes
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class Operations:
         said = self._apply(self._station, Recent.later(
             lambda: chain(recent(self._log.folder, now_ms, strict=False), kept)), now_ms)
         if self._station.source.problems:
-            problems = "; ".join(self._station.source.problems)
+            problems = "; ".join(self._station.source.problems)[:_LONGEST_TOLD]
             self._pipeline.told(EventKind.RULES, f"refused, the last good ones are in force: {problems}")
         self._keep_good()
         return said
@@ -193,7 +194,8 @@ class Operations:
             except OSError as err:
                 problems, cause = [f"the log cannot be read: {err}"], err
             self._pipeline.now_ms()
-            self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {'; '.join(problems)}")
+            told = "; ".join(problems)[:_LONGEST_TOLD]
+            self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {told}")
             raise ValueError("\n".join(problems)) from cause
 
     async def _made(self, make: Callable[[Station], Station]) -> Station:

@@ -85,15 +85,17 @@ class Ledger:
 
     def begin(self, known: Known) -> None:
         """On the disk when it returns. Raises OSError; it is not known then."""
-        self._put(known, sync=True)
+        self._put(known)
 
     def end(self, known: Known) -> None:
         """Raises OSError."""
-        self._put(msgspec.structs.replace(known, ended=True), sync=False)
+        self._put(msgspec.structs.replace(known, ended=True))
 
-    def _put(self, known: Known, *, sync: bool) -> None:
+    def _put(self, known: Known) -> None:
+        """Always on the disk: a file renamed before its content is there can be empty after a power cut, and all
+        that was ever done with it could be done again."""
         kept = sorted((self._known | {known.id: known}).values(), key=lambda one: one.issued)
         gone, kept = kept[:-MOST_KNOWN], kept[-MOST_KNOWN:]
         forgotten = max([self.forgotten, *(one.issued for one in gone)])
-        replace_file(self._place, encode(_Kept(kept, forgotten)), sync=sync)
+        replace_file(self._place, encode(_Kept(kept, forgotten)), sync=True)
         self._known, self.forgotten = {one.id: one for one in kept}, forgotten

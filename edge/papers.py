@@ -2,6 +2,8 @@
 
 import logging
 import re
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +19,8 @@ from tocsin.orders import Papers
 SENT = "papers"
 AGAIN_MS = 86_400_000     # at a start: the log that held them may have been dropped before the hub was lost
 _SECRET = re.compile(r"key|password|secret|token")
+_NO_SECRET = {"public_key", "cert_key"}    # the second is the name of a file
+_LONG = 16
 _SHOWN = "not sent"
 
 log = logging.getLogger(__name__)
@@ -75,18 +79,37 @@ def papers_of(station: Station) -> Papers:
     source, files = station.source, station.files
     texts = {files.rules: source.text}
     if files.shadow_rules:
-        texts[files.shadow_rules] = (files.place.parent / files.shadow_rules).read_text(encoding="utf-8")
+        with suppress(OSError, UnicodeDecodeError):    # for want of a candidate no station is without a successor
+            texts[files.shadow_rules] = (files.place.parent / files.shadow_rules).read_text(encoding="utf-8")
     config = without_secrets(station.place)
     return Papers("", 0, 0, config, texts, source.plan.hash, source.version, station.calibration.text)
 
 
 def without_secrets(place: Path) -> str:
-    """The station file with every key, password and the like taken out. Raises OSError and ConfigError."""
+    """The station file with every key, password and the like taken out, and nothing else.
+
+    Raises OSError, and ConfigError also where a secret is written so that it cannot be found.
+    """
     text = place.read_text(encoding="utf-8")
-    hub = read_toml(place).get("hub", {})
-    secrets = {value for key, value in hub.items()
-               if isinstance(value, str) and _SECRET.search(key) and key != "public_key"}
-    password = urlsplit(str(hub.get("broker", ""))).password
-    for secret in sorted(secrets | {password or ""}, key=len, reverse=True):
-        text = text.replace(secret, _SHOWN) if secret else text
-    return text
+    tables = read_toml(place)
+    hub = dict(tables.get("hub", {}))
+    shown = hub.copy()
+    for name, value in hub.items():
+        if name not in _NO_SECRET and isinstance(value, str) and value and _SECRET.search(name):
+            shown[name] = _SHOWN
+            text = _replaced(text, value)
+    broker = str(hub.get("broker", ""))
+    if password := urlsplit(broker).password:
+        shown["broker"] = broker.replace(f":{password}@", f":{_SHOWN}@")
+        text = text.replace(f":{password}@", f":{_SHOWN}@")
+    with suppress(tomllib.TOMLDecodeError):
+        if tomllib.loads(text) == tables | {"hub": shown}:
+            return text
+    raise ConfigError([f"{place}: hub: its secrets cannot be told from the rest; write them as plain text in quotes"])
+
+
+def _replaced(text: str, secret: str) -> str:
+    """Wherever a long one stands; a short one may be a word like any other."""
+    if len(secret) >= _LONG:
+        return text.replace(secret, _SHOWN)
+    return text.replace(f'"{secret}"', f'"{_SHOWN}"')

@@ -38,7 +38,7 @@ from tocsin.messages import (
 )
 from tocsin.orders import Obeyed
 from tocsin.packing import WORTH, pack
-from tocsin.signing import SealError, unseal
+from tocsin.signing import SealError, mark_of, unseal
 
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
 _URGENT_WITHIN_S = 10.0    # a warning is repeated sooner
@@ -298,7 +298,8 @@ class Uplink:
         return bool(group)
 
     async def _publish(self, link: Link, lane: str, group: Sequence[Entry]) -> None:
-        message = encode(Upload(VERSION, self._station, [msgspec.Raw(entry.payload) for entry in group]))
+        message = encode(
+            Upload(VERSION, self._station, [msgspec.Raw(entry.payload) for entry in group], mark_of(self._key)))
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         for entry in group:  # before the await: the hub may answer before the broker does

@@ -35,13 +35,14 @@ class Watch:
     them."""
 
     def __init__(
-        self, station: str, boot: str, folder: Path, clock: Clock,
+        self, station: str, mark: str, boot: str, folder: Path, clock: Clock,
         *, storage: Log, pipeline: Pipeline, operations: Operations, recorder: Recorder, uplink: Uplink, health: Health,
         budget: Budget,
     ) -> None:  # fmt: skip
         self.link: Link | None = None
         self.tidy: Tidy | None = None
         self._station = station
+        self._mark = mark
         self._boot = boot
         self._folder = folder
         self._clock = clock
@@ -171,4 +172,5 @@ class Watch:
             faults=self._health.open,
             power=self._health.power,
             next_s=self._health.next_s if online else 0.0,
+            mark=self._mark,
         )

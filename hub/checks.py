@@ -22,11 +22,13 @@ from tocsin.messages import (
     Start,
     StationCard,
     Summary,
+    Upload,
     digest,
     plain_of,
     record_of,
     upload_of,
 )
+from tocsin.orders import LARGEST_VERSION, Papers
 from tocsin.times import iso
 from tocsin.topics import AREA_CODE, HEARTBEAT, parse_up
 
@@ -34,6 +36,7 @@ BOOT = re.compile(r"[0-9a-f]{16}")
 _INT64 = 1 << 63
 _LONGEST_BOOT = 64
 _DAY_S = 86_400
+Revoked = Container[tuple[str, str]]    # stations and the marks of keys that they had
 LONGEST_HOLD_S = _DAY_S  # the rules loader allows no more
 
 
@@ -46,6 +49,7 @@ class Refusal(StrEnum):
     VERSION = "another version"
     STATION = "another station's name inside"
     UNKNOWN = "unknown station"
+    KEY = "a key that counts no more"
     KIND = "unknown kind"
     ID = "bad record id"
     TIME = "impossible time"
@@ -103,13 +107,13 @@ class Delivery:
     size: int = 0
 
 
-def inspect(topic: str, payload: bytes, known: Container[str]) -> Delivery:
+def inspect(topic: str, payload: bytes, known: Container[str], revoked: Revoked = frozenset()) -> Delivery:
     """Everything that can be said about a message without asking the disk. Never raises."""
     try:
         station, kind = _station_of(topic, payload, known)
         if kind == HEARTBEAT:
-            return Delivery(station, heartbeat=_heartbeat(payload, station), size=len(payload))
-        return _records(topic, payload, station)
+            return Delivery(station, heartbeat=_heartbeat(payload, station, revoked), size=len(payload))
+        return _records(topic, payload, station, revoked)
     except RefusedError as err:
         refused = Refused(topic, err.reason, err.detail, payload, whole=True)
         return Delivery(refused=[refused], size=len(payload))
@@ -127,14 +131,14 @@ def _station_of(topic: str, payload: bytes, known: Container[str]) -> tuple[str,
     return station, kind
 
 
-def _heartbeat(payload: bytes, station: str) -> Heartbeat:
+def _heartbeat(payload: bytes, station: str, revoked: Revoked) -> Heartbeat:
     try:
         heartbeat = msgspec.json.decode(plain_of(payload), type=Heartbeat)
     except (ValueError, RecursionError) as err:
         raise RefusedError(Refusal.FORMAT, str(err)) from err
     if heartbeat.v != VERSION:
         raise RefusedError(Refusal.VERSION, f"version {heartbeat.v}; this side speaks {VERSION}")
-    _same_station(heartbeat.station, station)
+    _same_station(heartbeat, station, revoked)
     siren = heartbeat.siren_health
     _check_times([heartbeat.t, *([t for t in (siren.proven, siren.tested) if t] if siren else [])])
     if not (0 < heartbeat.every_s <= _DAY_S and 0 <= heartbeat.summary_s <= _DAY_S):
@@ -143,14 +147,14 @@ def _heartbeat(payload: bytes, station: str) -> Heartbeat:
     return heartbeat
 
 
-def _records(topic: str, payload: bytes, station: str) -> Delivery:
+def _records(topic: str, payload: bytes, station: str, revoked: Revoked) -> Delivery:
     try:
         upload = upload_of(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise RefusedError(Refusal.FORMAT, str(err)) from err
     except ValueError as err:
         raise RefusedError(Refusal.VERSION, str(err)) from err
-    _same_station(upload.station, station)
+    _same_station(upload, station, revoked)
     delivery = Delivery(station, size=len(payload))
     for piece in upload.records:
         raw = bytes(piece)
@@ -165,9 +169,11 @@ def _records(topic: str, payload: bytes, station: str) -> Delivery:
     return delivery
 
 
-def _same_station(inside: str, station: str) -> None:
-    if inside != station:
-        raise RefusedError(Refusal.STATION, f'"{inside[:LONGEST_NAME]}" on the topic of "{station}"')
+def _same_station(message: Upload | Heartbeat, station: str, revoked: Revoked) -> None:
+    if message.station != station:
+        raise RefusedError(Refusal.STATION, f'"{message.station[:LONGEST_NAME]}" on the topic of "{station}"')
+    if (station, message.mark) in revoked:
+        raise RefusedError(Refusal.KEY, f'"{station}" was replaced; this is the machine that it was before')
 
 
 class _Id(msgspec.Struct):
@@ -243,6 +249,9 @@ def _check_content(record: Record) -> None:
         case Start():
             _check_times([record.t])
             _check_card(record.card)
+        case Papers():
+            _check_times([record.t])
+            _check_whole("rules_version", [record.rules_version], LARGEST_VERSION)
         case _:
             _check_times([record.t])
 
@@ -266,8 +275,8 @@ def _check_finite(what: str, values: Iterable[float]) -> None:
         raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]} is not a finite number")
 
 
-def _check_whole(what: str, values: Iterable[int]) -> None:
-    if bad := [value for value in values if not 0 <= value < _INT64]:
+def _check_whole(what: str, values: Iterable[int], end: int = _INT64) -> None:
+    if bad := [value for value in values if not 0 <= value < end]:
         raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]}; use 0 and up")
 
 

@@ -22,11 +22,12 @@ from tocsin import topics
 from tocsin.clock import Clock
 from tocsin.link import LinkDownError
 from tocsin.messages import VERSION, encode
-from tocsin.orders import NewKey, RulesState
+from tocsin.orders import LARGEST_STATE, LARGEST_VERSION, LONGEST_WAY, NewKey, RulesState
 from tocsin.signing import public_key_of, sign
 
 LOOK_S = 0.5      # another process may have written
 AGAIN_S = 10.0    # a command without an answer is sent again
+RULES_AGAIN_S = 3600.0  # rules that a station has not spoken of: what the broker retained may be gone or overwritten
 LATE_MS = 60_000  # an answer may be on its way when a command expires
 _RETRY_S = 1.0
 
@@ -44,13 +45,14 @@ class Courier:
         self.counts: Counter[str] = Counter()
         self._database = database
         self._key = config.hub.private_key
-        self._keys = [*config.hub.former_keys, config.hub.private_key]
+        self._keys = [*config.hub.former_keys, config.hub.private_key][-LONGEST_WAY - 1:]
         self._roster = roster
         self._clock = clock
         self._publish = publish
         self._changed = changed
         self._seen = -1
         self._rules_due = True
+        self._rules_due_s = 0.0
         self._sent: dict[str, float] = {}           # command to when it was last sent, in the loop's seconds
         self._said: dict[str, int] = {}             # station to the version that the broker has
 
@@ -69,15 +71,17 @@ class Courier:
 
     async def step(self) -> None:
         """Sends what is new or due. Raises LinkDownError and sqlite3.Error."""
+        now_s = asyncio.get_running_loop().time()
         if await self._database.run(self._news):
             self._rules_due = True
             self._changed()
-        if self._rules_due:
-            for station, version, body in await self._database.run(self._new_rules):
+        again = now_s >= self._rules_due_s
+        if self._rules_due or again:
+            for station, version, body in await self._database.run(self._new_rules, again=again):
                 await self._send(station, topics.RULES, body, retain=True)
                 self._said[station] = version
             self._rules_due = False
-        now_s = asyncio.get_running_loop().time()
+            self._rules_due_s = now_s + RULES_AGAIN_S if again else self._rules_due_s
         for command, station, body in await self._database.run(self._due):
             if now_s - self._sent.get(command, -AGAIN_S) >= AGAIN_S:
                 await self._send(station, topics.COMMAND, body)
@@ -98,13 +102,26 @@ class Courier:
     async def heard(self, topic: str, payload: bytes) -> None:
         """A station's word on its rules. What cannot be read is counted: the station says it again."""
         try:
-            state = _STATE.decode(payload)
+            state = _STATE.decode(payload if len(payload) <= LARGEST_STATE else b"")
         except (ValueError, RecursionError):
             self.counts[Refusal.FORMAT] += 1
             return
-        if state.station not in self._roster or topic != topics.rules_state(state.station) or state.v != VERSION:
+        if not (0 <= state.version < LARGEST_VERSION and 0 <= state.refused < LARGEST_VERSION):
+            self.counts[Refusal.VALUE] += 1
+        elif state.station not in self._roster or topic != topics.rules_state(state.station) or state.v != VERSION:
             self.counts[Refusal.UNKNOWN] += 1
-        elif await self._database.run(self._take_state, state):
+        else:
+            await self._keep_state(state)
+
+    async def _keep_state(self, state: RulesState) -> None:
+        """A disk that refuses must not end the link; the station is asked again where it matters (RULES_AGAIN_S)."""
+        try:
+            news = await self._database.run(self._take_state, state)
+        except sqlite3.Error as err:
+            self.counts["failed"] += 1
+            log.error("orders: what %s says of its rules cannot be kept: %s", state.station, err)
+            return
+        if news:
             self._changed()
 
     async def _send(self, station: str, kind: str, body: bytes, *, retain: bool = False) -> None:
@@ -132,10 +149,13 @@ class Courier:
             return True
         return ended
 
-    def _new_rules(self) -> list[tuple[str, int, bytes]]:
+    def _new_rules(self, *, again: bool) -> list[tuple[str, int, bytes]]:
+        """Of stations whose newest the broker has not had, and with `again` of those that have not spoken of it."""
         rows = self._database.connection.execute(
             "SELECT station, max(version), body FROM rules_sent GROUP BY station").fetchall()
-        return [row for row in rows if row[0] in self._roster and self._said.get(row[0]) != row[1]]
+        connection = self._database.connection
+        return [row for row in rows if row[0] in self._roster and (
+            self._said.get(row[0]) != row[1] or (again and orders.waits(orders.state_of(connection, row[0]), row[1])))]
 
     def _due(self) -> list[tuple[str, str, bytes]]:
         due = orders.unanswered(self._database.connection, self._clock.now_ms())

@@ -82,6 +82,11 @@ LATER = """
 -- stations enrolled by command; they count beside those of hub.toml
 CREATE TABLE IF NOT EXISTS enrolled (station TEXT PRIMARY KEY, key TEXT NOT NULL, t INTEGER NOT NULL) WITHOUT ROWID;
 
+-- keys that a successor's took the place of: tocsin.signing.mark_of each
+CREATE TABLE IF NOT EXISTS revoked (
+    station TEXT NOT NULL, mark TEXT NOT NULL, t INTEGER NOT NULL, PRIMARY KEY (station, mark)
+) WITHOUT ROWID;
+
 -- every version of rules that was sent to a station; body: tocsin.orders.RulesOrder
 CREATE TABLE IF NOT EXISTS rules_sent (
     station TEXT NOT NULL, version INTEGER NOT NULL, who TEXT NOT NULL, t INTEGER NOT NULL, body BLOB NOT NULL,
@@ -180,10 +185,14 @@ class Database(SqliteFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, SCHEMA, VERSION)
-        self.connection.executescript(LATER)
-        with self.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('hub', ?)", (secrets.token_hex(8),))
-        self.hub_id = self._read_id()
+        try:
+            self.connection.executescript(LATER)
+            with self.transaction() as connection:
+                connection.execute("INSERT OR IGNORE INTO meta VALUES ('hub', ?)", (secrets.token_hex(8),))
+            self.hub_id = self._read_id()
+        except sqlite3.Error as err:
+            self.close()
+            raise DatabaseError(f"{path}: not a usable database: {err}") from err
 
     def renew_id(self) -> None:
         """After a backup was put back: a new id makes every station offer again what it still holds."""

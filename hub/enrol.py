@@ -5,14 +5,15 @@ The station counts for a running hub at once: what is enrolled stands in the hub
 
 import argparse
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
 from hub import orders, succession
 from hub.config import HubConfig, load_hub
 from hub.database import Database, DatabaseError
-from hub.roster import Roster, enrol
-from hub.send import SendError, checked_name, open_database
+from hub.roster import Roster, enrol, revoke
+from hub.send import SendError, checked_name, in_words, open_database
 from hub.station_files import DEFAULT_RULES, NewStation, files_of, rules_known
 from hub.succession import SuccessionError
 from tocsin.clock import SystemClock
@@ -40,7 +41,7 @@ def enrol_new(
         raise EnrolError(problems)
     key = new_station_key()
     _make(out, files_of(station, rules, key, config.public_key))
-    _register(database, station.id, key, out, "enrolled", who, now_ms)
+    _register(database, station.id, key, "", out, who, now_ms)
 
 
 def enrol_successor(
@@ -62,7 +63,7 @@ def enrol_successor(
     except SuccessionError as err:
         raise EnrolError([str(err)]) from err
     _make(out, found.files)
-    _register(database, station, key, out, "replaced", who, now_ms)
+    _register(database, station, key, known[station], out, who, now_ms)
     return found.to_do
 
 
@@ -120,12 +121,14 @@ def _make(out: Path, files: dict[str, str]) -> None:
         raise EnrolError([f"--out {out}: cannot be written: {err.strerror}"]) from err
 
 
-def _register(database: Database, station: str, key: str, out: Path, what: str, who: str, now_ms: int) -> None:
-    """The files first: a key that stands in no file would be of no use to anybody."""
+def _register(database: Database, station: str, key: str, before: str, out: Path, who: str, now_ms: int) -> None:
+    """The files first: a key that stands in no file would be of no use to anybody. `before`: "" for a new station."""
     try:
         with database.transaction() as connection:
             enrol(connection, station, key, now_ms)
-            orders.note(connection, now_ms, station, what, who, "")
+            if before:
+                revoke(connection, station, before, now_ms)
+            orders.note(connection, now_ms, station, "replaced" if before else "enrolled", who, "")
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
@@ -142,6 +145,9 @@ def run(argv: list[str]) -> int:
         to_do = _enrolled(args)
     except (ConfigError, DatabaseError, SendError, EnrolError) as err:
         print(err, file=sys.stderr)
+        return 1
+    except (OSError, sqlite3.Error) as err:
+        print(in_words(args.hub, err), file=sys.stderr)
         return 1
     print("\n".join([f"{args.station}: {args.out} is to be copied to the station, as it is", *to_do]))
     return 0

@@ -10,7 +10,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
-from hub.checks import Delivery, inspect
+from hub.checks import Delivery, Revoked, inspect
 from hub.committed import Answers, Publish
 from hub.database import Database
 from hub.landing import Landed, land
@@ -26,11 +26,15 @@ log = logging.getLogger(__name__)
 class Intake:
     """`run` must run beside `on_message`. `on_landed` are called after every commit, to wake who reads landing."""
 
-    def __init__(self, database: Database, keys: Mapping[str, str], clock: Clock, publish: Publish) -> None:
+    def __init__(
+        self, database: Database, keys: Mapping[str, str], clock: Clock, publish: Publish,
+        revoked: Revoked = frozenset(),
+    ) -> None:  # fmt: skip
         """`keys` maps a station to the key that seals its answers: 64 hex digits."""
         self.on_landed: list[Callable[[], None]] = []
         self._database = database
         self._keys = keys
+        self._revoked = revoked
         self._clock = clock
         self._answers = Answers(database.hub_id, keys, publish, clock.now_ms)
         self._counts: Counter[str] = Counter()
@@ -46,7 +50,7 @@ class Intake:
 
     async def on_message(self, topic: str, payload: bytes) -> None:
         """Takes a message; what is wrong with it is counted and kept. Waits only while too much waits for the disk."""
-        delivery = inspect(topic, payload, self._keys)
+        delivery = inspect(topic, payload, self._keys, self._revoked)
         while self._pending_bytes > MOST_PENDING:
             self._room.clear()
             await self._room.wait()

@@ -12,7 +12,16 @@ from enum import StrEnum
 import msgspec
 
 from tocsin.messages import VERSION, encode
-from tocsin.orders import LONGEST_COMMAND_MS, LONGEST_TEXT, Command, Obeyed, Papers, RulesOrder, RulesState
+from tocsin.orders import (
+    LARGEST_VERSION,
+    LONGEST_COMMAND_MS,
+    LONGEST_TEXT,
+    Command,
+    Obeyed,
+    Papers,
+    RulesOrder,
+    RulesState,
+)
 
 _RULES = msgspec.json.Decoder(RulesOrder)
 _STATE = msgspec.json.Decoder(RulesState)
@@ -70,7 +79,7 @@ class StationOrders:
     @property
     def waits(self) -> bool:
         """Whether the station has not yet spoken of the newest rules."""
-        return self.sent > (max(self.state.version, self.state.refused) if self.state else 0)
+        return waits(self.state, self.sent)
 
 
 _ROW = "id, station, who, ask, issued, expires, state, answered, said"
@@ -99,14 +108,20 @@ def put_command(
         raise ValueError(f"{lives_ms / 60_000:g} minutes are not allowed; use up to {LONGEST_COMMAND_MS / 60_000:g}")
     who, words = str(ask["who"]), encode(ask)
     # stations take it for a lower bound of time: were it ever to fall after the hub's clock was wrong, none would obey
-    (stamp,) = connection.execute(
-        "SELECT max(?, coalesce(max(stamp) + 1, 0)) FROM commands WHERE station = ?", (now_ms, station)).fetchone()
+    stamp = max(now_ms, newest_stamp(connection, station) + 1)
     command = Command(VERSION, secrets.token_hex(8), station, stamp, stamp + lives_ms, msgspec.Raw(words))
     connection.execute(
         "INSERT INTO commands (id, station, who, ask, body, issued, expires, stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (command.id, station, who, words.decode(), encode(command), now_ms, now_ms + lives_ms, stamp))
     note(connection, now_ms, station, "command", who, f"{command.id}: {words.decode()}")
     return command_of(connection, command.id)
+
+
+def newest_stamp(connection: sqlite3.Connection, station: str) -> int:
+    """When its newest command was issued, as the command says; 0 where there is none."""
+    (stamp,) = connection.execute(
+        "SELECT coalesce(max(stamp), 0) FROM commands WHERE station = ?", (station,)).fetchone()
+    return int(stamp)
 
 
 def command_of(connection: sqlite3.Connection, command: str) -> CommandRow:
@@ -165,6 +180,11 @@ def take_answer(connection: sqlite3.Connection, station: str, answer: Obeyed, no
 # rules
 
 
+def waits(state: RulesState | None, version: int) -> bool:
+    """Whether a station that said `state` has not spoken of that version."""
+    return version > (max(state.version, state.refused) if state else 0)
+
+
 def put_rules(connection: sqlite3.Connection, station: str, text: str, who: str, now_ms: int) -> int:
     """The new version: above all that were sent, and above what the station says it has. Raises ValueError."""
     if len(text) > LONGEST_TEXT:
@@ -174,6 +194,8 @@ def put_rules(connection: sqlite3.Connection, station: str, text: str, who: str,
     (sent,) = connection.execute(
         "SELECT coalesce(max(version), 0) FROM rules_sent WHERE station = ?", (station,)).fetchone()
     version = max(int(sent), heard) + 1
+    if version >= LARGEST_VERSION:
+        raise ValueError(f"version {version}: no number is left; something has spoken in this station's name")
     order = RulesOrder(VERSION, version, station, now_ms, who, text)
     connection.execute("INSERT INTO rules_sent VALUES (?, ?, ?, ?, ?)", (station, version, who, now_ms, encode(order)))
     note(connection, now_ms, station, "rules", who, f"version {version}")

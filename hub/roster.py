@@ -4,22 +4,25 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 from hub.database import Database
+from tocsin.signing import mark_of
 
 
 class Roster(Mapping[str, str]):
     """Station id to station key. A key in the database counts before one in hub.toml: it replaced it.
 
-    `refresh` learns what another process has written since.
+    `refresh` learns what another process has written since. `revoked`: stations and marks of keys that they had.
     """
 
     def __init__(self, database: Database, file: Mapping[str, str]) -> None:
         self._database = database
         self._file = dict(file)
         self._keys: dict[str, str] = {}
+        self.revoked: set[tuple[str, str]] = set()
         self.refresh()
 
     def refresh(self) -> None:
         self._keys = self._file | enrolled(self._database.connection)
+        self.revoked.update(self._database.connection.execute("SELECT station, mark FROM revoked").fetchall())
 
     def __getitem__(self, station: str) -> str:
         return self._keys[station]
@@ -37,8 +40,13 @@ def enrolled(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def enrol(connection: sqlite3.Connection, station: str, key: str, now_ms: int) -> None:
-    """Inside the caller's transaction. A key that was there before is gone for good."""
+    """Inside the caller's transaction. A key that was there before is gone for good; `revoke` it."""
     connection.execute(
         "INSERT INTO enrolled VALUES (?, ?, ?) ON CONFLICT (station) DO UPDATE SET key = excluded.key, t = excluded.t",
         (station, key, now_ms),
     )
+
+
+def revoke(connection: sqlite3.Connection, station: str, key: str, now_ms: int) -> None:
+    """Inside the caller's transaction: what says that it has this key is refused from now on."""
+    connection.execute("INSERT OR IGNORE INTO revoked VALUES (?, ?, ?)", (station, mark_of(key), now_ms))

@@ -4,6 +4,8 @@ What is written there is kept: a hub that is down now sends it when it comes up,
 """
 
 import argparse
+import math
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from hub.roster import Roster
 from thresholds.rules import load_rules
 from tocsin.clock import SystemClock
 from tocsin.config import ConfigError
+from tocsin.orders import LONGEST_COMMAND_MS
 from tocsin.times import iso
 
 WAIT_S = 60.0
@@ -55,14 +58,17 @@ class Sender:
 
     def rollback(self, version: int, who: str) -> int:
         """That version's text once more, under a new number. Raises SendError."""
-        order = orders.rules_of(self._database.connection, self._station, version)
+        known = [row[0] for row in orders.versions_of(self._database.connection, self._station)]
+        order = orders.rules_of(self._database.connection, self._station, version) if version in known else None
         if order is None:
-            known = ", ".join(str(row[0]) for row in orders.versions_of(self._database.connection, self._station))
-            raise SendError(f'version {version} was never sent to "{self._station}"; use {known or "rules FILE"}')
+            use = ", ".join(map(str, known)) or "rules FILE"
+            raise SendError(f'version {version} was never sent to "{self._station}"; use {use}')
         return self.rules(order.text, who)
 
     def command(self, ask: dict[str, object], lives_min: float) -> str:
         """Returns the command's id. Raises SendError."""
+        if not math.isfinite(lives_min):
+            raise SendError(f"--within {lives_min} is not allowed; use minutes, up to {LONGEST_COMMAND_MS / 60_000:g}")
         with self._database.transaction() as connection:
             try:
                 return orders.put_command(connection, self._station, ask, self._now_ms(), round(lives_min * 60_000)).id
@@ -126,7 +132,15 @@ def run(argv: list[str]) -> int:
     except (ConfigError, DatabaseError, SendError) as err:
         print(err, file=sys.stderr)
         return 1
+    except (OSError, sqlite3.Error) as err:
+        print(in_words(args.hub, err), file=sys.stderr)
+        return 1
     return 0
+
+
+def in_words(hub: Path, err: Exception) -> str:
+    """What keeps this user away from the hub's database."""
+    return f"{hub}: the hub's database: {err}; run this as the user who runs the hub, and see that its disk has room"
 
 
 def _sent(args: argparse.Namespace) -> str:

@@ -61,7 +61,7 @@ class Hub:
         self._restarts: Counter[str] = Counter()
         self.link = self._make_link()
         self._roster = Roster(self._database, config.keys)
-        self._intake = Intake(self._database, self._roster, clock, self.link.publish)
+        self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked)
         self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
         channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)

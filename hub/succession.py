@@ -2,11 +2,12 @@
 
     station.toml, rules.toml, ...   as the station last sent them; secrets are new or to be filled in
     DATA/hub-rules                  the hub's rules that were in force: an older version is refused as before
+    DATA/commands                   no command that the dead one may have had is done by its successor
     DATA/log/cursor                 its log goes on above the highest number that the hub has of the station
     DATA/succession                 the newest word of every rule: revisions count on from there, and what stood above
                                     clear stays so until the successor's own readings say otherwise
 
-The names are those of edge.rule_source, tocsin.log and edge.restore.
+The names are those of edge.rule_source, edge.orders, tocsin.log and edge.restore.
 """
 
 import json
@@ -33,6 +34,7 @@ NOT_SENT = "not sent"    # stands for every secret in the papers
 _DATA = "station-data"
 _NO_BOOT = "0" * 16
 _WARNING = msgspec.json.Decoder(HubWarning)
+_TLS_FILES = ("ca", "cert", "cert_key")
 _HUB_TABLE = re.compile(r"^\[hub\][^\n]*\n(?:(?!\[).*\n?)*", re.MULTILINE)
 
 
@@ -89,6 +91,8 @@ def _data(database: Database, station: str, papers: Papers) -> dict[str, str]:
         order = orders.rules_of(connection, station, papers.rules_version)
         files["hub-rules"] = encode(
             order or RulesOrder(VERSION, papers.rules_version, station, papers.t, "", text)).decode()
+    if newest := orders.newest_stamp(connection, station):
+        files["commands"] = encode({"forgotten": newest}).decode()
     return files
 
 
@@ -139,8 +143,9 @@ def _config(text: str, key: str, public_key: str, broker: str) -> tuple[str, lis
         raise SuccessionError("the keys of [hub] in the station file that was sent stand not on lines of their own")
     if urlsplit(str(hub.get("broker", ""))).password == NOT_SENT:
         raise SuccessionError("its broker wants a password, which is never sent: give --broker")
-    return text, [f"[hub] {name} in station.toml is to be filled in" for name, value in hub.items()
-                  if value == NOT_SENT]
+    to_do = [f"[hub] {name} in station.toml is to be filled in" for name, value in hub.items() if value == NOT_SENT]
+    return text, to_do + [f"{hub[name]} is never sent: put it where {name} of [hub] in station.toml says"
+                          for name in _TLS_FILES if hub.get(name)]
 
 
 def _with(table: str, name: str, value: str) -> str:

@@ -34,7 +34,7 @@ class Solar:
         self.gauge.set("depth_m", 0.5)
         self.wire = ModbusTcp({1: self.gauge, 5: self.charger, 9: Relay()})
         self.files = StationFiles(folder, "", devices=radar_device("gauge") + CHARGER + more)
-        self.tasks = 2 + 5  # two devices; watch, checkup, tidy, link and the proof of the siren
+        self.tasks = 2 + 6  # two devices; ticks, watch, checkup, tidy, link and the proof of the siren
         self.over = asyncio.Event()  # of the agent that runs
 
     @asynccontextmanager

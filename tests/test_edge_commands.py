@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.orders import LEDGER, MOST_KNOWN, Known, Ledger
+from edge.orders import KEY, LEDGER, MOST_KNOWN, Known, Ledger
 from edge.recorder import KINDS, URGENT_KINDS
 from tests.edge_bench import GAUGE, RAIN, STAGE, Bench
 from tests.hub_voice import HOUR_MS, HubVoice
@@ -208,6 +208,17 @@ def test_the_ledger_is_bounded_and_what_it_forgot_is_never_done_again(tmp_path: 
     assert not Ledger(tmp_path).begun()
 
 
+def test_the_ledger_is_on_the_disk_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    ledger = Ledger(tmp_path)
+    ledger.begin(Known("c1", START_MS))
+    begun = len(synced)
+    ledger.end(Known("c1", START_MS))
+    assert len(synced) == 2 * begun > 0
+    assert Ledger(tmp_path).begun() == []
+
+
 def test_a_command_from_before_the_ledger_is_refused(post: Post) -> None:
     for number in range(MOST_KNOWN + 1):
         post.agent.commands._ledger.begin(Known(f"c{number}", START_MS, ended=True))
@@ -230,6 +241,26 @@ def test_the_hubs_key_moves_on_by_its_own_signature_alone(post: Post) -> None:
     assert [done for _, done, _ in post.answers] == [True], "also after a restart"
     post.gets(HubVoice(keys=post.hub.keys[:1]).command("c2", **SERVICE))
     assert len(post.answers) == 1, "the first key is no longer one"
+    post.stop()
+
+
+def test_a_key_that_cannot_be_kept_breaks_nothing_and_is_told(post: Post) -> None:
+    (post.folder / (KEY + ".new")).mkdir()
+    post.gets(post.hub.new_key())
+    assert "hub-key" in post.complaints[0]
+    (post.folder / (KEY + ".new")).rmdir()
+    post.hub.keys = post.hub.keys[:1]
+    post.gets(post.hub.command(**SERVICE))
+    assert [done for _, done, _ in post.answers] == [True]
+    post.stop()
+
+
+def test_who_sends_ever_other_nonsense_does_not_fill_the_log(post: Post) -> None:
+    topic = topics.order("bridge", topics.COMMAND)
+    command = post.hub.command(do="levels")
+    for number in range(20):
+        post.gets((topic, b" " * number), command)
+    assert len(post.complaints) == 1
     post.stop()
 
 
@@ -256,5 +287,18 @@ async def test_words_that_come_faster_than_they_are_done_hold_up_nothing(tmp_pat
         for number in range(150):
             await post.agent.commands.heard(*post.hub.command(f"c{number}", **SERVICE))
         await post.agent.commands.heard(topics.order("bridge", topics.RULES), b"")
-    assert post.agent.commands._queue.qsize() == 100
+        assert post.agent.commands._queue.qsize() == 100
+        post.again()
+        for _ in range(10):
+            await post.agent.commands.heard(topics.order("bridge", topics.RULES), b"x" * (1 << 20))
+        assert post.agent.commands._queue.qsize() == 4, "nor do large ones fill the memory"
+    post.stop()
+
+
+async def test_rules_that_wait_are_one_the_newest(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    for version in (2, 5, *[3] * 100):
+        await post.agent.commands.take(*post.hub.rules(version, STAGE))
+    waiting = post.agent.commands._orders
+    assert (waiting.qsize(), waiting.get_nowait().version) == (1, 5)
     post.stop()

@@ -13,8 +13,8 @@ from tests.edge_bench import RAIN, STAGE, Bench
 from tests.test_edge_commands import Post
 from tocsin.config import ConfigError
 from tocsin.levels import Level
-from tocsin.messages import Detection, EventKind, Start, record_of
-from tocsin.orders import Papers, RulesState
+from tocsin.messages import Detection, EventKind, Start
+from tocsin.orders import RulesState
 
 HIGHER = STAGE.replace("orange = 2.5", "orange = 2.7") + RAIN
 BROKEN = STAGE.replace("red", "rad").replace("yellow", "yelow")
@@ -105,6 +105,16 @@ def test_a_file_that_is_all_wrong_does_not_fill_the_link(post: Post) -> None:
     state = heard(post, post.hub.rules(1, "".join(f'[[rule]]\nname = "r{number}"\n' for number in range(200))))
     assert len(state.problems) == 31
     assert state.problems[-1].startswith("and ")
+    state = heard(post, post.hub.rules(2, STAGE.replace('"stage"', f'"{"s" * 100_000}"').replace("red", "rad")))
+    assert max(map(len, state.problems)) <= 500
+    assert max(len(detail) for _, detail in post.events(EventKind.RULES)) < 5_000
+    post.stop()
+
+
+def test_an_older_word_does_not_hide_why_a_newer_one_was_refused(post: Post) -> None:
+    before = heard(post, post.hub.rules(3, HIGHER), post.hub.rules(5, BROKEN))
+    state = heard(post, post.hub.rules(2, STAGE))
+    assert (state.version, state.refused, state.problems) == (3, 5, before.problems)
     post.stop()
 
 
@@ -206,42 +216,6 @@ def test_a_torn_copy_of_the_hubs_rules_does_not_stop_a_station(post: Post) -> No
     post.stop()
 
 
-def test_the_papers_go_to_the_hub_when_they_change_and_hold_no_secret(post: Post) -> None:
-    post.agent.commands.begin()
-    (papers,) = post.of(Papers)
-    assert post.files.key not in papers.config
-    assert post.hub.public_key in papers.config
-    assert "sensor_height_m = 0.0" in papers.config
-    assert papers.files == {"rules.toml": STAGE + RAIN}
-    post.kill(0)
-    post.agent.commands.begin()
-    assert len(post.of(Papers)) == 1, "a crash took them: once more"
-    post.gets()
-    post.agent.commands.begin()
-    post.again()
-    assert len(post.of(Papers)) == 1
-    heard(post, post.hub.rules(3, HIGHER))
-    post.agent.commands.begin()
-    (_, papers) = post.of(Papers)
-    assert (papers.rules_version, papers.files["rules.toml"]) == (3, HIGHER)
-    post.gets()
-    post.agent.commands.begin()
-    post.clock.pass_ms(2 * 86_400_000)
-    post.again()
-    assert len(post.of(Papers)) == 3, "once a day at a start: a hub that lost them has them again"
-    post.stop()
-
-
-def test_a_password_of_the_broker_is_no_paper(tmp_path: Path) -> None:
-    post = Post(tmp_path)
-    post.files.broker = "mqtts://bridge:hush%20hush@127.0.0.1:9"
-    post.files.write()
-    post.again()
-    post.agent.commands.begin()
-    assert "mqtts://bridge:not sent@127.0.0.1:9" in post.of(Papers)[-1].config
-    post.stop()
-
-
 def test_a_successor_stands_where_the_station_before_it_stood(tmp_path: Path) -> None:
     first = Bench(tmp_path / "first")
     first.read(2.6)
@@ -269,8 +243,3 @@ class StationAfter(Bench):
         (folder / "station-data" / SUCCESSION).write_bytes(msgspec.json.encode([told]))
         (folder / "station-data" / "log" / "cursor").write_text("40 00000000000000aa\n")
         super().__init__(folder)
-
-
-def test_records_read_as_they_were_written() -> None:
-    papers = Papers("00000000000000aa", 1, 2, "x", {"rules.toml": "y"}, "z", 3)
-    assert record_of(msgspec.json.encode(papers)) == papers

@@ -1,5 +1,6 @@
 """`tocsin enrol`: files that run, keys that count at once, and refusals that change nothing."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -109,9 +110,29 @@ def test_a_command_to_a_hub_that_does_not_run_waits_for_it(
     for words, why in ((["weir", "history"], '"weir" is not a station of this hub; use bridge'),
                        (["bridge", "command", "ack", "rule", "--who", "x"], '"rule" is not allowed; use KEY=VALUE'),
                        (["bridge", "command", "levels", "--who", " "], "--who ' ' is not allowed"),
-                       (["bridge", "command", "levels", "--who", "x", "--within", "0"], "0 minutes are not allowed")):
+                       (["bridge", "command", "levels", "--who", "x", "--within", "0"], "0 minutes are not allowed"),
+                       (["bridge", "command", "levels", "--who", "x", "--within", "inf"], "inf is not allowed"),
+                       (["bridge", "command", "levels", "--who", "x", "--within", "nan"], "nan is not allowed"),
+                       (["bridge", "rollback", str(1 << 70), "--who", "x"], "was never sent")):
         assert main(["send", str(hub), *words]) == 1
         assert why in capsys.readouterr().err
+
+
+def test_a_database_that_refuses_is_told_in_words(
+    hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roster(hub)
+
+    def refused(*_: object) -> None:
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr("hub.orders.note", refused)
+    for words in (["send", str(hub), "bridge", "command", "levels", "--who", "x"],
+                  ["enrol", str(hub), "mill", *NEW, "--out", str(tmp_path / "out")]):
+        assert main(words) == 1
+        assert "readonly database; run this as the user who runs the hub" in capsys.readouterr().err
+    assert "mill" not in roster(hub)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_line_must_be_whole(hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

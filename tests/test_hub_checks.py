@@ -12,6 +12,7 @@ from tests.hub_messages import BOOT, NOON_MS, detection, event, heartbeat, readi
 from tests.shared_data import REPOSITORY
 from tocsin import topics
 from tocsin.messages import LARGEST, Record, Siren, encode
+from tocsin.signing import mark_of
 
 STATION = "lin-an-01"
 TOPIC = topics.up(STATION, topics.READINGS)
@@ -53,6 +54,18 @@ WHOLE: dict[str, tuple[str, bytes, Refusal]] = {
         heartbeat(STATION)[:-1] + b',"siren_health":{"tested":9000000000000000000}}', Refusal.TIME),
     "a heartbeat of 1970": (topics.up(STATION, topics.HEARTBEAT), heartbeat(STATION, at=5), Refusal.TIME),
 }
+
+
+def test_a_key_that_was_replaced_is_refused_and_one_that_nobody_knows_is_heard() -> None:
+    mark = mark_of("ab" * 32)
+    beat, batch = heartbeat(STATION)[:-1], upload(STATION, readings(1))[:-1]
+    for topic, message in ((topics.up(STATION, topics.HEARTBEAT), beat), (TOPIC, batch)):
+        marked = message + f',"mark":"{mark}"}}'.encode()
+        for revoked, reasons in ((set(), []), ({(STATION, "00000000"), ("lin-an-02", mark)}, []),
+                                 ({(STATION, mark)}, [Refusal.KEY])):
+            delivery = inspect(topic, marked, KNOWN, revoked)
+            assert [one.reason for one in delivery.refused] == reasons, "a mix-up of keys must not cost a warning"
+        assert inspect(topic, message + b"}", KNOWN, {(STATION, mark)}).refused == [], "an agent of before"
 
 
 @pytest.mark.parametrize("name", WHOLE)

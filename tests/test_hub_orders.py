@@ -22,7 +22,7 @@ from tocsin import topics
 from tocsin.levels import Level
 from tocsin.link import LinkDownError
 from tocsin.messages import VERSION, Record, Upload, encode
-from tocsin.orders import Command, Obeyed, Papers, RulesOrder, RulesState
+from tocsin.orders import LONGEST_WAY, Command, Obeyed, Papers, RulesOrder, RulesState
 from tocsin.signing import new_signing_key, public_key_of, verify
 
 STATION, MINUTE_MS, BOOT = "upper-bridge", 60_000, "00000000000000aa"
@@ -170,19 +170,6 @@ async def test_rules_are_retained_and_republished_and_their_versions_rise_above_
         desk.rules("x" * 300_000)
 
 
-@pytest.mark.parametrize(("topic", "payload"), [
-    (topics.rules_state(STATION), b"{"),
-    (topics.rules_state(STATION), b"[" * 100_000),
-    (topics.rules_state("stranger"), encode(RulesState(VERSION, "stranger", 1, 1, ""))),
-    (topics.rules_state("mill-creek"), encode(RulesState(VERSION, STATION, 1, 1, ""))),
-    (topics.rules_state(STATION), encode(RulesState(2, STATION, 1, 1, ""))),
-])
-async def test_a_word_on_rules_that_cannot_be_believed_is_counted(desk: Desk, topic: str, payload: bytes) -> None:
-    await desk.courier.heard(topic, payload)
-    assert orders.state_of(desk.database.connection, STATION) is None
-    assert sum(desk.courier.counts.values()) == 1
-
-
 async def test_what_another_process_writes_is_seen_and_a_new_station_counts(desk: Desk) -> None:
     await desk.courier.step()
     before = desk.changes
@@ -214,6 +201,19 @@ async def test_a_hub_with_former_keys_says_the_way_to_its_newest(tmp_path: Path)
     first, second = msgspec.json.decode(payload, type=list[msgspec.Raw])
     assert public_key_of(keys[1]).encode() in verify(bytes(first), topic, public_key_of(keys[0]))
     assert public_key_of(table.private_key).encode() in verify(bytes(second), topic, public_key_of(keys[1]))
+    village.close()
+
+
+async def test_of_a_long_way_the_newest_part_is_said(tmp_path: Path) -> None:
+    village = Village(tmp_path)
+    keys = [new_signing_key()[0] for _ in range(LONGEST_WAY + 5)]
+    table = msgspec.structs.replace(village.config.hub, former_keys=keys)
+    desk = Desk(village, msgspec.structs.replace(village.config, hub=table))
+    await desk.courier.connected()
+    topic, payload, _ = desk.sent[0]
+    way = msgspec.json.decode(payload, type=list[msgspec.Raw])
+    assert len(way) == LONGEST_WAY
+    assert public_key_of(table.private_key).encode() in verify(bytes(way[-1]), topic, public_key_of(keys[-1]))
     village.close()
 
 

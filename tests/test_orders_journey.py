@@ -112,13 +112,18 @@ async def test_rules_and_commands_go_out_and_are_answered(valley: Valley, capsys
             1, 'version 9 was never sent to "bridge"; use 2, 1')
         code, said = await valley.say(capsys, "rollback", "1", *WHO)
         assert (code, said[:24]) == (0, "version 3 is in force, r")
-        assert await valley.say(capsys, "command", "service", "device=gauge", "--minutes", "30", *WHO) == (
+        service = ("command", "service", "device=gauge", "--minutes", "30", *WHO)
+        code, said = await valley.say(capsys, *service)
+        assert (code, said[:29]) == (1, "not while a warning is open: ")
+        await valley.stages(agent, 0.5)
+        assert await valley.say(capsys, *service) == (
             0, "gauge: Zhao Min works on it for at most 30 min")
         assert await valley.say(capsys, "command", "clear", "rule=stage", "series=gauge/stage_m", *WHO) == (
             1, '"clear" can only be done at the station')
         orders = await hub.orders("bridge")
         assert (orders.sent, orders.state and orders.state.version) == (3, 3)
-        assert [row.state for row in orders.commands] == [CommandState.REFUSED, CommandState.DONE]
+        assert [row.state for row in orders.commands] == [
+            CommandState.REFUSED, CommandState.DONE, CommandState.REFUSED]
         code, said = await valley.say(capsys, "history")
         assert [line.split("  ")[1:3] for line in said.splitlines()[:3]] == [
             ["refused", "Zhao Min"], ["sent", "Zhao Min"], ["command", "Zhao Min"]]
@@ -211,20 +216,34 @@ async def test_a_dead_stations_successor_stands_in_its_place_and_is_heard(
             (again,) = await hub.open_warnings()
             assert (again.level, again.state) == (3, WarningState.OPEN)
             assert await valley.say(capsys, "command", "levels", *WHO) == (0, "orange: stage on gauge/stage_m")
+            await old_comes_back(valley, hub, agent, caplog)
+            assert await hub.open_warnings() == [again]
         found = [one for one in after.log() if isinstance(one, Detection)]
         assert [one.revision for one in found] == [episode.revision + 1, episode.revision + 2]
         assert min(one.seq for one in after.log()) > last
-        caplog.clear()
-        # the old one comes back from the dead: what the hub answers is no longer for it
-        async with running(valley.station.folder / "station.toml", valley.clock) as old:
-            await old.link.wait_connected()
-            await valley.stages(old, 0.4)
 
-            async def refused() -> bool:
-                return "committed: refused: " in caplog.text
 
-            await until(refused)
-            assert old.uplink.backlog > 0
+async def old_comes_back(valley: Valley, hub: Hub, agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
+    """From the dead, beside its successor: it neither lands anything nor throws that one out."""
+    caplog.clear()
+    landed = hub.counts()["intake: landed"]
+    async with running(valley.station.folder / "station.toml", valley.clock) as old:
+        await old.link.wait_connected()
+        await old.pipeline.wait_handled(1)
+        await old.recorder.written(old.recorder.last_seq)
+
+        async def refused() -> bool:
+            return hub.counts().get("intake: quarantined: a key that counts no more", 0) > 2
+
+        await until(refused)
+        assert old.uplink.backlog > 0
+        assert agent.link.connected
+        assert old.link.connected
+    assert "next try" not in caplog.text
+    assert hub.counts()["intake: landed"] == landed
+    (station,) = await hub.stations()
+    assert station.heartbeat is not None
+    assert station.heartbeat.online, "nor does its last word stand for the station's"
 
 
 def test_the_commands_start_fast_and_say_their_use() -> None:

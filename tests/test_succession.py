@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hub import succession
+from edge.orders import LEDGER, Ledger
+from hub import orders, succession
 from hub.succession import SuccessionError
 from tests.test_hub_orders import BOOT, STATION, Desk, desk
 from tests.village import at, detection
 from tocsin.levels import Level
 from tocsin.messages import Detection
-from tocsin.orders import Papers
+from tocsin.orders import Command, Papers
 
 __all__ = ["desk"]
 
@@ -90,6 +91,24 @@ def test_secrets_that_are_not_keys_are_left_to_a_person(desk: Desk) -> None:
     with pytest.raises(SuccessionError, match="its broker wants a password"):
         made(desk, CONFIG.replace("mqtt://", "mqtts://a:not sent@"))
     assert made(desk, CONFIG.replace("mqtt://", "mqtts://a:not sent@"), "mqtts://a:new@hub").files
+
+
+def test_the_files_of_tls_are_left_to_a_person(desk: Desk) -> None:
+    found = made(desk, CONFIG.replace("[[bus]]", 'ca = "ca.pem"\ncert = "a.pem"\ncert_key = "a.key"\n[[bus]]'))
+    assert found.to_do == [f"{file} is never sent: put it where {name} of [hub] in station.toml says"
+                           for name, file in (("ca", "ca.pem"), ("cert", "a.pem"), ("cert_key", "a.key"))]
+
+
+def test_a_command_that_the_dead_one_may_have_done_is_not_done_by_its_successor(desk: Desk, tmp_path: Path) -> None:
+    desk.put()
+    ((_, _, body),) = orders.unanswered(desk.database.connection, desk.village.clock.now_ms())
+    found = made(desk)
+    (tmp_path / LEDGER).write_text(found.files[f"station-data/{LEDGER}"])
+    ledger, command = Ledger(tmp_path), msgspec.json.decode(body, type=Command)
+    assert command.issued <= ledger.forgotten == ledger.newest
+    desk.put()
+    later = orders.unanswered(desk.database.connection, desk.village.clock.now_ms())
+    assert max(msgspec.json.decode(body, type=Command).issued for _, _, body in later) > ledger.forgotten
 
 
 @pytest.mark.parametrize("config", [

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.spans import Spans
@@ -47,6 +48,16 @@ def test_a_seal_fits_one_topic_and_one_key() -> None:
     for topic, other in (("tocsin/1/b/committed", key), ("tocsin/1/a/committed", signing.new_station_key())):
         with pytest.raises(signing.SealError, match="does not fit"):
             signing.unseal(sealed, topic, other)
+
+
+@pytest.mark.parametrize("body", ["{}", "[" * 100_000])
+@given(sig=st.text(max_size=12))
+@example(sig="\u00e9")
+def test_what_is_no_seal_is_refused_and_raises_nothing_else(sig: str, body: str) -> None:
+    data = b'{"v":1,"sig":' + msgspec.json.encode(sig) + b',"body":' + body.encode() + b"}"
+    for open_ in (signing.unseal, signing.verify):
+        with pytest.raises(signing.SealError):
+            open_(data, "tocsin/1/a/committed", "11" * 32)
 
 
 @given(st.integers(0), st.integers(1, 255))

@@ -48,7 +48,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     `summary_s`, in calm the newest values come that often. `today_bytes` and `month_bytes` (UTC) are what the network
     counts for the link, of `budget_bytes` a month (0: no budget), which thins what goes up by `thinning` steps.
     `power`: the state of the battery, "" where the station measures none; `next_s`: the link sleeps so long before the
-    next heartbeat, 0: it does not."""
+    next heartbeat, 0: it does not.
+    `mark`: tocsin.signing.mark_of its key."""
 
     v: int
     station: str
@@ -69,3 +70,4 @@ class Heartbeat(msgspec.Struct, frozen=True):
     faults: list[OpenFault] = []
     power: str = ""
     next_s: float = 0.0
+    mark: str = ""

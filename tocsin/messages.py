@@ -170,12 +170,13 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="kind"):
 Record = Start | Readings | Summary | Event | Detection | Siren | Answer | Obeyed | Papers | Local
 
 
-class Upload(msgspec.Struct, frozen=True):
-    """An envelope with records of one station, each in its exact bytes."""
+class Upload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An envelope with records of one station, each in its exact bytes. `mark`: tocsin.signing.mark_of its key."""
 
     v: int
     station: str
     records: list[msgspec.Raw]
+    mark: str = ""
 
 
 class Range(msgspec.Struct, frozen=True):

@@ -10,6 +10,8 @@ import msgspec
 LONGEST_TEXT = 256 * 1024   # characters of a rules file that travels
 LONGEST_COMMAND_MS = 24 * 3_600_000
 LONGEST_WAY = 20            # changes of the hub's key that one message may carry
+LARGEST_STATE = 64 << 10    # bytes of a station's word on its rules
+LARGEST_VERSION = 1 << 53   # of rules; any reader of JSON holds it exactly
 
 
 class Command(msgspec.Struct, frozen=True):

@@ -48,6 +48,11 @@ def public_key_of(private_hex: str) -> str:
     return SigningKey(bytes.fromhex(private_hex)).verify_key.encode().hex()
 
 
+def mark_of(station_key_hex: str) -> str:
+    """8 hex digits that tell keys apart and give none away. They prove nothing: who may publish is for the broker."""
+    return hashlib.blake2b(b"mark", digest_size=4, key=bytes.fromhex(station_key_hex)).hexdigest()
+
+
 def seal(body: bytes, topic: str, station_key_hex: str) -> bytes:
     """Under the key that the hub shares with one station."""
     return encode(Sealed(VERSION, _mac(body, topic, station_key_hex), msgspec.Raw(body)))
@@ -56,7 +61,8 @@ def seal(body: bytes, topic: str, station_key_hex: str) -> bytes:
 def unseal(data: bytes, topic: str, station_key_hex: str) -> bytes:
     """The body. Raises SealError."""
     sealed = _parse(data)
-    if not hmac.compare_digest(sealed.sig, _mac(bytes(sealed.body), topic, station_key_hex)):
+    # as bytes: of text compare_digest takes ASCII alone
+    if not hmac.compare_digest(sealed.sig.encode(), _mac(bytes(sealed.body), topic, station_key_hex).encode()):
         raise SealError(f"{topic}: the seal does not fit the station's key")
     return bytes(sealed.body)
 
@@ -80,7 +86,7 @@ def verify(data: bytes, topic: str, public_hex: str) -> bytes:
 def _parse(data: bytes) -> Sealed:
     try:
         sealed = decode(_DECODER, data)
-    except msgspec.DecodeError as err:
+    except (msgspec.DecodeError, RecursionError) as err:
         raise SealError(f"not a sealed message: {err}") from err
     if sealed.v != VERSION:
         raise SealError(f"version {sealed.v} of the wire contract; this side speaks {VERSION}")
