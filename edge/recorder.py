@@ -1,7 +1,7 @@
 """Puts every input and finding into the log, in the order processed, from one thread beside the loop.
 
 What is added is written in the next group at once; it is synced to the card at once while anything is above clear
-(`urgent`), else within CALM_SYNC_S. Nobody waits for it but the uplink, and where the disk refuses or hangs, warnings
+(`urgent`) and where a warning, a clear or an answer is in it, else within CALM_SYNC_S. Nobody waits for it but the uplink, and where the disk refuses or hangs, warnings
 and answers go there without it.
 
 What waits for a disk is bounded (MOST_PENDING): then the oldest readings in calm go, then the oldest others, then
@@ -143,7 +143,9 @@ class Recorder:
         while True:
             await self._wait()
             group = list(self._pending)  # they stay pending until they are written, whatever breaks off the wait
-            at_once = self.urgent or self._sync_asked > self._synced
+            # a clear that the hub has and the log forgot by a power cut: what rises then would be taken for old news
+            at_once = (self.urgent or self._sync_asked > self._synced
+                       or any(entry.kind in URGENT_KINDS for entry in group))
             self._in_hand = len(group)
             try:
                 synced = await self._patiently(loop.run_in_executor(self._thread, self._write, group, at_once))

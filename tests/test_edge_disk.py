@@ -121,6 +121,31 @@ async def test_a_warning_does_not_wait_for_a_disk_that_refuses_or_hangs(
     assert [entry.seq for entry in read_log(tmp_path)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("level", [0, 4])
+async def test_no_warning_and_no_clear_is_told_that_a_power_cut_could_take_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    """The clear of the last episode comes in calm, whose readings are synced in groups."""
+    storage, told = Log(tmp_path, early=True), list[Entry]()
+    recorder = Recorder(storage, BOOT, told.extend)
+    synced: list[int] = []
+    sync = storage.sync
+
+    def noted() -> None:
+        sync()
+        synced.append(storage.next_seq - 1)
+
+    monkeypatch.setattr(storage, "sync", noted)
+    async with writing(recorder):
+        recorder.add(reading(1))
+        await recorder.written(1)
+        assert synced == []
+        recorder.add(detection(0, 2, level))
+        await recorder.written(2)
+        assert synced == [2]
+    recorder.close()
+
+
 async def test_an_agent_tells_that_its_disk_refuses_and_what_was_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
