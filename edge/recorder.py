@@ -1,8 +1,8 @@
 """Puts every input and finding into the log, in the order processed, from one thread beside the loop.
 
 What is added is written in the next group at once; it is synced to the card at once while anything is above clear
-(`urgent`) and where a warning, a clear or an answer is in it, else within CALM_SYNC_S. Nobody waits for it but the uplink, and where the disk refuses or hangs, warnings
-and answers go there without it.
+(`urgent`) and where a warning, a clear or an answer is in it, else within CALM_SYNC_S. Nobody waits for it but the
+uplink, and where the disk refuses or hangs, warnings and answers go there without it.
 
 What waits for a disk is bounded (MOST_PENDING): then the oldest readings in calm go, then the oldest others, then
 technical events. Detections and answers never go. A record of kind `thinned` says in the log what is missing.
