@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
 from edge.news import Changes, readings_of
 from edge.recorder import KINDS
+from edge.spans import Spans
 from edge.underway import Underway
 from tocsin.log import Entry
 from tocsin.messages import Detection, Readings, Start, Summary, decode
@@ -70,7 +71,7 @@ class Live:
             self._waiting.popleft()
         self._waiting.append(entry)
 
-    def begin(self, done: Container[int]) -> None:
+    def begin(self, done: Spans) -> None:
         """A new connection: only the newest readings, but those that are `done`."""
         newest = {entry.seq: entry for entry in self._newest_of.values() if entry.seq not in done}
         self._waiting = deque(newest[seq] for seq in sorted(newest))

@@ -229,6 +229,25 @@ async def test_a_full_log_is_thinned_and_told_and_nothing_waits_for_what_is_gone
     agent.recorder.close()
 
 
+async def test_what_went_before_a_disk_refused_is_told_and_nothing_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stocked(tmp_path, 1500)
+    agent = Agent(load_station(path), WoundClock(START_MS + 60_000))
+    rewrite, first = agent._log.rewrite, agent._log.sealed[0]
+
+    def refuse(path: Path, entries: list[Entry], thinned: int) -> None:
+        if path != first:
+            raise OSError(28, "No space left on device")
+        rewrite(path, entries, thinned)
+
+    monkeypatch.setattr(agent._log, "rewrite", refuse)
+    monkeypatch.setattr(Limits, "of", lambda *_args: Limits(1, 0))
+    (gone, *_) = [one for _, _, one in await asyncio.to_thread(agent._tidy._make_room)]
+    assert gone[0][0] <= 3
+    agent.recorder.close()
+
+
 def test_a_folder_that_became_read_only_keeps_no_agent_from_starting_and_no_second_one_from_being_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

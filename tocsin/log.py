@@ -169,8 +169,12 @@ class Log:
 
         None where nothing is wrong, or it was said before. Raises OSError, also where the disk gives back nothing.
         """
-        last = dict(itertools.pairwise(map(first_seq, segments_of(self.folder))))[first_seq(path)] - 1
-        data = read_file(path)
+        following = [one for one in map(first_seq, segments_of(self.folder)) if one > first_seq(path)]
+        try:
+            data = read_file(path)
+        except FileNotFoundError:  # dropped meanwhile
+            return None
+        last = following[0] - 1
         kept = found(data, first_seq(path) - 1)
         damaged = not kept.whole or kept.behind > 0
         short = not kept.thinned and (not kept.entries or kept.entries[-1].seq < last)
