@@ -138,7 +138,7 @@ class Uplink:
             log.warning("%s: refused: %s", topic, err)
             return
         self.on_answer(answer)
-        if self._log.cursor_hub and answer.hub != self._log.cursor_hub:
+        if self._cursor.hub and answer.hub != self._cursor.hub:
             self._start_over(answer.hub)
         now_s = asyncio.get_running_loop().time()
         for part in answer.ranges:
@@ -158,7 +158,7 @@ class Uplink:
 
     def _start_over(self, hub: str) -> None:
         """Another hub, or one restored from a backup: it is offered everything that is still held."""
-        log.warning("hub %s is not hub %s: everything in the log is offered again", hub, self._log.cursor_hub)
+        log.warning("hub %s is not hub %s: everything in the log is offered again", hub, self._cursor.hub)
         self._spans = Spans(0)
         self._underway.forget()
         self._cursor.move(0, hub)

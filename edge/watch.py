@@ -52,6 +52,7 @@ class Watch:
         self._health = health
         self._budget = budget
         self._beaten: tuple[object, ...] = ()
+        self._saving: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -64,7 +65,7 @@ class Watch:
                 await self._operations.settle()
             if due_s >= checkpoint_s:
                 checkpoint_s = due_s + CHECKPOINT_S
-                await self._save()
+                await self._save_in_time()
             if due_s >= heartbeat_s or (due_s >= news_s and self._news() != self._beaten):
                 heartbeat_s, news_s = due_s + self._budget.heartbeat_s, due_s + NEWS_S
                 await self.beat()
@@ -107,10 +108,24 @@ class Watch:
     def _topic(self) -> str:
         return topics.up(self._station, topics.HEARTBEAT)
 
+    async def _save_in_time(self) -> None:
+        """Ticks go on while a disk hangs, and nothing more is asked of it before it answers."""
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save(), name="checkpoint")
+        try:
+            await asyncio.wait({self._saving}, timeout=_DISK_S)
+        except asyncio.CancelledError:
+            self._saving.cancel()
+            raise
+        if self._saving.done():
+            self._saving.result()
+
     async def _save(self) -> None:
         """Old segments away, and a checkpoint of the kernel. A disk that refuses is the recorder's to report."""
+        now_ms = self._clock.now_ms()
         with suppress(OSError):  # first, and in any case: on a full disk it is what makes room
-            await asyncio.to_thread(self._log.drop, KEEP_S, self._clock.now_ms() / 1000)
+            await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
+        await asyncio.to_thread(self._budget.meter.save_due, now_ms)
         self._pipeline.remember(after_ms=REMEMBER_MS)
         seq, decider = self._recorder.last_seq, self._pipeline.decider
         config, memory = encode(decider.config), decider.save()

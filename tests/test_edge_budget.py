@@ -50,6 +50,7 @@ def test_the_file_is_written_now_and_then_and_one_that_cannot_be_read_begins_ane
         before = (tmp_path / FILE).stat().st_mtime_ns if (tmp_path / FILE).exists() else 0
         traffic.network += 1
         meter.update(traffic, JUNE + second * 1000)
+        meter.save_due(JUNE + second * 1000)
         writes += (tmp_path / FILE).stat().st_mtime_ns != before
     assert writes == 6
     (tmp_path / FILE).write_bytes(b"{ torn")
