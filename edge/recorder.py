@@ -11,6 +11,7 @@ technical events. Detections and answers never go. A record of kind `thinned` sa
 import asyncio
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -176,8 +177,10 @@ class Recorder:
             self._on_written(urgent)
 
     def _make_room(self) -> None:
-        """Of what is not being written just now; the oldest go first, readings in calm before all others."""
-        waiting = self._pending[self._in_hand:]
+        """Of what is neither being written just now nor in the log already, and only not synced; the oldest go first,
+        readings in calm before all others."""
+        stay = max(self._in_hand, bisect_left(self._pending, self._log.next_seq, key=lambda entry: entry.seq))
+        waiting = self._pending[stay:]
         spare = len(waiting) - int(MOST_PENDING * _KEPT_OF_THEM)
         going: set[int] = set()
         newest = max((entry.seq for entry in waiting if entry.kind == KINDS[Config]), default=0)
@@ -187,24 +190,23 @@ class Recorder:
                         entry.seq != newest):
                     going.add(entry.seq)
         if going:
-            self._leave_out(waiting, going)
+            self._pending[stay:] = self._left(waiting, going)
         # where nothing is left that may go, it is not looked for at each record
         self._most = max(MOST_PENDING, len(self._pending) + MOST_PENDING // 5)
 
-    def _leave_out(self, waiting: list[Entry], going: set[int]) -> None:
-        """One record stands for all of them, and for those that went before."""
+    def _left(self, waiting: list[Entry], going: set[int]) -> list[Entry]:
+        """Without those that go: one record stands for all of them, and for those that went before."""
         first, last = min(going), max(going)
         marks = [record for entry in waiting if entry.seq in going and entry.kind == KINDS[Thinned]
                  and isinstance(record := record_of(entry.payload), Thinned)]
         removed = len(going) - len(marks)
         mark = Thinned(self._boot, first, 0, max([last, *(one.last for one in marks)]),
                        removed + sum(one.removed for one in marks), 0)
-        self._pending[self._in_hand:] = [
-            Entry(first, KINDS[Thinned], encode(mark)) if entry.seq == first else entry
-            for entry in waiting if entry.seq == first or entry.seq not in going]
         self._hot -= going
         self._given_up += removed
         self.on_gone(ranges_of(sorted(going)))
+        return [Entry(first, KINDS[Thinned], encode(mark)) if entry.seq == first else entry
+                for entry in waiting if entry.seq == first or entry.seq not in going]
 
     async def _wait(self) -> None:
         self._wake.clear()

@@ -74,6 +74,35 @@ async def test_what_waits_for_a_disk_is_bounded_and_readings_in_calm_go_first(tm
     assert Log(tmp_path).damage == []
 
 
+async def test_what_the_log_has_and_could_only_not_sync_is_not_given_up_and_the_mark_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: None
+) -> None:
+    storage = Log(tmp_path)
+    recorder = Recorder(storage, BOOT, lambda _entries: None)
+    gone: list[tuple[int, int]] = []
+    recorder.on_gone = gone.extend
+    recorder._sync_asked = 5
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "sync", full)
+        for number in range(1, 6):
+            recorder.add(reading(number))
+        async with writing(recorder):
+            await until(lambda: recorder.status.error != "")
+    for number in range(6, 101):
+        recorder.add(reading(number))
+    async with writing(recorder):
+        await recorder.synced(100)
+    recorder.close()
+    assert values(tmp_path)[:5] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert gone[0][0] == 6
+    marks = [record for entry in read_log(tmp_path) if isinstance(record := record_of(entry.payload), Thinned)]
+    assert recorder.status.given_up == sum(mark.removed for mark in marks) > 0
+
+
 async def test_detections_are_never_given_up(tmp_path: Path, small: None) -> None:
     recorder = Recorder(Log(tmp_path), BOOT, lambda _entries: None)
     for number in range(1, 61):
