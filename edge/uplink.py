@@ -215,8 +215,7 @@ class Uplink:
 
     def _read_again(self) -> None:
         self._holding.clear()
-        floor = self._spans.floor
-        self._history = History(self._log.read(after=floor), floor, self._log.next_seq)
+        self._history = History(self._log.read(after=self._spans.floor), self._spans.floor, self._log.next_seq)
 
     async def _send_urgent(self, link: Link) -> bool:
         now_s, within_s = asyncio.get_running_loop().time(), min(self._underway.patience_s, _URGENT_WITHIN_S)

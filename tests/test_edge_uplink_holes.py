@@ -91,6 +91,7 @@ async def test_millions_of_records_that_went_hold_the_loop_for_an_instant(tmp_pa
     begun_s = time.process_time()
     rig.uplink.gone([(3, 50_000_000)])
     assert time.process_time() - begun_s < 0.2
+    assert rig.uplink.answered_s is None, "the hub has said nothing"
     assert 50_000_000 in rig.uplink._spans
 
 
