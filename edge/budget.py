@@ -51,7 +51,7 @@ _WORDS = (
 
 
 class Meter:
-    """Bytes per day, in a small file that is written every ten minutes: a crash forgets so much at most."""
+    """Bytes per day, in a small file that `save_due` writes every ten minutes: a crash forgets so much at most."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
@@ -67,17 +67,17 @@ class Meter:
         for old in sorted(self._days)[:-_DAYS_KEPT]:
             del self._days[old]
 
-    def is_due(self, now_ms: int) -> bool:
-        """Once every ten minutes: time for `save`, which waits for the disk."""
-        due = self._saved_ms is None or abs(now_ms - self._saved_ms) >= _SAVE_EVERY_MS
-        self._saved_ms = now_ms if due else self._saved_ms
-        return due
-
     def today(self, now_ms: int) -> int:
         return self._days.get(f"{utc(now_ms):%Y-%m-%d}", 0)
 
     def month(self, now_ms: int) -> int:
         return sum(count for day, count in self._days.items() if day.startswith(f"{utc(now_ms):%Y-%m}"))
+
+    def save_due(self, now_ms: int) -> None:
+        """Not on the loop: the disk may hang."""
+        if self._saved_ms is None or abs(now_ms - self._saved_ms) >= _SAVE_EVERY_MS:
+            self._saved_ms = now_ms
+            self.save()
 
     def save(self) -> None:
         try:

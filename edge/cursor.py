@@ -1,6 +1,7 @@
-"""Up to where the hub has the log: written down, though not at every answer."""
+"""Up to where the hub has the log: written down, though not at every answer, and in a thread of its own."""
 
 import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from tocsin.log import Log
 
@@ -10,24 +11,37 @@ log = logging.getLogger(__name__)
 
 
 class Cursor:
-    """A disk that refuses only makes a harmless repeat after the next start."""
+    """A disk that refuses only makes a harmless repeat after the next start; one that hangs keeps nobody waiting.
+
+    `seq` and `hub` are what was said last, `storage` has what was written last.
+    """
 
     def __init__(self, storage: Log) -> None:
+        self.seq, self.hub = storage.cursor, storage.cursor_hub
         self._log = storage
         self._saved_s = 0.0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cursor")
+        self._writing: Future[None] | None = None
 
     def save(self, seq: int, hub: str, now_s: float) -> None:
         """That hub has everything up to `seq`. `now_s`: monotonic seconds."""
-        if seq > self._log.cursor and (now_s - self._saved_s >= _EVERY_S or not self._log.cursor_hub):
+        if self._writing is not None and not self._writing.done():
+            return  # the next answer says it again
+        if seq > self.seq and (now_s - self._saved_s >= _EVERY_S or not self.hub):
             self.move(seq, hub)
             self._saved_s = now_s
 
     def move(self, seq: int, hub: str) -> None:
+        self.seq, self.hub = seq, hub
+        self._writing = self._thread.submit(self._write, seq, hub)
+
+    def _write(self, seq: int, hub: str) -> None:
         try:
             self._log.move_cursor(seq, hub)
         except OSError as err:
             log.error("the log's cursor cannot be written: %s", err)
 
     def close(self, seq: int) -> None:
-        if seq > self._log.cursor and self._log.cursor_hub:
-            self.move(seq, self._log.cursor_hub)
+        if seq > self.seq and self.hub:
+            self.move(seq, self.hub)
+        self._thread.shutdown(wait=True)

@@ -4,6 +4,7 @@ import msgspec
 
 from edge.lanes import History
 from edge.news import Thinner, readings_of
+from edge.spans import within
 from tocsin.log import Entry
 from tocsin.messages import Summary, decode
 
@@ -67,10 +68,10 @@ class Holding:
         if self._thinner is not None:
             history.changes.tell(readings_of(entry))
 
-    def settle(self, seq: int) -> list[int]:
-        """The hub has that record: what is settled with it."""
-        self.open.discard(seq)
-        return self._covers.pop(seq, [])
+    def settle(self, first: int, last: int) -> list[int]:
+        """The hub has these records: what is settled with them."""
+        self.open.difference_update(within(self.open, first, last))
+        return [covered for seq in within(self._covers, first, last) for covered in self._covers.pop(seq)]
 
     def clear(self) -> None:
         """The log is read again: it shows anew what waits for what."""

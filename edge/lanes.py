@@ -9,6 +9,7 @@ import msgspec
 
 from edge.news import Changes, readings_of
 from edge.recorder import KINDS
+from edge.spans import Spans
 from edge.underway import Underway
 from tocsin.log import Entry
 from tocsin.messages import Detection, Readings, Start, Summary, decode
@@ -49,13 +50,47 @@ def next_of(entries: Iterable[Entry], most_bytes: int = _MOST) -> tuple[list[Ent
     return group, True
 
 
+class Live:
+    """What goes up as it is written, and the newest reading of every series, with which a connection begins."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: deque[Entry] = deque()
+        self._newest_of: dict[bytes, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def know(self, entry: Entry) -> None:
+        """A record of readings; by the series, for which devices share a record is another question each time."""
+        self._newest_of.update(dict.fromkeys(series_of(entry), entry))
+
+    def add(self, entry: Entry) -> None:
+        """The newest stay: what there is no room for comes with the history."""
+        if len(self._waiting) >= self._most:
+            self._waiting.popleft()
+        self._waiting.append(entry)
+
+    def begin(self, done: Spans) -> None:
+        """A new connection: only the newest readings, but those that are `done`."""
+        newest = {entry.seq: entry for entry in self._newest_of.values() if entry.seq not in done}
+        self._waiting = deque(newest[seq] for seq in sorted(newest))
+
+    def taken(self) -> Iterator[Entry]:
+        """One after the other."""
+        while self._waiting:
+            yield self._waiting.popleft()
+
+
 @dataclass(slots=True)
 class History:
-    """The log read once more; everything up to `upto` has come by. `ready` goes up next; `ahead` are readings whose
-    summary may come yet."""
+    """The log read once more; everything up to `upto` has come by. What stands below `next_seq`, the log's when this
+    was begun, and does not come by is no longer there: dropped by age, thinned, damaged, given up. `ready` goes up
+    next; `ahead` are readings whose summary may come yet."""
 
     entries: Iterator[Entry]
     upto: int
+    next_seq: int = 0
     ended: bool = False
     ready: deque[Entry] = field(default_factory=deque)
     ahead: deque[Entry] = field(default_factory=deque)
@@ -135,9 +170,10 @@ def asked_for(entries: Iterable[Entry], series: str, start_ms: int, end_ms: int)
                 yield entry
 
 
-def shape_of(entry: Entry) -> bytes:
+def series_of(entry: Entry) -> list[bytes]:
     """Which series a record of readings is about, without reading it."""
-    return entry.payload.partition(b'"series":[')[2].partition(b"]")[0]
+    return entry.payload.partition(b'"series":[')[2].partition(b"]")[0].split(b",")
+
 
 def newest_first(entries: list[Entry]) -> list[Entry]:
     """The newest of every rule and series in front, so that what stands now is known before how it came to that."""

@@ -1,8 +1,8 @@
 """Puts every input and finding into the log, in the order processed, from one thread beside the loop.
 
 What is added is written in the next group at once; it is synced to the card at once while anything is above clear
-(`urgent`), else within CALM_SYNC_S. Nobody waits for it but the uplink, and where the disk refuses or hangs, warnings
-and answers go there without it.
+(`urgent`) and where a warning, a clear or an answer is in it, else within CALM_SYNC_S. Nobody waits for it but the
+uplink, and where the disk refuses or hangs, warnings and answers go there without it.
 
 What waits for a disk is bounded (MOST_PENDING): then the oldest readings in calm go, then the oldest others, then
 technical events. Detections and answers never go. A record of kind `thinned` says in the log what is missing.
@@ -11,6 +11,7 @@ technical events. Detections and answers never go. A record of kind `thinned` sa
 import asyncio
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -143,7 +144,9 @@ class Recorder:
         while True:
             await self._wait()
             group = list(self._pending)  # they stay pending until they are written, whatever breaks off the wait
-            at_once = self.urgent or self._sync_asked > self._synced
+            # a clear that the hub has and the log forgot by a power cut: what rises then would be taken for old news
+            at_once = (self.urgent or self._sync_asked > self._synced
+                       or any(entry.kind in URGENT_KINDS for entry in group))
             self._in_hand = len(group)
             try:
                 synced = await self._patiently(loop.run_in_executor(self._thread, self._write, group, at_once))
@@ -174,8 +177,10 @@ class Recorder:
             self._on_written(urgent)
 
     def _make_room(self) -> None:
-        """Of what is not being written just now; the oldest go first, readings in calm before all others."""
-        waiting = self._pending[self._in_hand:]
+        """Of what is neither being written just now nor in the log already, and only not synced; the oldest go first,
+        readings in calm before all others."""
+        stay = max(self._in_hand, bisect_left(self._pending, self._log.next_seq, key=lambda entry: entry.seq))
+        waiting = self._pending[stay:]
         spare = len(waiting) - int(MOST_PENDING * _KEPT_OF_THEM)
         going: set[int] = set()
         newest = max((entry.seq for entry in waiting if entry.kind == KINDS[Config]), default=0)
@@ -185,24 +190,23 @@ class Recorder:
                         entry.seq != newest):
                     going.add(entry.seq)
         if going:
-            self._leave_out(waiting, going)
+            self._pending[stay:] = self._left(waiting, going)
         # where nothing is left that may go, it is not looked for at each record
         self._most = max(MOST_PENDING, len(self._pending) + MOST_PENDING // 5)
 
-    def _leave_out(self, waiting: list[Entry], going: set[int]) -> None:
-        """One record stands for all of them, and for those that went before."""
+    def _left(self, waiting: list[Entry], going: set[int]) -> list[Entry]:
+        """Without those that go: one record stands for all of them, and for those that went before."""
         first, last = min(going), max(going)
         marks = [record for entry in waiting if entry.seq in going and entry.kind == KINDS[Thinned]
                  and isinstance(record := record_of(entry.payload), Thinned)]
         removed = len(going) - len(marks)
         mark = Thinned(self._boot, first, 0, max([last, *(one.last for one in marks)]),
                        removed + sum(one.removed for one in marks), 0)
-        self._pending[self._in_hand:] = [
-            Entry(first, KINDS[Thinned], encode(mark)) if entry.seq == first else entry
-            for entry in waiting if entry.seq == first or entry.seq not in going]
         self._hot -= going
         self._given_up += removed
         self.on_gone(ranges_of(sorted(going)))
+        return [Entry(first, KINDS[Thinned], encode(mark)) if entry.seq == first else entry
+                for entry in waiting if entry.seq == first or entry.seq not in going]
 
     async def _wait(self) -> None:
         self._wake.clear()

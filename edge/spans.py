@@ -1,6 +1,7 @@
 """Which records of the log the hub has: whole stretches, however they were answered."""
 
 import bisect
+from collections.abc import Collection
 
 
 class Spans:
@@ -37,3 +38,10 @@ class Spans:
             return True
         at = bisect.bisect_right(self._starts, seq) - 1
         return at >= 0 and seq <= self._ends[at]
+
+
+def within(seqs: Collection[int], first: int, last: int) -> list[int]:
+    """Those of `seqs` in first..last; the walk is over the fewer of the two, for a stretch may be of millions."""
+    if last - first < len(seqs):
+        return [seq for seq in range(first, last + 1) if seq in seqs]
+    return [seq for seq in seqs if first <= seq <= last]

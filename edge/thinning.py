@@ -25,7 +25,7 @@ from edge.recorder import KINDS, Ranges, ranges_of
 from tocsin.inputs import Shadow, Thinned, Tick
 from tocsin.log import Entry, Log, first_seq, read_segment, segments_of
 from tocsin.messages import Detection, Readings, Record, encode, record_of
-from tocsin.segment import HEADER_BYTES, HOLED, thinned_of
+from tocsin.segment import HEADER_BYTES, HOLED, found, read_file, thinned_of
 
 MB = 1_000_000
 _DAY_S = 86_400.0
@@ -108,7 +108,11 @@ def used_bytes(folder: Path) -> int:
 
 
 def thin(storage: Log, limits: Limits, now_s: float) -> Iterator[Freed]:
-    """Makes room until a tenth of the limit is free again, or nothing may go any more. Raises OSError."""
+    """Makes room until a tenth of the limit is free again, or nothing may go any more.
+
+    A file that cannot be read or written anew is left to the others: the first such OSError is raised at the end. One
+    that is damaged is a suspect of the log from now on, and is left until it was mended.
+    """
     used, free = used_bytes(storage.folder), shutil.disk_usage(storage.folder).free
     excess = limits.excess(used, free)
     if not excess:
@@ -117,15 +121,22 @@ def thin(storage: Log, limits: Limits, now_s: float) -> Iterator[Freed]:
     for aside in sorted(storage.folder.glob("segment-*.damaged")):
         spare -= aside.stat().st_size
         aside.unlink()
+    refused: OSError | None = None
     for step in Step:
         levels = Levels()
         for path in _within(storage, step, now_s):
             if spare <= 0:
-                return
-            freed = _thinned(storage, path, step, levels)
+                break
+            try:
+                freed = _thinned(storage, path, step, levels)
+            except OSError as err:
+                refused = refused or err
+                continue
             if freed is not None and freed.removed:
                 spare -= freed.bytes
                 yield freed
+    if refused is not None:
+        raise refused
 
 
 def _within(storage: Log, step: Step, now_s: float) -> list[Path]:
@@ -150,7 +161,11 @@ def _thinned(storage: Log, path: Path, step: Step, levels: Levels) -> Freed | No
             for entry in read_segment(path, {KINDS[Detection]}):
                 levels.take(entry)
         return None
-    entries = list(read_segment(path))
+    read = found(read_file(path), first_seq(path) - 1)
+    if not read.whole or read.behind:
+        storage.suspects.add(path)
+        return None
+    entries = read.entries
     kept = list(_kept(entries, step, levels))
     stay = {entry.seq for entry in kept}
     gone = [entry for entry in entries if entry.seq not in stay]

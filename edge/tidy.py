@@ -97,9 +97,10 @@ class Tidy:
         try:
             for freed in thin(self._log, limits, self._clock.now_ms() / 1000):
                 done.setdefault(freed.step, []).append(freed)
-        finally:  # what was done before a disk refused is told all the same
-            self._used, self._most = used_bytes(self._log.folder), limits.most
-            self._step = max(done, default=self._step if self._used > limits.most * 0.8 else 0)
+        except OSError as err:  # what was done is told all the same: the uplink must not wait for what is gone
+            log.error("the log cannot be thinned as it should be: %s", err)
+        self._used, self._most = used_bytes(self._log.folder), limits.most
+        self._step = max(done, default=self._step if self._used > limits.most * 0.8 else 0)
         return [(EventKind.THINNED, _words(step, parts), [one for part in parts for one in part.removed])
                 for step, parts in done.items()]
 

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
+from edge.spans import within
 from tocsin.digests import digest_of_digests
 from tocsin.log import Entry
 from tocsin.messages import Range, digest
@@ -27,6 +28,7 @@ class Underway:
         self.sent: dict[int, Sent] = {}
         self.given_up: dict[int, Sent] = {}
         self.patience_s = ANSWER_WITHIN_S
+        self._stuck_at, self._stuck_since_s = -1, 0.0
 
     def put(self, entry: Entry, now_s: float) -> None:
         self.sent.pop(entry.seq, None)  # to the end: the oldest stand first
@@ -43,9 +45,10 @@ class Underway:
         self.patience_s = min(max(ANSWER_WITHIN_S, 2 * (now_s - known[-1].at_s)), LONGEST_WAIT_S)
         return True
 
-    def settle(self, seq: int) -> None:
-        self.sent.pop(seq, None)
-        self.given_up.pop(seq, None)
+    def settle(self, first: int, last: int) -> None:
+        for which in (self.sent, self.given_up):
+            for seq in within(which, first, last):
+                del which[seq]
 
     def give_up_old(self, now_s: float) -> None:
         """What has no answer for too long may be offered again."""
@@ -61,7 +64,14 @@ class Underway:
         self.given_up |= self.sent
         self.sent.clear()
 
-    def wait_longer(self) -> None:
+    def stuck(self, floor: int, now_s: float, *, waits: bool) -> bool:
+        """Whether `floor`, up to where the hub has all, has not moved for too long though something `waits` for it."""
+        if floor != self._stuck_at or not waits:
+            self._stuck_at, self._stuck_since_s = floor, now_s
+        return now_s - self._stuck_since_s > self.patience_s
+
+    def wait_longer(self, now_s: float) -> None:
+        self._stuck_since_s = now_s
         self.patience_s = min(2 * self.patience_s, LONGEST_WAIT_S)
 
     def forget(self) -> None:

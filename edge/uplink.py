@@ -8,7 +8,6 @@ data budget, readings without news wait for their summary (edge.news). Repeats a
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -16,10 +15,10 @@ import msgspec
 
 from edge.cursor import Cursor
 from edge.holding import Holding
-from edge.lanes import MOST_RECORDS, History, Pace, Requests, asked_for, newest_first, next_of, shape_of
+from edge.lanes import History, Live, Pace, Requests, asked_for, newest_first, next_of
 from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
-from edge.spans import Spans
+from edge.spans import Spans, within
 from edge.underway import Underway
 from tocsin import topics
 from tocsin.link import Link, LinkDownError
@@ -63,19 +62,16 @@ class Uplink:
         self._cursor = Cursor(storage)
         self._underway = Underway()
         self._pace = Pace()
-        self._live: deque[Entry] = deque()
-        self._newest_of: dict[bytes, Entry] = {}  # of every device, as far as the hub does not have it
+        self._live = Live(_UNANSWERED)
         self._urgent: dict[int, Entry] = {}
         self._card: list[Entry] = []  # the start record of this run
         self._history: History | None = None
         self._holding = Holding(thinner)
         self._requests = Requests()
-        self._first = storage.next_seq  # of this run: from here on the log has no holes
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
         self.on_answer: Callable[[Committed], None] = lambda _answer: None
         self._looked_s = 0.0
-        self._stuck_at, self._stuck_since_s = -1, 0.0
         self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
 
     @property
@@ -121,15 +117,13 @@ class Uplink:
 
     def _plain(self, entry: Entry, *, online: bool) -> None:
         if entry.kind == _READINGS:
-            self._newest_of[shape_of(entry)] = entry
+            self._live.know(entry)
             if self._holding.keeps(entry, online=online):
                 return
         elif entry.kind == _SUMMARY and online:
             self._holding.cover(entry)
         if online:
-            if len(self._live) >= _UNANSWERED:
-                self._live.popleft()  # the newest first; it comes with the history
-            self._live.append(entry)
+            self._live.add(entry)
 
     def gone(self, ranges: Sequence[tuple[int, int]]) -> None:
         """These records are no longer in the log: nobody will offer them, nothing waits for them."""
@@ -144,26 +138,27 @@ class Uplink:
             log.warning("%s: refused: %s", topic, err)
             return
         self.on_answer(answer)
-        if self._log.cursor_hub and answer.hub != self._log.cursor_hub:
+        if self._cursor.hub and answer.hub != self._cursor.hub:
             self._start_over(answer.hub)
+        now_s = asyncio.get_running_loop().time()
         for part in answer.ranges:
-            if self._underway.knows(part, asyncio.get_running_loop().time()):
+            if self._underway.knows(part, now_s):
+                self.answered_s = now_s
                 self._settle(part.first, part.last)
-        self._cursor.save(self._spans.floor, answer.hub, asyncio.get_running_loop().time())
+        self._cursor.save(self._spans.floor, answer.hub, now_s)
         self._wake.set()
 
     def _settle(self, first: int, last: int) -> None:
-        self.answered_s = asyncio.get_running_loop().time()
         self._spans.add(first, last)
-        for seq in range(first, last + 1):
-            self._underway.settle(seq)
-            self._urgent.pop(seq, None)
-            for covered in self._holding.settle(seq):
-                self._spans.add(covered, covered)
+        self._underway.settle(first, last)
+        for seq in within(self._urgent, first, last):
+            del self._urgent[seq]
+        for covered in self._holding.settle(first, last):
+            self._spans.add(covered, covered)
 
     def _start_over(self, hub: str) -> None:
         """Another hub, or one restored from a backup: it is offered everything that is still held."""
-        log.warning("hub %s is not hub %s: everything in the log is offered again", hub, self._log.cursor_hub)
+        log.warning("hub %s is not hub %s: everything in the log is offered again", hub, self._cursor.hub)
         self._spans = Spans(0)
         self._underway.forget()
         self._cursor.move(0, hub)
@@ -173,8 +168,7 @@ class Uplink:
         """A new connection: the newest state first, then what the last one carried unanswered and all since."""
         self._underway.give_up_all()
         self._urgent = {entry.seq: entry for entry in newest_first(list(self._urgent.values()))}
-        self._live.clear()
-        self._live.extend(entry for entry in self._newest_of.values() if entry.seq not in self._spans)
+        self._live.begin(self._spans)
         self._pace = Pace()
         self._read_again()
         self._wake.set()
@@ -213,18 +207,15 @@ class Uplink:
         self._looked_s = now_s
         self._underway.give_up_old(now_s)
         floor = self._spans.floor
-        if floor != self._stuck_at or not self.backlog or floor + 1 in self._holding.open:
-            self._stuck_at, self._stuck_since_s = floor, now_s
-        elif now_s - self._stuck_since_s > self._underway.patience_s and (
-            self._underway.given_up or self._history is None
-        ):
-            self._stuck_since_s = now_s
-            self._underway.wait_longer()
+        waits = self.backlog != 0 and floor + 1 not in self._holding.open
+        lost = bool(self._underway.given_up) or self._history is None
+        if self._underway.stuck(floor, now_s, waits=waits) and lost:
+            self._underway.wait_longer(now_s)
             self._read_again()
 
     def _read_again(self) -> None:
         self._holding.clear()
-        self._history = History(self._log.read(after=self._spans.floor), self._spans.floor)
+        self._history = History(self._log.read(after=self._spans.floor), self._spans.floor, self._log.next_seq)
 
     async def _send_urgent(self, link: Link) -> bool:
         now_s, within_s = asyncio.get_running_loop().time(), min(self._underway.patience_s, _URGENT_WITHIN_S)
@@ -241,21 +232,18 @@ class Uplink:
         return False
 
     async def _send_live(self, link: Link) -> bool:
-        group, size = list[Entry](), 0
-        while self._live and len(group) < MOST_RECORDS and size < self._pace.bytes:
-            entry = self._live.popleft()
-            if self._is_new(entry):
-                group.append(entry)
-                size += len(entry.payload)
+        group, _ = next_of(filter(self._is_new, self._live.taken()), self._pace.bytes)
         if group:
             await self._publish(link, topics.READINGS, group)
         return bool(group)
 
     async def _send_history(self, link: Link) -> bool:
         history = self._history
-        if history is None or len(self._underway.sent) + self._holding.covered >= _UNANSWERED:
+        if history is None or len(self._underway.sent) >= _UNANSWERED:
             return False
         if not history.ready and not history.ended:
+            if len(self._underway.sent) + self._holding.covered >= _UNANSWERED:
+                return False  # what is ready goes all the same: the summary that they wait for may be in it
             group, history.ended = await asyncio.to_thread(next_of, history.entries, self._pace.bytes)
             if history is not self._history:  # begun anew meanwhile
                 return True
@@ -271,8 +259,8 @@ class Uplink:
         return True
 
     def _pass(self, history: History, entry: Entry) -> None:
-        """What is no reading goes its own way; what was dropped by age or damaged will never be sent nor answered."""
-        self._spans.add(history.upto + 1, min(entry.seq, self._first) - 1)
+        """What is no reading goes its own way; what is no longer in the log will never be sent nor answered."""
+        self._spans.add(history.upto + 1, min(entry.seq, history.next_seq) - 1)
         history.upto = entry.seq
         if entry.kind in LOCAL_KINDS:
             self._spans.add(entry.seq, entry.seq)

@@ -77,8 +77,6 @@ class Watch:
         checkpoint_s, heartbeat_s, news_s = due_s + CHECKPOINT_S, due_s, due_s
         while True:
             self._budget.tick(self._clock.now_ms(), self._recorder.add, self._pipeline.told)
-            if self._budget.meter.is_due(self._clock.now_ms()):
-                await asyncio.to_thread(self._budget.meter.save)
             if self._pipeline.retired_may_go:
                 self._begin("settle", self._operations.settle)
             if due_s >= checkpoint_s:
@@ -140,8 +138,10 @@ class Watch:
 
     async def _save(self) -> None:
         """Old segments away, and a checkpoint of the kernel. A disk that refuses is the recorder's to report."""
+        now_ms = self._clock.now_ms()
         with suppress(OSError):  # first, and in any case: on a full disk it is what makes room
-            await asyncio.to_thread(self._log.drop, KEEP_S, self._clock.now_ms() / 1000)
+            await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
+        await asyncio.to_thread(self._budget.meter.save_due, now_ms)
         self._pipeline.remember(after_ms=REMEMBER_MS)
         seq, decider = self._recorder.last_seq, self._pipeline.decider
         config, memory = encode(decider.config), decider.save()

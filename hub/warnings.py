@@ -154,8 +154,10 @@ def _changed(
 def _newer(detection: Detection, known: Episode) -> bool:
     if detection.revision > known.revision:
         return True
-    # a station whose memory was replaced counts from 1 again; ignoring it would mute it for ever
-    return detection.episode != known.id and detection.t > known.changed_at
+    # a station whose memory was replaced counts from 1 again, and one that lost its power before the disk took a record
+    # counts that number twice; ignoring it would mute it
+    other = detection.episode != known.id or detection.revision == known.revision
+    return other and detection.t > known.changed_at
 
 
 def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Episode:

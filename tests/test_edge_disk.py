@@ -74,6 +74,35 @@ async def test_what_waits_for_a_disk_is_bounded_and_readings_in_calm_go_first(tm
     assert Log(tmp_path).damage == []
 
 
+async def test_what_the_log_has_and_could_only_not_sync_is_not_given_up_and_the_mark_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: None
+) -> None:
+    storage = Log(tmp_path)
+    recorder = Recorder(storage, BOOT, lambda _entries: None)
+    gone: list[tuple[int, int]] = []
+    recorder.on_gone = gone.extend
+    recorder._sync_asked = 5
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "sync", full)
+        for number in range(1, 6):
+            recorder.add(reading(number))
+        async with writing(recorder):
+            await until(lambda: recorder.status.error != "")
+    for number in range(6, 101):
+        recorder.add(reading(number))
+    async with writing(recorder):
+        await recorder.synced(100)
+    recorder.close()
+    assert values(tmp_path)[:5] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert gone[0][0] == 6
+    marks = [record for entry in read_log(tmp_path) if isinstance(record := record_of(entry.payload), Thinned)]
+    assert recorder.status.given_up == sum(mark.removed for mark in marks) > 0
+
+
 async def test_detections_are_never_given_up(tmp_path: Path, small: None) -> None:
     recorder = Recorder(Log(tmp_path), BOOT, lambda _entries: None)
     for number in range(1, 61):
@@ -119,6 +148,31 @@ async def test_a_warning_does_not_wait_for_a_disk_that_refuses_or_hangs(
     recorder.close()
     assert [entry.seq for entry in told] == [2, 3, 1, 2, 3]
     assert [entry.seq for entry in read_log(tmp_path)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("level", [0, 4])
+async def test_no_warning_and_no_clear_is_told_that_a_power_cut_could_take_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    """The clear of the last episode comes in calm, whose readings are synced in groups."""
+    storage, told = Log(tmp_path, early=True), list[Entry]()
+    recorder = Recorder(storage, BOOT, told.extend)
+    synced: list[int] = []
+    sync = storage.sync
+
+    def noted() -> None:
+        sync()
+        synced.append(storage.next_seq - 1)
+
+    monkeypatch.setattr(storage, "sync", noted)
+    async with writing(recorder):
+        recorder.add(reading(1))
+        await recorder.written(1)
+        assert synced == []
+        recorder.add(detection(0, 2, level))
+        await recorder.written(2)
+        assert synced == [2]
+    recorder.close()
 
 
 async def test_an_agent_tells_that_its_disk_refuses_and_what_was_given_up(
@@ -201,6 +255,25 @@ async def test_a_full_log_is_thinned_and_told_and_nothing_waits_for_what_is_gone
     (told,) = [one.detail for entry in agent.recorder._pending if isinstance(one := record_of(entry.payload), Event)
                and one.what is EventKind.THINNED][:1]
     assert told.startswith("step 3 of 6: of readings in calm one in 5 minutes is kept; ")
+    agent.recorder.close()
+
+
+async def test_what_went_before_a_disk_refused_is_told_and_nothing_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stocked(tmp_path, 1500)
+    agent = Agent(load_station(path), WoundClock(START_MS + 60_000))
+    rewrite, first = agent._log.rewrite, agent._log.sealed[0]
+
+    def refuse(path: Path, entries: list[Entry], thinned: int) -> None:
+        if path != first:
+            raise OSError(28, "No space left on device")
+        rewrite(path, entries, thinned)
+
+    monkeypatch.setattr(agent._log, "rewrite", refuse)
+    monkeypatch.setattr(Limits, "of", lambda *_args: Limits(1, 0))
+    (gone, *_) = [one for _, _, one in await asyncio.to_thread(agent._tidy._make_room)]
+    assert gone[0][0] <= 3
     agent.recorder.close()
 
 

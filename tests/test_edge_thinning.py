@@ -16,6 +16,7 @@ from tocsin.inputs import Thinned
 from tocsin.levels import Authority, Hazard, Stage
 from tocsin.log import Entry, Log
 from tocsin.messages import Detection, Event, EventKind, Readings, Record, encode, record_of
+from tocsin.segment import read_file
 
 BOOT = "00000000000000aa"
 EVERY_MS = 10_000
@@ -115,6 +116,47 @@ def test_however_little_room_there_is_detections_events_and_the_seams_stay(
     again = Log(folder)
     assert (again.damage, again.next_seq) == ([], STEP_RECORDS + 1)
     assert [again.mend(path) for path in again.sealed] == [None] * len(again.sealed)
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_from_being_thinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = filled(tmp_path)
+    bad, read = log.sealed[0], read_file
+
+    def lost(path: Path) -> bytes:
+        if path == bad:
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr("edge.thinning.read_file", lost)
+    done: list[Freed] = []
+    with pytest.raises(OSError, match="Input/output"):
+        done.extend(thin(log, Limits(200_000, 0), 0.0))
+    assert {freed.path for freed in done} == set(log.sealed[1:])
+
+
+def test_a_damaged_file_is_mended_before_it_is_thinned(tmp_path: Path) -> None:
+    """Else the damage would go without a word, and what was in it."""
+    log = filled(tmp_path)
+    bad = log.sealed[0]
+    data = bytearray(bad.read_bytes())
+    data[200] ^= 1
+    bad.write_bytes(data)
+    squeeze(log, 200_000)
+    assert (bad.read_bytes(), log.suspects) == (bytes(data), {bad})
+    mended = log.mend(bad)
+    assert mended is not None
+    assert mended.holes
+    squeeze(log, 1)
+    assert bad.stat().st_size < len(data) / 2
+
+
+def test_a_file_that_was_dropped_meanwhile_is_not_damaged(tmp_path: Path) -> None:
+    log = filled(tmp_path)
+    oldest = log.sealed[0]
+    oldest.unlink()
+    assert log.mend(oldest) is None
 
 
 def test_the_disk_of_others_does_not_thin_a_small_log() -> None:

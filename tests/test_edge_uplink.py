@@ -211,20 +211,6 @@ async def test_a_damaged_record_does_not_hold_up_the_cursor(tmp_path: Path) -> N
     assert len(set(rig.hub.seen)) == 30
 
 
-async def test_a_record_of_this_run_is_never_taken_for_a_hole(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, held=2)
-    rig.record()
-    rig.record()
-    rig.uplink._log = Log(tmp_path / "other")
-    rig.uplink._log.append([reading(1), reading(2)])
-    rig.uplink._log.next_seq = 4
-    rig.uplink._log.append([reading(4)])
-    async with rig.running():
-        await until(lambda: 4 in rig.hub.has)
-        await rig.hub.answer()
-        assert 3 not in rig.uplink._spans
-
-
 async def test_a_disk_that_takes_no_cursor_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(tmp_path, held=3)
 

@@ -234,7 +234,7 @@ async def test_what_is_live_goes_out_though_more_comes_than_the_link_takes(
     rig.uplink._link = rig.wire
     for _ in range(15):
         rig.record()
-    assert [one.seq for one in rig.uplink._live] == list(range(6, 16)), "the oldest come with the history"
+    assert [one.seq for one in rig.uplink._live.taken()] == list(range(6, 16)), "the oldest come with the history"
     async with rig.running():
         await rig.all_settled()
     assert set(rig.hub.seen) == set(range(1, 16))
@@ -264,4 +264,4 @@ async def test_memory_stays_while_the_hub_is_away_for_weeks(tmp_path: Path) -> N
         rig.close_window()
     await asyncio.sleep(0)
     uplink = rig.uplink
-    assert len(uplink._holding.open) + uplink._holding.covered + len(uplink._live) + len(uplink._newest_of) == 1
+    assert len(uplink._holding.open) + uplink._holding.covered + len(uplink._live) + len(uplink._live._newest_of) == 1

@@ -98,6 +98,16 @@ def test_raise_after_a_close_is_a_new_warning() -> None:
     assert (life.now.state, life.now.peak, life.says[-1]) == (WarningState.OPEN, Level.BLUE, (ALERT, Why.FIRST))
 
 
+def test_a_number_that_a_power_cut_made_the_station_count_twice_does_not_mute_it() -> None:
+    life = Life()
+    life.found(detection(Level.YELLOW, "14:05", 1))
+    life.found(detection(Level.CLEAR, "14:20", 2, previous=Level.YELLOW))  # which its log lost
+    life.take_asks()
+    life.found(detection(Level.RED, "14:40", 2, previous=Level.YELLOW))
+    assert life.now.level == Level.RED
+    assert {person for _, person, _ in life.asks} == set(VILLAGERS)
+
+
 @pytest.mark.parametrize("revision", [1, 2])
 def test_lower_or_equal_revision_is_ignored(revision: int) -> None:
     life = Life()

@@ -45,19 +45,32 @@ class Early:
     def keep(self, entries: list[Entry]) -> None:
         """Only these wait; they stood in the file already."""
         data = b"".join([header(), *map(pack, entries)]) if entries else b""
-        os.pwrite(self._file, data, 0)
+        if os.pwrite(self._file, data, 0) < len(data):
+            raise self._no_room()
         os.ftruncate(self._file, len(data))
         self.held, self.size = list(entries), len(data)
 
     def add(self, entries: list[Entry]) -> None:
         """What it returned from survives a process crash. Raises OSError, and nothing was added then."""
+        if not os.fstat(self._file).st_nlink:
+            self._made_anew()
         data = b"".join([b"" if self.size else header(), *map(pack, entries)])
         done = os.pwrite(self._file, data, self.size)
         if done < len(data):
             os.ftruncate(self._file, self.size)
-            raise OSError(errno.ENOSPC, f"{self._target}: no room in memory for records that wait for the disk")
+            raise self._no_room()
         self.size += done
         self.held += entries
+
+    def _made_anew(self) -> None:
+        """logind deletes what a user has in /dev/shm when that user's last session ends (RemoveIPC)."""
+        file = os.open(self._target, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.close(self._file)
+        self._file = file
+        self.keep(self.held)
+
+    def _no_room(self) -> OSError:
+        return OSError(errno.ENOSPC, f"{self._target}: no room in memory for records that wait for the disk")
 
     def clear(self) -> None:
         """All of it is in the log now."""
@@ -73,9 +86,13 @@ class Early:
             self._link.unlink()
 
 
-def read_early(folder: Path) -> list[Entry]:
-    """What waits for the disk, or waited when a process died."""
+def read_early(folder: Path, *, strict: bool = False) -> list[Entry]:
+    """What waits for the disk, or waited when a process died. Raises OSError, where `strict`."""
     try:
         return [entry for _, entry in scan((folder / NAME).read_bytes())]
+    except FileNotFoundError:  # none waits, or there was a power cut
+        return []
     except OSError:
+        if strict:
+            raise
         return []

@@ -61,6 +61,9 @@ class Log:
         self._file: Writer | None = None
         self._dirty = False
         folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in folder.glob("*.new"):  # a process died in the middle of replace_file
+            with suppress(OSError):
+                unfinished.unlink()
         self.cursor, self.cursor_hub = self._read_cursor()
         self.next_seq = max(1, self.cursor + 1)
         self._on_disk = 0
@@ -74,8 +77,13 @@ class Log:
         if self._file is None:
             with suppress(OSError):
                 self._file = self._new_segment()
+        left: list[Entry] = []
+        try:
+            left = read_early(folder, strict=True)
+        except OSError as err:  # of another user, for one
+            self.damage.append(f"records that waited in memory for the disk cannot be read: {err}")
         self._early = Early.of(folder) if early else None
-        self._take_over(read_early(folder))
+        self._take_over(left)
 
     @property
     def sealed(self) -> list[Path]:
@@ -89,14 +97,22 @@ class Log:
                 raise ValueError(f"seq {entry.seq} does not follow {self.next_seq + number - 1}")
         for entry in entries:
             check_size(entry)
-        if self._early is not None and self._early.size < MOST_BYTES:
-            self._early.add(list(entries))
-        else:
+        if not self._waits(list(entries)):
             self._flush()
             self._write(entries)
         if entries:
             self.next_seq = entries[-1].seq + 1
             self._dirty = True
+
+    def _waits(self, entries: list[Entry]) -> bool:
+        """Whether they were put into memory; where there is no room the disk takes them at once."""
+        if self._early is None or self._early.size >= MOST_BYTES:
+            return False
+        try:
+            self._early.add(entries)
+        except OSError:
+            return False
+        return True
 
     def _flush(self) -> None:
         """What waits in memory goes into the file; it is cleared only by a sync."""
@@ -110,9 +126,12 @@ class Log:
         if fresh:
             self.next_seq = max(self.next_seq, fresh[-1].seq + 1)
             self._dirty = True
-        if self._early is not None:
-            self._early.keep(fresh)
-        elif fresh:
+        try:
+            if self._early is not None:
+                self._early.keep(fresh)
+        except OSError:
+            self._early = None
+        if fresh and self._early is None:
             try:
                 self._write(fresh)
                 self.sync()
@@ -169,8 +188,12 @@ class Log:
 
         None where nothing is wrong, or it was said before. Raises OSError, also where the disk gives back nothing.
         """
-        last = dict(itertools.pairwise(map(first_seq, segments_of(self.folder))))[first_seq(path)] - 1
-        data = read_file(path)
+        following = [one for one in map(first_seq, segments_of(self.folder)) if one > first_seq(path)]
+        try:
+            data = read_file(path)
+        except FileNotFoundError:  # dropped meanwhile
+            return None
+        last = following[0] - 1
         kept = found(data, first_seq(path) - 1)
         damaged = not kept.whole or kept.behind > 0
         short = not kept.thinned and (not kept.entries or kept.entries[-1].seq < last)

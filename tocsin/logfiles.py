@@ -57,12 +57,17 @@ def _read(
 def replace_file(path: Path, *parts: bytes, sync: bool) -> None:
     """Temporary file, sync, rename: readers see the old content or the new, never half of it."""
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.writelines(parts)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(parts)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:  # a full disk must not be full of that
+        with suppress(OSError):
+            temporary.unlink()
+        raise
     if sync:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
