@@ -35,9 +35,9 @@ class Gather:
         if not self._are_many(device.table.name, loop.time()):
             return self._pipeline.heard_together([poll])[0]
         answer: asyncio.Future[bool] = loop.create_future()
+        if not self._waiting:
+            loop.call_later(HOLD_S, self._pass_on)
         self._waiting.append((poll, answer))
-        if len(self._waiting) == 1:
-            await self._pass_on()
         return await answer
 
     def _are_many(self, device: str, now_s: float) -> bool:
@@ -50,19 +50,14 @@ class Gather:
             self._many_until_s = now_s + LASTING_S
         return now_s < self._many_until_s and not self._singly
 
-    async def _pass_on(self) -> None:
-        """The first that waits does it for all."""
-        waiting: list[tuple[Poll, asyncio.Future[bool]]] = []
+    def _pass_on(self) -> None:
+        """A defect is an error for each that waits: one that was cancelled instead would never be polled again."""
+        waiting, self._waiting = [one for one in self._waiting if not one[1].done()], []
         try:
-            await asyncio.sleep(HOLD_S)
-            waiting, self._waiting = self._waiting, []
             again = self._pipeline.heard_together([poll for poll, _ in waiting])
-            for (_, answer), one in zip(waiting, again, strict=True):
-                if not answer.done():
-                    answer.set_result(one)
-        finally:  # whatever happened here: who waits must not wait for ever
-            for _, answer in waiting or self._waiting:
-                if not answer.done():
-                    answer.cancel()
-            if not waiting:
-                self._waiting = []
+        except Exception as err:  # noqa: BLE001 - raised by each of them
+            for _, answer in waiting:
+                answer.set_exception(err)
+            return
+        for (_, answer), one in zip(waiting, again, strict=True):
+            answer.set_result(one)

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -197,20 +198,28 @@ def test_polls_that_come_together_are_one_record_and_the_log_gives_the_same_deci
     bench.stop()
 
 
-def test_a_defect_in_one_poll_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_in_a_row_ends_no_device_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part fails by itself, is counted, and begins again."""
     bench = Bench(tmp_path)
     gauge, bucket = bench.agent._station.devices[:2]
 
-    async def burst() -> tuple[bool | BaseException, bool | BaseException]:
+    async def burst() -> None:
         together = Gather(bench.agent.pipeline, singly=False)
         for one in many(bucket):
             await together.heard(one, [], 0.0)
         monkeypatch.setattr(bench.agent.pipeline, "heard_together", lambda _: 1 // 0)
-        async with asyncio.timeout(5):
-            return await asyncio.gather(together.heard(gauge, [], 0.0), together.heard(bucket, [], 0.0),
-                                        return_exceptions=True)
+        async with asyncio.timeout(5), AsyncExitStack() as parts:
+            for device in (gauge, bucket):
+                part = partial(heard_for_ever, together, device)
+                await parts.enter_async_context(beside(bench.agent._keep(device.table.name, part)))
+            while not bench.agent.failures.keys() >= {"gauge", "bucket"}:
+                await asyncio.sleep(0)
 
-    first, second = asyncio.run(burst())
-    assert isinstance(first, ZeroDivisionError)
-    assert isinstance(second, asyncio.CancelledError)
+    asyncio.run(burst())
+    assert set(bench.agent.failures.values()) == {1}
     bench.stop()
+
+
+async def heard_for_ever(together: Gather, device: Device) -> None:
+    while True:
+        await together.heard(device, [], 0.0)
