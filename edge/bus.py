@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge import modbus
 from edge.config import BusTable
@@ -34,8 +34,7 @@ _SLOW_OPEN_S = 0.1
 _OUT_OF_STEP = 5         # answers in a row that were no Modbus TCP: it is the connection, not one device of many
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(NamedTuple):
     number: int
     unit: int
     ask: Request | Write
@@ -89,12 +88,11 @@ class Bus:
         """How long this answer may take. A command to a relay is given all that is configured."""
         if isinstance(ask, Write):
             return most_s
-        wire_s = self._wire_s(ask)
-        return min(most_s, wire_s + self.replies[unit].deadline_s(most_s))
+        return min(most_s, self._wire_s(ask) + self.replies[unit].deadline_s(most_s))
 
     def _wire_s(self, ask: Request | Write) -> float:
         """What question and answer take on a serial line, whoever is asked; over TCP nobody knows."""
-        return self._character_s * (_QUESTION_BYTES + 3 + modbus.answer_length(ask))
+        return self._character_s and self._character_s * (_QUESTION_BYTES + 3 + modbus.answer_length(ask))
 
     async def run(self) -> None:
         """Serves the queue until cancelled; may be run again after it failed."""
