@@ -39,7 +39,7 @@ class Gather:
             return self._pipeline.heard_together([poll])[0]
         answer: asyncio.Future[bool] = loop.create_future()
         if not self._waiting:
-            loop.call_later(HOLD_S if self._seen_before <= CROWD else 2 * HOLD_S, self._pass_on)
+            loop.call_later(HOLD_S if self._seen_before <= CROWD else 2 * HOLD_S, self.pass_on)
         self._waiting.append((poll, answer))
         return await answer
 
@@ -53,14 +53,21 @@ class Gather:
             self._many_until_s = now_s + LASTING_S
         return now_s < self._many_until_s and not self._singly
 
-    def _pass_on(self) -> None:
-        """A defect is an error for each that waits: one that was cancelled instead would never be polled again."""
-        waiting, self._waiting = [one for one in self._waiting if not one[1].done()], []
+    def pass_on(self) -> None:
+        """What waits goes through now, also at the end, when nobody waits for it any more: it was decoded.
+
+        A defect is an error for each that waits: one that was cancelled instead would never be polled again.
+        """
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
         try:
             again = self._pipeline.heard_together([poll for poll, _ in waiting])
         except Exception as err:  # noqa: BLE001 - raised by each of them
             for _, answer in waiting:
-                answer.set_exception(err)
+                if not answer.done():
+                    answer.set_exception(err)
             return
         for (_, answer), one in zip(waiting, again, strict=True):
-            answer.set_result(one)
+            if not answer.done():
+                answer.set_result(one)

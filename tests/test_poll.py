@@ -223,3 +223,25 @@ def test_a_defect_in_a_row_ends_no_device_for_good(tmp_path: Path, monkeypatch: 
 async def heard_for_ever(together: Gather, device: Device) -> None:
     while True:
         await together.heard(device, [], 0.0)
+
+
+def test_a_stop_loses_nothing_that_was_decoded(tmp_path: Path) -> None:
+    """Also what waits for others to make one row."""
+    bench = Bench(tmp_path)
+    gauge, bucket = bench.agent._station.devices[:2]
+
+    async def stopped_in_a_burst() -> None:
+        agent = bench.agent
+        async with beside(agent.run()):
+            for one in many(bucket):
+                await agent._gather.heard(one, [], 0.0)
+            async with beside(heard_once(agent._gather, gauge)):
+                await asyncio.sleep(0)
+                assert bench.of(Readings) == []
+
+    asyncio.run(stopped_in_a_burst())
+    assert [record.value for record in bench.files.log() if isinstance(record, Readings)] == [[1.5]]
+
+
+async def heard_once(together: Gather, device: Device) -> None:
+    await together.heard(device, [Reading("depth_m", 1.5)], 0.0)
