@@ -38,6 +38,7 @@ class Health:
         if known.faults:
             return False
         known.readings += count
+        known.answered += count
         known.last_t = t_ms
         return True
 

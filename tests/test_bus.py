@@ -288,8 +288,7 @@ async def test_a_name_server_that_hangs_takes_one_thread_only(monkeypatch: pytes
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     monkeypatch.setattr("edge.port._CONNECT_S", 0.02)
-    table = BusTable("field", "modbus-tcp", "tcp://gateway.example:502")
-    port = Port(table)
+    port = Port(BusTable("field", "modbus-tcp", "tcp://gateway.example:502"))
     for _ in range(3):
         with pytest.raises(OSError, match="no connection within"):
             await port.open()

@@ -15,6 +15,7 @@ from edge import gather
 from edge.bus import Bus
 from edge.config import BusTable, Device, DeviceTable, load_station
 from edge.gather import Gather
+from edge.health import Health
 from edge.load import Load
 from edge.own_log import replayed
 from edge.poll import Poller, phases
@@ -245,3 +246,15 @@ def test_a_stop_loses_nothing_that_was_decoded(tmp_path: Path) -> None:
 
 async def heard_once(together: Gather, device: Device) -> None:
     await together.heard(device, [Reading("depth_m", 1.5)], 0.0)
+
+
+def test_readings_counted_together_count_as_each_alone() -> None:
+    """Of them a fault of a bus and of a sensor is known."""
+    one, all_of_it = Health(["meter"]), Health(["meter"])
+    for quantity in ("flow_m3s", "flow_l_s"):
+        assert one.good("meter", quantity, START_MS) == []
+    assert all_of_it.all_good("meter", 2, START_MS)
+    assert all_of_it.counts("meter") == one.counts("meter")
+    assert all_of_it.report() == one.report()
+    all_of_it.refused("meter", "flow_l_s", Reason.RANGE, "6 is outside")
+    assert not all_of_it.all_good("meter", 2, START_MS), "each tells which fault it ends"
