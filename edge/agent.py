@@ -126,6 +126,7 @@ class Agent:
                 finally:
                     await self._watch.say_goodbye()
         finally:
+            self._gather.pass_on()
             if self._siren is not None:
                 self._siren.siren.output.close()
             self.recorder.close()

@@ -46,9 +46,9 @@ def singles(requests: Sequence[Request], block: Block) -> list[Block]:
     return [Block(requests[i], ((i, 0),)) for i, _ in block.parts]
 
 
-def cut(requests: Sequence[Request], block: Block, words: Sequence[int]) -> dict[int, list[int]]:
+def cut(requests: Sequence[Request], block: Block, words: list[int]) -> dict[int, list[int]]:
     """By its place in the list, what each request of the block asked for."""
-    return {i: list(words[at:at + requests[i].count]) for i, at in block.parts}
+    return {i: words[at:at + requests[i].count] for i, at in block.parts}
 
 
 def _joined(first: Request, then: Request, max_registers: int) -> Request | None:

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge import modbus
 from edge.config import BusTable
@@ -27,12 +27,14 @@ _SILENCE_CHARS = 4       # at 300 baud that is longer; Modbus over Serial Line 1
 _DRAIN_AT_MOST_S = 0.5   # a babbling line is scanned all the same
 _BITS_A_CHARACTER = 11   # with start, parity and stop
 _QUESTION_BYTES = 8
+_APART_CHARS, _APART_S = 3.5, 0.00175   # between two frames, and from 19,200 baud on; the same, 2.5.1.1
+_SLOW_S = 0.002          # an exchange that takes longer is worth waiting for what follows from its answer
+_TURNS = 8               # of the loop, until what follows from an answer stands in the queue; the siren takes 4
 _SLOW_OPEN_S = 0.1
 _OUT_OF_STEP = 5         # answers in a row that were no Modbus TCP: it is the connection, not one device of many
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(NamedTuple):
     number: int
     unit: int
     ask: Request | Write
@@ -64,6 +66,7 @@ class Bus:
         self._out_of_step = 0
         self._character_s = 0.0 if table.address else _BITS_A_CHARACTER / table.baud
         self._silence_s = max(_SILENCE_S, _SILENCE_CHARS * self._character_s)
+        self._apart_s = 0.0 if table.address else max(_APART_S, _APART_CHARS * self._character_s)
 
     async def exchange(self, unit: int, ask: Request | Write, deadline_s: float, priority: int = POLL) -> list[int]:
         """The answer's bits or words. Raises RejectedError with the reason why there is none."""
@@ -85,12 +88,11 @@ class Bus:
         """How long this answer may take. A command to a relay is given all that is configured."""
         if isinstance(ask, Write):
             return most_s
-        wire_s = self._wire_s(ask)
-        return min(most_s, wire_s + self.replies[unit].deadline_s(most_s))
+        return min(most_s, self._wire_s(ask) + self.replies[unit].deadline_s(most_s))
 
     def _wire_s(self, ask: Request | Write) -> float:
         """What question and answer take on a serial line, whoever is asked; over TCP nobody knows."""
-        return self._character_s * (_QUESTION_BYTES + 3 + modbus.answer_length(ask))
+        return self._character_s and self._character_s * (_QUESTION_BYTES + 3 + modbus.answer_length(ask))
 
     async def run(self) -> None:
         """Serves the queue until cancelled; may be run again after it failed."""
@@ -101,9 +103,19 @@ class Bus:
                 if not job.answer.done():
                     began_s = loop.time()
                     await self._serve(job)
+                    await self._pause(loop.time() - began_s)
                     self.busy_s += loop.time() - began_s
         finally:
             self._hang_up()
+
+    async def _pause(self, took_s: float) -> None:
+        """Frames stand apart on a serial line; what follows from an answer, a siren's command, goes before polls."""
+        wait_s = self._port.heard_s + self._apart_s - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        if not self._is_tcp or took_s > _SLOW_S:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     async def _serve(self, job: _Job) -> None:
         result: list[int] | RejectedError = RejectedError(Reason.LINK, f"bus {self.name}: the exchange was broken off")

@@ -32,6 +32,16 @@ class Health:
         self.next_s = 0.0
         self._known = {device: _Known() for device in devices}
 
+    def all_good(self, device: str, count: int, t_ms: int) -> bool:
+        """So many readings came of a device; False, and they are not counted, where they end a fault."""
+        known = self._known[device]
+        if known.faults:
+            return False
+        known.readings += count
+        known.answered += count
+        known.last_t = t_ms
+        return True
+
     def good(self, device: str, quantity: str, t_ms: int) -> list[str]:
         """A reading came. Returns the faults that it ends, in words."""
         known = self._known[device]

@@ -6,7 +6,6 @@ Checked in the tests against pymodbus.
 """
 
 import struct
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tocsin.devices import Request, Write
@@ -45,8 +44,7 @@ class Frame(NamedTuple):
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a buffer holds: an answer's data bytes, or why a whole frame was refused; and how many bytes were used.
 
     `stray` says that it belongs to no open question, so that the answer may still follow; `frame` is what a foreign
@@ -111,7 +109,7 @@ def rtu_find(buffer: bytes, unit: int, ask: Request | Write, *, echoes: bool = F
             continue
         found = _rtu_at(buffer, at, unit, ask)
         if found is not None:
-            return replace(found, echoed=0 <= echo_at < at) if echo_at >= 0 else found
+            return found._replace(echoed=0 <= echo_at < at) if echo_at >= 0 else found
         at += 1
     return None
 

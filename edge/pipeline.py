@@ -193,20 +193,23 @@ class Pipeline:
         plans = [plan for poll in polls for plan in poll.plans]
         keys = [plan.series.key for plan in plans]
         values = [value for poll in polls for value in poll.values]
-        t_ms = self._after_last(keys, t_ms)
+        columns = [self.decider.columns[key] for key in keys]
+        t_ms = self._after_last(columns, t_ms)
         self._end_service(t_ms)
         record = Readings("", 0, [t_ms] * len(keys), keys, values, self._given(keys, t_ms))
-        waiting = self._held(keys)
+        waiting = self._held(columns)
         decided = self.decider.take(record)
         self._sound_for(decided, min(poll.read_s for poll in polls))
         logged = msgspec.structs.replace(record, quality=decided.quality)
         self._recorder.add(logged)
         self.latest.update(dict.fromkeys(keys, logged))
         devices = [poll.device for poll in polls for _ in poll.plans]
-        self._count_held(devices, keys, waiting, t_ms)
-        readings = [reading for poll in polls for reading in poll.readings]
-        for device, reading, value, bits in zip(devices, readings, values, decided.quality, strict=True):
-            self._judge(device, reading, value, bits, t_ms)
+        for i, held in waiting.items():
+            self._count_held(devices[i], columns[i], held, t_ms)
+        at = 0
+        for poll in polls:
+            self._judge(poll, decided.quality[at:at + len(poll.plans)], t_ms)
+            at += len(poll.plans)
         self._follow(decided)
         return {device.table.name for device, plan, bits in zip(devices, plans, decided.quality, strict=True)
                 if bits & _SPIKE_HELD and (not plan.series.summed or plan.series.counter)}
@@ -218,41 +221,37 @@ class Pipeline:
             return [given] * len(keys)
         return [given | int(Quality.SERVICE) if self.decider.in_service(key, t_ms) else given for key in keys]
 
-    def _after_last(self, keys: list[str], t_ms: int) -> int:
+    def _after_last(self, columns: list[int], t_ms: int) -> int:
         """Two frames that came in one lump, or a clock that was set back a little: both count, in their order."""
-        columns = [self.decider.columns[key] for key in keys]
         return max(t_ms, int(self.decider.live.memory.last_t[columns].max()) + 1)
 
-    def _held(self, keys: list[str]) -> list[tuple[int, int]]:
+    def _held(self, columns: list[int]) -> dict[int, tuple[int, int]]:
+        """Time and value of the readings that wait as possible spikes, by the place of their series in `columns`."""
         memory = self.decider.live.memory
-        columns = [self.decider.columns[key] for key in keys]
-        return list(zip(memory.held_t[columns].tolist(), memory.held_raw[columns].tolist(), strict=True))
+        held_t = memory.held_t[columns]
+        return {i: (int(held_t[i]), int(memory.held_raw[columns[i]])) for i in (held_t != NEVER).nonzero()[0].tolist()}
 
-    def _count_held(
-        self, devices: list[Device], keys: list[str], before: list[tuple[int, int]], t_ms: int
-    ) -> None:
-        """What became of readings that were held: those that the next one confirmed stand behind it now."""
-        memory = self.decider.live.memory
-        for device, key, (held_t, held_raw) in zip(devices, keys, before, strict=True):
-            if held_t == NEVER:
-                continue
-            i = self.decider.columns[key]
-            if held_t != int(memory.held_t[i]):
-                confirmed = int(memory.good_t[i]) == t_ms and int(memory.past_raw[i, 1]) == held_raw
-                self._health.held(device.table.name, confirmed=confirmed)
+    def _count_held(self, device: Device, column: int, before: tuple[int, int], t_ms: int) -> None:
+        """What became of a reading that was held: one that the next one confirmed stands behind it now."""
+        memory, (held_t, held_raw) = self.decider.live.memory, before
+        if held_t != int(memory.held_t[column]):
+            confirmed = int(memory.good_t[column]) == t_ms and int(memory.past_raw[column, 1]) == held_raw
+            self._health.held(device.table.name, confirmed=confirmed)
 
-    def _judge(self, device: Device, reading: Reading, value: float, bits: int, t_ms: int) -> None:
-        """What the reading says of the health of its device."""
-        name = device.table.name
-        if bits & _RANGE:
-            self._refuse(name, implausible(device, reading, value), t_ms)
+    def _judge(self, poll: Poll, quality: list[int], t_ms: int) -> None:
+        """What its readings say of the health of a device."""
+        name = poll.device.table.name
+        if not any(bits & (_RANGE | _LATE) for bits in quality) and self._health.all_good(name, len(quality), t_ms):
             return
-        if bits & _LATE:
-            detail = "its time is not after the last reading's; stored, not evaluated"
-            key = device.series[reading.quantity].series.key
-            self._recorder.add(Event("", 0, t_ms, EventKind.LATE, detail, series=key))
-        for fault in self._health.good(name, reading.quantity, t_ms):
-            self._recorder.add(Event("", 0, t_ms, EventKind.BACK, f"was {fault}", device=name))
+        for reading, plan, value, bits in zip(poll.readings, poll.plans, poll.values, quality, strict=True):
+            if bits & _RANGE:
+                self._refuse(name, implausible(poll.device, reading, value), t_ms)
+                continue
+            if bits & _LATE:
+                detail = "its time is not after the last reading's; stored, not evaluated"
+                self._recorder.add(Event("", 0, t_ms, EventKind.LATE, detail, series=plan.series.key))
+            for fault in self._health.good(name, reading.quantity, t_ms):
+                self._recorder.add(Event("", 0, t_ms, EventKind.BACK, f"was {fault}", device=name))
 
     def _refuse(self, device: str, why: Rejection, t_ms: int) -> None:
         if self._health.refused(device, why.quantity, why.reason, why.detail):

@@ -80,6 +80,8 @@ class Poller:
         return behind, await self._heard(self._device, items, time.monotonic())
 
     def _periods(self) -> int:
+        if not self._breaker.open:
+            return 1
         table = self._device.table
         return self._breaker.periods(self._bus.deadline_s(table.unit, probe_of(self._requests[0]), table.deadline_s))
 

@@ -57,6 +57,7 @@ class Port:
         self._reader = _Reader(self._keep, self._lost)
         self._waiting: asyncio.Future[bool] | None = None
         self._broken = ""
+        self._looked_up: asyncio.Future[list[str]] | None = None
 
     async def open(self) -> None:
         """Raises OSError."""
@@ -149,7 +150,7 @@ class Port:
         self._reader = _Reader(self._keep, self._lost)
         try:
             async with asyncio.timeout(_CONNECT_S):
-                transport, _ = await asyncio.get_running_loop().create_connection(lambda: self._reader, host, port)
+                transport = await self._connected(await self._addresses(host), port)
         except TimeoutError as err:
             raise OSError(errno.ETIMEDOUT, f"no connection within {_CONNECT_S:g} s") from err
         self._transport = transport
@@ -157,10 +158,34 @@ class Port:
         for option in _KEEP_ALIVE:
             connection.setsockopt(*option)
 
+    async def _addresses(self, host: str) -> list[str]:
+        """A look-up may hang for half a minute: one at a time, or they take all threads from the log and the ticks.
+
+        One that ends between two attempts counts for the next.
+        """
+        looked_up = self._looked_up = self._looked_up or asyncio.ensure_future(asyncio.to_thread(_look_up, host))
+        try:
+            return await asyncio.shield(looked_up)
+        finally:
+            if looked_up.done():
+                self._looked_up = None
+
+    async def _connected(self, addresses: list[str], port: int) -> asyncio.Transport:
+        """To the first that takes it. Raises OSError: what the last one said."""
+        loop = asyncio.get_running_loop()
+        for address in addresses[:-1]:
+            with contextlib.suppress(OSError):
+                return (await loop.create_connection(lambda: self._reader, address, port))[0]
+        return (await loop.create_connection(lambda: self._reader, addresses[-1], port))[0]
+
     def _lost(self, why: str) -> None:
         self._broken = why
         if self._waiting is not None:
             _settle(self._waiting, True)
+
+
+def _look_up(host: str) -> list[str]:
+    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
 
 
 def _settle(waiting: "asyncio.Future[bool]", came: bool) -> None:

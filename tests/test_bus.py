@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from drivers import ascii_level
 from edge import modbus
 from edge.bus import SIREN_FIRST, Bus, listen
 from edge.config import BusTable
+from edge.port import Port
 from simulators.devices import AsciiLevel, RadarLevel, Relay
 from simulators.faults import Echo, Foreign, Garbage, Late, Noise, Refuses, Silent, WrongCheck
 from simulators.instruments import Measures
@@ -273,3 +275,25 @@ async def test_a_defect_in_an_exchange_leaves_nobody_waiting(monkeypatch: pytest
 async def test_a_slow_line_is_drained_for_as_long_as_its_characters_take() -> None:
     assert Bus(BusTable("slow", "modbus-rtu", "/dev/ttyS0", 300))._silence_s > 11 / 300
     assert Bus(BusTable("fast", "modbus-rtu", "/dev/ttyS0", 9600))._silence_s == 0.03
+
+
+async def test_a_name_server_that_hangs_takes_one_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log, the ticks and the link need theirs."""
+    goes_on, asked = threading.Event(), list[object]()
+
+    def hang(*args: object, **_: object) -> list[object]:
+        asked.append(args)
+        goes_on.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr("edge.port._CONNECT_S", 0.02)
+    port = Port(BusTable("field", "modbus-tcp", "tcp://gateway.example:502"))
+    for _ in range(3):
+        with pytest.raises(OSError, match="no connection within"):
+            await port.open()
+    goes_on.set()
+    await until(lambda: port._looked_up is not None and port._looked_up.done())
+    with pytest.raises(OSError, match="no name server"):
+        await port.open()
+    assert len(asked) == 1

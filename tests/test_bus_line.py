@@ -131,3 +131,19 @@ async def test_one_of_twenty_that_fails_costs_the_others_nothing(count: Callable
     assert failed["hangs"] <= asked_at_most, "a device that hangs is probed at growing pauses"
     assert failed["babbles"] <= asked_at_most
     assert failed["refuses"] > asked_at_most, "an exception costs nothing"
+
+
+async def test_frames_stand_apart_by_three_and_a_half_characters() -> None:
+    """Modbus over Serial Line 1.02, 2.5.1.1: a slave knows by the silence that a frame is over."""
+    asked_s: list[float] = []
+
+    def noted(asked: Asked) -> Pieces:
+        asked_s.append(asyncio.get_running_loop().time())
+        return [(0.0, asked.answer)]
+
+    with SerialLine([1, 2, 3], noted) as line:
+        bus = Bus(BusTable("field", "modbus-rtu", line.path, 9600))
+        async with beside(bus.run()):
+            await asyncio.gather(*(bus.exchange(unit, Request(3, 0, 1), 1.0) for unit in (1, 2, 3) * 3))
+    assert len(asked_s) == 9
+    assert min(then - at for at, then in pairwise(asked_s)) >= 3.5 * 11 / 9600

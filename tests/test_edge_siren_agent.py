@@ -10,11 +10,11 @@ import pytest
 
 from edge.agent import Agent
 from edge.operate import Ask, Operate
-from simulators.devices import RadarLevel
-from simulators.faults import Refuses
+from simulators.devices import RadarLevel, Relay
+from simulators.faults import Late, Refuses
 from simulators.instruments import Measures
 from simulators.relays import CabinetRelay
-from simulators.wires import ModbusTcp
+from simulators.wires import ModbusRtuPty, ModbusTcp
 from tests.lines import settle, until
 from tests.processes import Command
 from tests.stations import START_MS, StationFiles, radar_device, running
@@ -278,3 +278,34 @@ def test_siren_off_needs_nothing_but_the_siren(tmp_path: Path, capsys: pytest.Ca
         place.write_text(text.replace('device = "siren"', f'device = "{device}"'))
         assert main(["siren-off", str(place)]) == 1
         assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gateway", [False, True])
+async def test_on_a_shared_line_nothing_goes_between_the_answer_and_the_siren(tmp_path: Path, gateway: bool) -> None:
+    """Four gauges are due at once, the first one decides; a gateway takes as long as the line behind it."""
+    order: list[int] = []
+    gauges = {unit: RadarLevel(Measures.LEVEL) for unit in (1, 2, 3, 4)}
+    relay, clock = Relay(), WoundClock(START_MS)
+    relay.on_change = lambda _at_s, _on: order.append(9)
+    for gauge in gauges.values():
+        gauge.set("depth_m", 0.5)
+    devices = "".join(radar_device(f"gauge-{unit}", unit) for unit in gauges)
+
+    def served(unit: int, _function: int, _address: int, _words: tuple[int, ...]) -> None:
+        if unit in gauges:
+            order.append(unit)
+
+    units = {**gauges, 9: relay}
+    wire = ModbusTcp(units, on_served=served) if gateway else ModbusRtuPty(units, on_served=served)
+    wire.set_fault(1, Late(0.01))
+    async with wire:
+        port = f"tcp://127.0.0.1:{wire.port}" if isinstance(wire, ModbusTcp) else wire.path
+        files = StationFiles(tmp_path, port, speaks="modbus-tcp" if gateway else "modbus-rtu", devices=devices)
+        async with running(files.write(), clock) as agent, asyncio.timeout(10):
+            await agent.pipeline.wait_handled(4)
+            gauges[1].set("depth_m", 3.2)
+            await until(lambda: agent.pipeline.siren is not None and agent.pipeline.siren._on is False)
+            order.clear()
+            clock.wind_to(START_MS + 60_000)
+            await agent.pipeline.wait_handled(8)
+    assert order[:2] == [1, 9]

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from edge import gather
 from edge.bus import Bus
 from edge.config import BusTable, Device, DeviceTable, load_station
 from edge.gather import Gather
+from edge.health import Health
 from edge.load import Load
 from edge.own_log import replayed
 from edge.poll import Poller, phases
@@ -197,20 +199,62 @@ def test_polls_that_come_together_are_one_record_and_the_log_gives_the_same_deci
     bench.stop()
 
 
-def test_a_defect_in_one_poll_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_in_a_row_ends_no_device_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part fails by itself, is counted, and begins again."""
     bench = Bench(tmp_path)
     gauge, bucket = bench.agent._station.devices[:2]
 
-    async def burst() -> tuple[bool | BaseException, bool | BaseException]:
+    async def burst() -> None:
         together = Gather(bench.agent.pipeline, singly=False)
         for one in many(bucket):
             await together.heard(one, [], 0.0)
         monkeypatch.setattr(bench.agent.pipeline, "heard_together", lambda _: 1 // 0)
-        async with asyncio.timeout(5):
-            return await asyncio.gather(together.heard(gauge, [], 0.0), together.heard(bucket, [], 0.0),
-                                        return_exceptions=True)
+        async with asyncio.timeout(5), AsyncExitStack() as parts:
+            for device in (gauge, bucket):
+                part = partial(heard_for_ever, together, device)
+                await parts.enter_async_context(beside(bench.agent._keep(device.table.name, part)))
+            while not bench.agent.failures.keys() >= {"gauge", "bucket"}:
+                await asyncio.sleep(0)
 
-    first, second = asyncio.run(burst())
-    assert isinstance(first, ZeroDivisionError)
-    assert isinstance(second, RuntimeError), "a poller that is cancelled would never read its device again"
+    asyncio.run(burst())
+    assert set(bench.agent.failures.values()) == {1}
     bench.stop()
+
+
+async def heard_for_ever(together: Gather, device: Device) -> None:
+    while True:
+        await together.heard(device, [], 0.0)
+
+
+def test_a_stop_loses_nothing_that_was_decoded(tmp_path: Path) -> None:
+    """Also what waits for others to make one row."""
+    bench = Bench(tmp_path)
+    gauge, bucket = bench.agent._station.devices[:2]
+
+    async def stopped_in_a_burst() -> None:
+        agent = bench.agent
+        async with beside(agent.run()):
+            for one in many(bucket):
+                await agent._gather.heard(one, [], 0.0)
+            async with beside(heard_once(agent._gather, gauge)):
+                await asyncio.sleep(0)
+                assert bench.of(Readings) == []
+
+    asyncio.run(stopped_in_a_burst())
+    assert [record.value for record in bench.files.log() if isinstance(record, Readings)] == [[1.5]]
+
+
+async def heard_once(together: Gather, device: Device) -> None:
+    await together.heard(device, [Reading("depth_m", 1.5)], 0.0)
+
+
+def test_readings_counted_together_count_as_each_alone() -> None:
+    """Of them a fault of a bus and of a sensor is known."""
+    one, all_of_it = Health(["meter"]), Health(["meter"])
+    for quantity in ("flow_m3s", "flow_l_s"):
+        assert one.good("meter", quantity, START_MS) == []
+    assert all_of_it.all_good("meter", 2, START_MS)
+    assert all_of_it.counts("meter") == one.counts("meter")
+    assert all_of_it.report() == one.report()
+    all_of_it.refused("meter", "flow_l_s", Reason.RANGE, "6 is outside")
+    assert not all_of_it.all_good("meter", 2, START_MS), "each tells which fault it ends"
