@@ -122,7 +122,7 @@ class Watch:
         at_s = self._switched_s.pop(station, None)
         decided_s = self._clock.real_s(decided_ms)
         served_s = [moment for moment in self._served_s[station] if moment <= decided_s]
-        if at_s is not None and served_s:
+        if at_s is not None and served_s and at_s >= served_s[-1]:  # else it sounds already, for an earlier reading
             delay_ms = (at_s - served_s[-1]) * 1000
             self._siren_ms.append(delay_ms)
             self._say(Step.SIREN, f"SIREN 警报   {station}: sounded {delay_ms:.1f} ms after the sensor's answer")
