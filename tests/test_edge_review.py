@@ -150,6 +150,7 @@ async def test_a_disk_that_refuses_stops_neither_ticks_nor_the_siren_nor_the_tid
             site.stage(3.3 if minute > 2 else 0.5)
             await wind(agent, site.clock, [START_MS + minute * MINUTE_MS], polls=2)
             await until(lambda minute=minute: ticks >= minute and tidied >= minute)  # type: ignore[misc]
+            await until(lambda: all(task.done() for task in agent._watch._beside.values()))
         await siren_is(site, on=True)
         refuses = False
     values = [one.value[0] for one in site.files.log() if isinstance(one, Readings) and one.series == ["gauge/stage_m"]]
