@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import secrets
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from edge.config import Device, Station
 from edge.gather import Gather
 from edge.health import Health
 from edge.load import Load
-from edge.lock import locked
+from edge.lock import Lock
 from edge.operate import Operate
 from edge.operations import Operations
 from edge.pipeline import Pipeline
@@ -77,7 +76,7 @@ class Agent:
         before = restored(station, self._log)
         whose = before.decider.config.station
         if whose != table.id:    # it would go on with the other one's episodes, and the hub never gets them
-            os.close(self._lock)
+            self._lock.close()
             raise ConfigError([f'{station.place}: station: id: "{table.id}" is not allowed; {station.folder} holds the '
                                f'log of "{whose}": use that id, or name another folder in data'])
         self._health = Health([device.table.name for device in station.devices])
@@ -132,7 +131,7 @@ class Agent:
             self.recorder.close()
             self.uplink.close()
             self.budget.meter.save()
-            os.close(self._lock)
+            self._lock.close()
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """A defect in one part must not end the others: counted, told once, and the part begins again."""
@@ -247,10 +246,10 @@ class Agent:
         )
 
 
-def _locked(folder: Path) -> int:
+def _locked(folder: Path) -> Lock:
     """Two agents would write over each other's log."""
     try:
-        return locked(folder)
+        return Lock(folder)
     except BlockingIOError as err:
         raise ConfigError([f"{folder}: another agent runs on this folder; stop it first"]) from err
 

@@ -2,22 +2,23 @@
 
 import fcntl
 import os
+import weakref
 from pathlib import Path
 
 
-def locked(folder: Path) -> int:
-    """A descriptor: held until it is closed or the process is gone.
+class Lock:
+    """Held until it is closed or dropped, or the process is gone."""
 
-    Raises BlockingIOError where another process holds it, other OSErrors where there is no such folder.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:  # a disk that became read-only: the station must warn, and be silenced, all the same
-        lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
+    def __init__(self, folder: Path) -> None:
+        """Raises BlockingIOError where another process holds it, other OSErrors where there is no such folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError:  # a disk that became read-only: the station must warn, and be silenced, all the same
+            file = os.open(folder, os.O_RDONLY)
+        self.close = weakref.finalize(self, os.close, file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise

@@ -6,14 +6,13 @@ station file alone: rules that are wrong must not keep a siren sounding.
 
 import argparse
 import asyncio
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from edge.bus import Bus
 from edge.config import StationFile, device_of
-from edge.lock import locked
+from edge.lock import Lock
 from edge.outputs import Output
 from edge.siren_parts import output_of
 from tocsin.config import ConfigError, load
@@ -48,7 +47,7 @@ def _off(place: Path) -> str:
     folder = place.parent / file.station.data
     lock = None
     try:
-        lock = locked(folder)
+        lock = Lock(folder)
     except BlockingIOError:
         raise
     except OSError as err:  # no agent runs on a folder that cannot be had, and the siren may sound all the same
@@ -57,7 +56,7 @@ def _off(place: Path) -> str:
         return asyncio.run(_switch_off(place, file))
     finally:
         if lock is not None:
-            os.close(lock)
+            lock.close()
 
 
 async def _switch_off(place: Path, file: StationFile) -> str:

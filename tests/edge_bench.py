@@ -1,7 +1,6 @@
 """An agent without its tasks: everything is done by hand, also its death, and the clock is set as one likes."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -93,13 +92,13 @@ class Bench:
         """kill -9 when so many of the waiting records had been written; then the next start."""
         self.flush(written)
         self.agent._log.close()
-        os.close(self.agent._lock)
+        self.agent._lock.close()
         self.agent.recorder._thread.shutdown()
         self.agent = self._start()
 
     def stop(self) -> None:
         self.agent.recorder.close()
-        os.close(self.agent._lock)
+        self.agent._lock.close()
 
     @property
     def sounds(self) -> str:

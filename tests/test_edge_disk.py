@@ -229,7 +229,7 @@ async def test_old_warnings_that_no_hub_confirmed_are_found_in_a_long_log(tmp_pa
     first = Agent(load_station(path), WoundClock(START_MS + 60_000))
     first.pipeline.remember()
     first.recorder.close()
-    os.close(first._lock)
+    first._lock.close()
     agent = Agent(load_station(path), WoundClock(START_MS + 120_000))
     assert 100 not in agent.uplink._urgent, "a start does not read a log of a year"
     await agent._tidy._find_urgent(agent.recorder.last_seq)

@@ -1,6 +1,5 @@
 """Service mode: of a device or of one series, while all else stays live; and what it does to counters."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -55,7 +54,7 @@ def test_of_one_device_one_series_is_worked_on_and_the_other_stays_live(tmp_path
     assert [event.series for event in events if isinstance(event, Service)] == ["gas/ch4_pct_lel"] * 2, \
         "the end of its device's service says nothing of the series that was live: its counter goes on"
     agent.recorder.close()
-    os.close(agent._lock)
+    agent._lock.close()
 
 
 def test_a_series_and_its_device_do_not_get_into_each_others_way(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_dead_devices_that_take_a_line_long_do_not_end_the_pings(
     clock.pass_ms(121_000)
     assert dog.stalled() == "device gauge-10 has not been asked for 421 s"
     agent.recorder.close()
-    os.close(agent._lock)
+    agent._lock.close()
 
 
 async def test_an_agent_whose_bus_stands_still_stops_the_pings(tmp_path: Path, manager: Manager) -> None:

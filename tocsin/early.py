@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import secrets
+import weakref
 from pathlib import Path
 
 from tocsin.segment import Entry, header, pack, scan
@@ -23,8 +24,8 @@ class Early:
 
     def __init__(self, folder: Path, file: int, target: Path) -> None:
         self._link = folder / NAME
-        self._file = file
         self._target = target
+        self._take(file)
         self.held: list[Entry] = []
         self.size = 0
 
@@ -65,9 +66,13 @@ class Early:
     def _made_anew(self) -> None:
         """logind deletes what a user has in /dev/shm when that user's last session ends (RemoveIPC)."""
         file = os.open(self._target, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        os.close(self._file)
-        self._file = file
+        self._close()
+        self._take(file)
         self.keep(self.held)
+
+    def _take(self, file: int) -> None:
+        self._file = file
+        self._close = weakref.finalize(self, os.close, file)
 
     def _no_room(self) -> OSError:
         return OSError(errno.ENOSPC, f"{self._target}: no room in memory for records that wait for the disk")
@@ -80,7 +85,7 @@ class Early:
 
     def close(self) -> None:
         """Nothing is left in memory."""
-        os.close(self._file)
+        self._close()
         with contextlib.suppress(OSError):
             self._target.unlink()
             self._link.unlink()

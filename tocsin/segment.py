@@ -11,6 +11,7 @@ No record begins with 17 zero bytes: the crc of such a one is not zero.
 import errno
 import os
 import struct
+import weakref
 import zlib
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
@@ -150,11 +151,15 @@ def _block(file: int, at: int) -> bytes:
 
 
 class Writer:
-    """A file at the end of its records, unbuffered: what write() was given survives the process."""
+    """A file at the end of its records, unbuffered: what write() was given survives the process.
+
+    It is closed by `close`, or when it is dropped.
+    """
 
     def __init__(self, path: Path, at: int, most: int) -> None:
         """Zeros are written ahead up to `most` bytes, the size at which a file is full."""
         self._fd = os.open(path, os.O_RDWR)
+        self.close = weakref.finalize(self, os.close, self._fd)
         self._most = most
         self._ready = os.fstat(self._fd).st_size
         self.at = self._synced = at
@@ -202,7 +207,4 @@ class Writer:
         try:
             os.ftruncate(self._fd, self.at)
         finally:
-            os.close(self._fd)
-
-    def close(self) -> None:
-        os.close(self._fd)
+            self.close()
