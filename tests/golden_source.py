@@ -66,7 +66,7 @@ class Source:
         base = self._base()
         if held is not None and self._confirms(held, base, t, x):
             self.dropped = False
-            return [held, (t, x)]
+            return [(held[0], self._borne_out(base, held[1], x)), (t, x)]
         third = base is None and held is not None and self.dropped
         self.dropped = base is None and held is not None and not third
         if not third and (base is None or self._far(base, t, x)):
@@ -94,6 +94,11 @@ class Source:
             return abs(x - h) <= self._limit(t - held_t) and not (self.series.counter and x < h)
         same_side = (x - base) * (h - base) > 0
         return same_side and (self._far(base, t, x) or 2 * abs(x - h) <= abs(h - base))
+
+    def _borne_out(self, base: int | None, h: int, x: int) -> int:
+        if base is None or self.series.summed:
+            return h
+        return min(h, x) if h > base else max(h, x)
 
     def take(self, t: int, x: int) -> int:
         """A reading is taken. Returns its rise."""

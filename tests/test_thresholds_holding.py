@@ -46,7 +46,18 @@ def test_a_rise_beyond_the_limit_counts_with_its_second_reading_and_from_its_fir
 def test_two_readings_beyond_the_limit_on_one_side_are_a_rise_however_far_apart() -> None:
     desk = checked()
     assert desk.each_minute("07:00", 8.0, 2.1) == [HELD, GOOD]
-    assert desk.told() == [("07:01", YELLOW)]     # red of 07:00 has fallen by the end of the row: one change
+    assert desk.told() == [("07:01", YELLOW)]
+
+
+def test_of_what_was_held_only_as_much_counts_as_the_next_reading_shows_too() -> None:
+    """A fault in the middle of a real rise: 2.4 is far from what was before, and says that the water rises, not 8.0."""
+    latches = {"off_below": 0.0, "off_delay_min": 60}      # so that it tells afterwards what was taken
+    desk = checked({**VALUE, **latches}, {**TWO, **latches})
+    assert desk.each_minute("07:00", 1.1, 1.2, 1.3, 8.0, 2.4) == [GOOD, GOOD, GOOD, HELD, GOOD]
+    assert desk.told() == [("07:04", YELLOW), ("07:04", YELLOW)]
+    down = checked({"quantity": "stage_m", "direction": "low", "yellow": 0.5, "red": 0.2, "off_above": 0.2})
+    assert down.each_minute("07:00", 0.01, 0.4) == [HELD, GOOD]
+    assert down.told() == [("07:01", YELLOW)]
 
 
 def test_spikes_to_both_sides_are_no_rise() -> None:
@@ -57,8 +68,8 @@ def test_spikes_to_both_sides_are_no_rise() -> None:
 
 @pytest.mark.parametrize(("second", "rises"), [(1.24, True), (1.2, True), (1.19, False), (0.8, False), (1.0, False)])
 def test_a_reading_within_half_the_step_says_that_the_held_one_was_real(second: float, rises: bool) -> None:
-    """A step of 0.4; the level latches for an hour, so that it tells afterwards what was taken."""
-    desk = checked({**VALUE, "yellow": 1.4, "off_below": 0.0, "off_delay_min": 60})
+    """A step of 0.4; two readings make the level, so that it tells whether both were taken."""
+    desk = checked({**TWO, "yellow": 1.15, "off_below": 0.0, "off_delay_min": 60})
     assert desk.each_minute("07:00", 1.4, second) == [HELD, GOOD]
     assert desk.told() == ([("07:01", YELLOW)] if rises else [])
 

@@ -14,7 +14,7 @@ RATE_MS = 60_000
 
 class Sifted(NamedTuple):
     """Of a selection: what is taken of this row (None: all), what is held now, and what was held and is confirmed, with
-    time and value (None: nothing).
+    time and the value that is taken (None: nothing).
     """
 
     taken: Bools | None
@@ -72,7 +72,14 @@ def _waited(state: State, of: Selection, t: I64, x: I64, candidate: Bools | None
     put(memory.held_raw, of.series, np.where(holds, x, 0), checked)
     put(memory.dropped, of.series, drops, checked)
     return Sifted(both(candidate, ~holds), holds if some(holds) else None, confirms if some(confirms) else None,
-                  held_t, h)
+                  held_t, _borne_out(of, base, based, h, x))
+
+
+def _borne_out(of: Selection, base: I64, based: Bools, h: I64, x: I64) -> I64:
+    """Of values that were held only as much as the next ones show too: else a fault during a real rise would raise."""
+    own = of.own
+    nearer = np.where(h > base, np.minimum(h, x), np.maximum(h, x))
+    return np.where(based & ~own.total & ~own.amount, nearer, h)
 
 
 def _base(state: State, of: Selection) -> tuple[I64, Bools | None]:

@@ -168,7 +168,7 @@ class _Walk:
         self.waits = _Waiting(-1, held_t, int(memory.held_raw[series])) if held_t != NEVER else None
         self.carried: _Waiting | None = None
         self.held: list[int] = []
-        self.confirmed: set[int] = set()
+        self.confirmed: dict[int, int] = {}    # by number: the value that is taken
         self._anew = set(readings.anew.tolist())
         self.dropped = int(memory.dropped[series])
         self._past: list[int] = []
@@ -204,18 +204,20 @@ class _Walk:
         self._good_t = int(t[begin - 1]) if begin else self._good_t0
 
     def _take(self, number: int, certain: int) -> int:
-        """Holds or takes a reading. Returns how many readings in a row have been taken."""
+        """Holds or takes a reading. Returns how many readings in a row have been taken as they are."""
         t, x, waits = int(self._readings.t[number]), int(self._readings.x[number]), self.waits
         self.waits = None
         far = self._is_far(t, x)
         if waits and self._confirms(waits, t, x, far):
+            h = self._borne_out(waits.x, x)
             if waits.number < 0:
-                self.carried = waits
+                self.carried = waits._replace(x=h)
             else:
-                self.confirmed.add(waits.number)
-            self._accept(waits.t, waits.x)
+                self.confirmed[waits.number] = h
+            self._accept(waits.t, h)
             self._accept(t, x)
-            return certain + 2 if waits.number >= 0 else 1    # what comes from before the block is not among them
+            # what comes from before the block, or was not taken as it was read, is not among the readings
+            return certain + 2 if waits.number >= 0 and h == waits.x else 1
         if self._base() is None and waits:
             self.dropped = 1 - self.dropped
             far = self.dropped == 1
@@ -253,6 +255,12 @@ class _Walk:
         same_side = (x > base and waits.x > base) or (x < base and waits.x < base)
         return same_side and (far or 2 * abs(x - waits.x) <= abs(waits.x - base))
 
+    def _borne_out(self, h: int, x: int) -> int:
+        base = self._base()
+        if base is None or self._kind != VALUE:
+            return h
+        return min(h, x) if h > base else max(h, x)
+
     def _limit(self, passed: int) -> int:
         return max(self._floor, self._rate * min(passed, DAY_MS) // RATE_MS)
 
@@ -260,16 +268,17 @@ class _Walk:
 def _taken(readings: Readings, walk: _Walk) -> tuple[Readings, list[Held]]:
     """What is left, what was confirmed in the row that confirmed it."""
     gone = np.array([number for number in walk.held if number not in walk.confirmed], dtype=np.int64)
-    row = readings.row
+    row, x = readings.row, readings.x
     if walk.confirmed:
         late = np.array(sorted(walk.confirmed), dtype=np.int64)
-        row = row.copy()
+        row, x = row.copy(), x.copy()
         row[late] = row[late + 1]
+        x[late] = [walk.confirmed[number] for number in late.tolist()]
     every = np.array(walk.held, dtype=np.int64)
     more = int(walk.carried is not None)
     held = list(map(Held, *(one.tolist() for one in (
         readings.row[every], readings.t[every], readings.x[every], every - gone.searchsorted(every) + more))))
-    row, t, x = (_without(one, gone.tolist()) for one in (row, readings.t, readings.x))
+    row, t, x = (_without(one, gone.tolist()) for one in (row, readings.t, x))
     if walk.carried:
         t, x = np.concatenate([[walk.carried.t], t]), np.concatenate([[walk.carried.x], x])
         row = np.concatenate([row[:1], row])
