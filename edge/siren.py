@@ -3,6 +3,8 @@
 It plays a rhythm (edge.patterns) on one output by the agent's clock. A command that failed is given again; on is
 repeated while it lasts; off is said once, so that a person can still sound the siren by other means. After each switch
 the output's feedback is read: one that says otherwise is a fault at once. Nothing of that holds up the next command.
+
+What rises and keeps its rhythm must be heard too: the rhythm begins anew, with its words in front where it has a voice.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edge.outputs import Output
-from edge.patterns import ANSWERED, Moment, Program, moment_of, program_of
+from edge.patterns import ANSWERED, Moment, Program, is_rise, moment_of, program_of
 from edge.siren_table import SirenTable
 from edge.sounding import Sound
 from tocsin.clock import Clock
@@ -23,6 +25,7 @@ from tocsin.readings import RejectedError
 
 _AGAIN_S = 1.0
 _LOOKS_S = (0.0, 0.1, 0.4)  # a contact takes its time to pull in
+_WORDS_FIRST_S = 18.0  # of a rise: as long as the shortest usual pause, into which every warning fits
 log = logging.getLogger(__name__)
 
 Failed = Callable[[str], None]
@@ -39,7 +42,9 @@ class Told:
 
 
 class Voice(Protocol):
-    """Who speaks in the pauses."""
+    """Who speaks in the pauses. `on_end` is called when what was to be said is said, or could not be."""
+
+    on_end: Callable[[], None]
 
     def say(self, program: Program) -> None:
         """Once, from now on; returns at once."""
@@ -72,6 +77,8 @@ class Siren:
         self._faults: dict[str, str] = {}
         self._said_s = -math.inf
         self._wake = asyncio.Event()
+        if voice is not None:
+            voice.on_end = self._words_over
 
     @property
     def name(self) -> str:
@@ -95,16 +102,31 @@ class Siren:
     def command(self, sounds: Sequence[Sound], why: str, decided_s: float) -> None:
         """Returns at once. `decided_s` is the loop's monotonic second of the deciding read."""
         program = self._in_full(program_of(sounds, self._table))
-        if program is not None and (self._program is None or self._program.rhythm != program.rhythm):
-            self._began_s = self._clock.monotonic_s()
+        if program is not None:
+            self._begin(program)
         if program != self._program and self._voice is not None:
             self._voice.hush()
             self._said_s = -math.inf
         self._program, self._why = program, (why, decided_s)
+        if self._clock.monotonic_s() < self._began_s:    # now: the end of what was hushed is not that of these words
+            self._speak()
         if program is not None and self._testing is not None:
             self._testing.end(proved=False)
             self._testing = None
         self._wake.set()
+
+    def _begin(self, program: Program) -> None:
+        """The rhythm, where it is another one or what it plays for has risen. One that has not begun is words first."""
+        now_s, before = self._clock.monotonic_s(), self._program
+        if before is None or before.rhythm != program.rhythm:
+            self._began_s = now_s
+        elif is_rise(before, program):
+            self._began_s = now_s if self._voice is None else now_s + _WORDS_FIRST_S
+
+    def _words_over(self) -> None:
+        if self._began_s > self._clock.monotonic_s():
+            self._began_s = self._clock.monotonic_s()
+            self._wake.set()
 
     def _in_full(self, program: Program | None) -> Program | None:
         """An answer takes effect once the rhythm was heard in full for a while: the others must hear it too."""
@@ -155,12 +177,18 @@ class Siren:
             (self._began_s, self._program), self._answered = self._answered, None
             self._why = self._why and (self._why[0], time.monotonic())
         if self._program is not None:
-            moment = moment_of(self._program.rhythm, self._began_s, now_s)
+            moment = self._moment_of(self._program, now_s)
             return replace(moment, until_s=min(moment.until_s, self._answered[0])) if self._answered else moment
         return Moment(False) if self._why is not None or self._on else None
 
+    def _moment_of(self, program: Program, now_s: float) -> Moment:
+        if now_s < self._began_s:
+            return Moment(False, self._began_s, words=True)
+        return moment_of(program.rhythm, self._began_s, now_s)
+
     async def _obey(self, now: Moment) -> bool:
         if not now.on and self._on is False:
+            self._tell_done(now)
             return True
         program, words = self._program, "on" if now.on else "off"
         try:
@@ -172,14 +200,20 @@ class Siren:
         self._on = now.on
         if now.on and self._voice is not None:
             self._voice.hush()
-        back = self._faults.pop(words, "")
-        if self._why is not None and (now.on or program is None) and self._testing is None:
-            what = (program.level, program.name) if program else (Level.CLEAR, "")
-            if what != self._told or back:
-                why, decided_s = self._why
-                self._done(Told(*what, why, (time.monotonic() - decided_s) * 1000))
-            self._told = what
+        self._tell_done(now, back=bool(self._faults.pop(words, "")))
         return True
+
+    def _tell_done(self, now: Moment, *, back: bool = False) -> None:
+        """Once it is heard: what begins in a pause sounds behind it, unless it is told in words first."""
+        program = self._program
+        is_heard = now.on or program is None or self._clock.monotonic_s() < self._began_s
+        if self._why is None or self._testing is not None or not is_heard:
+            return
+        what = (program.level, program.name) if program else (Level.CLEAR, "")
+        if what != self._told or back:
+            why, decided_s = self._why
+            self._done(Told(*what, why, (time.monotonic() - decided_s) * 1000))
+        self._told = what
 
     async def _look(self, *, on: bool) -> bool:
         """Whether the output does what it was told, as far as it can say."""
@@ -222,7 +256,7 @@ class Siren:
     def _speak(self) -> None:
         """Once in each pause for words."""
         if self._voice is not None and self._program is not None and self._clock.monotonic_s() >= self._said_s:
-            moment = moment_of(self._program.rhythm, self._began_s, self._clock.monotonic_s())
+            moment = self._moment_of(self._program, self._clock.monotonic_s())
             if moment.words:
                 self._said_s = moment.until_s
                 self._voice.say(self._program)

@@ -1,7 +1,7 @@
 """The siren obeys what is wanted now, whatever became of the command before."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -64,10 +64,13 @@ class Talk:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.spoken: list[str] = []
         self.hushed = 0
+        self.on_end: Callable[[], None] = self.hush
 
     def say(self, program: Program) -> None:
         self.said.append(program.name)
+        self.spoken.append(f"{program.stage} {program.spoken.word}")
 
     def hush(self) -> None:
         self.hushed += 1
@@ -76,12 +79,12 @@ class Talk:
 class Stand:
     """A siren on a hand-wound clock; `told` and `faults` are what it says of itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: SirenTable | None = None, *, voice: bool = True) -> None:
         self.box, self.clock, self.talk = Box(), WoundClock(START_MS), Talk()
         self.told: list[tuple[str, str]] = []
         self.faults: list[str] = []
-        table = SirenTable(device="siren")
-        self.siren = Siren(table, self.box, self.clock, self._tell, self.faults.append, self.talk)
+        table = table or SirenTable(device="siren")
+        self.siren = Siren(table, self.box, self.clock, self._tell, self.faults.append, self.talk if voice else None)
 
     def _tell(self, told: Told) -> None:
         self.told.append((told.level.word, told.pattern))
@@ -183,6 +186,64 @@ async def test_a_rise_sounds_at_once_and_a_fall_of_the_level_alone_keeps_the_rhy
         stand.command(sound(Level.ORANGE))
         assert await stand.rhythm(6) == 4 * "." + 2 * "#"
     assert stand.told == [("clear", ""), ("orange", "prepare"), ("red", "move"), ("orange", "move")]
+
+
+async def test_a_rise_that_keeps_its_rhythm_says_its_words_at_once_and_begins_anew() -> None:
+    async with Stand().running() as stand:
+        stand.command(sound(Level.ORANGE))
+        assert await stand.rhythm(14) == 6 * "#" + 6 * "." + 2 * "#"
+        assert stand.talk.spoken == []
+        stand.command(sound(Level.RED))
+        assert stand.talk.spoken == ["move red"]
+        assert await stand.rhythm(3) == "..."
+        assert stand.told[-1] == ("red", "move"), "the words are the first that is heard of it"
+        stand.talk.on_end()
+        assert await stand.rhythm(12) == 6 * "#" + 6 * "."
+        stand.talk.on_end()
+        assert await stand.rhythm(12) == 6 * "#" + 6 * ".", "the end of words moves nothing else"
+        await stand.passes(20.0)
+        assert stand.talk.spoken == ["move red", "move red"]
+
+
+async def test_words_of_a_rise_without_end_hold_the_rhythm_up_for_18_s_at_most() -> None:
+    async with Stand().running() as stand:
+        stand.command(sound(Level.ORANGE))
+        await stand.passes(50.0)
+        assert stand.talk.spoken == ["move orange"]
+        stand.command(sound(Level.RED))
+        stand.command(sound(Level.RED))
+        assert await stand.rhythm(24) == 18 * "." + 6 * "#"
+        assert stand.talk.spoken == ["move orange", "move red"]
+
+
+async def test_a_rise_without_a_voice_begins_its_rhythm_anew() -> None:
+    async with Stand(voice=False).running() as stand:
+        stand.command(sound(Level.ORANGE))
+        await stand.passes(8.0)
+        stand.command(sound(Level.RED))
+        assert await stand.rhythm(12) == 6 * "#" + 6 * "."
+        stand.command(sound(Level.ORANGE))
+        stand.command(sound(Level.RED, answered=True), sound(Level.ORANGE))
+        assert await stand.rhythm(6) == 6 * "#"
+
+
+async def test_a_stage_that_rises_on_the_same_rhythm_is_said_at_once_also() -> None:
+    """Counties differ: some have one rhythm for both."""
+    async with Stand(SirenTable(device="siren", prepare=(6, 6), move=(6, 6))).running() as stand:
+        stand.command(sound(Level.ORANGE, Stage.PREPARE))
+        await stand.passes(3.0)
+        stand.command(sound(Level.ORANGE))
+        assert stand.talk.spoken == ["move orange"]
+
+
+async def test_a_siren_that_is_cleared_in_a_pause_is_told_to_be_silent() -> None:
+    async with Stand().running() as stand:
+        stand.command(sound(Level.RED))
+        await stand.passes(8.0)
+        stand.command()
+        await stand.passes(1.0)
+    assert stand.told == [("clear", ""), ("red", "move"), ("clear", "")]
+    assert stand.siren.level is Level.CLEAR
 
 
 async def test_the_rhythm_does_not_drift_in_a_day() -> None:
