@@ -17,18 +17,20 @@ from typing import Any, Protocol
 
 from edge.outputs import Output
 from edge.patterns import ANSWERED, Moment, Program, is_rise, moment_of, program_of
+from edge.sayings import rejected, say
 from edge.siren_table import SirenTable
 from edge.sounding import Sound
 from tocsin.clock import Clock
 from tocsin.levels import Level, Stage
 from tocsin.readings import RejectedError
+from tocsin.said import Said
 
 _AGAIN_S = 1.0
 _LOOKS_S = (0.0, 0.1, 0.4)  # a contact takes its time to pull in
 _WORDS_FIRST_S = 18.0  # of a rise: as long as the shortest usual pause, into which every warning fits
 log = logging.getLogger(__name__)
 
-Failed = Callable[[str], None]
+Failed = Callable[[Said], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Siren:
         self._testing: _Test | None = None
         self._on: bool | None = None  # None: not known
         self._told: tuple[Level, str] | None = None
-        self._faults: dict[str, str] = {}
+        self._faults: dict[str, Said] = {}
         self._said_s = -math.inf
         self._wake = asyncio.Event()
         if voice is not None:
@@ -95,7 +97,7 @@ class Siren:
         return self._told[0] if self._told and self._on is not None else Level.CLEAR
 
     @property
-    def faults(self) -> list[str]:
+    def faults(self) -> list[Said]:
         """What is wrong with it now, in words."""
         return list(self._faults.values())
 
@@ -195,12 +197,12 @@ class Siren:
             await self.output.switch(on=now.on, stage=program.stage if program else Stage.WATCH)
         except RejectedError as err:
             self._on = None  # it may have obeyed all the same: what is wanted next must be said
-            self._tell_fault(words, f"cannot be switched {words}: {err}")
+            self._tell_fault(words, say(f"not_{words}", why=rejected(err)))
             return False
         self._on = now.on
         if now.on and self._voice is not None:
             self._voice.hush()
-        self._tell_done(now, back=bool(self._faults.pop(words, "")))
+        self._tell_done(now, back=self._faults.pop(words, None) is not None)
         return True
 
     def _tell_done(self, now: Moment, *, back: bool = False) -> None:
@@ -221,7 +223,7 @@ class Siren:
             await self.output.guard()
             self._faults.pop("guard", None)
         except RejectedError as err:
-            self._tell_fault("guard", f"its watchdog cannot be set, it may sound on when this station dies: {err}")
+            self._tell_fault("guard", say("unguarded", why=rejected(err)))
         try:
             for wait_s in _LOOKS_S:
                 await asyncio.sleep(wait_s)
@@ -230,23 +232,22 @@ class Siren:
                     self.agrees(on=on)
                     return True
         except RejectedError as err:
-            self._tell_fault("feedback", f"its feedback cannot be read: {err}")
+            self._tell_fault("feedback", say("no_feedback", why=rejected(err)))
             return True  # the command itself was answered
-        words, other = ("on", "off") if on else ("off", "on")
-        self._tell_fault("contact", f"was switched {words}, but its feedback says {other}")
+        self._tell_fault("contact", say("on_says_off" if on else "off_says_on"))
         return False
 
     def agrees(self, *, on: bool) -> None:
         """Its feedback was read, and says what is so."""
         for key in ("contact", "feedback"):
             if self._faults.pop(key, None):
-                self._fault("its feedback says again what it does")
+                self._fault(say("agrees"))
         if on and self._testing is not None:
             self._testing.agreed = True
         if on and self._testing is None and self.on_proved is not None:
             self.on_proved()
 
-    def _tell_fault(self, key: str, words: str) -> None:
+    def _tell_fault(self, key: str, words: Said) -> None:
         """Once, not at each try."""
         if key not in self._faults:
             log.error("siren %s: %s", self.name, words)

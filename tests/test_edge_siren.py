@@ -16,6 +16,7 @@ from tests.stations import START_MS
 from tocsin.clock import WoundClock
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.readings import Reason, RejectedError
+from tocsin.said import Said
 
 
 def sound(level: Level, stage: Stage = Stage.MOVE, *, answered: bool = False, quiet: bool = False) -> Sound:
@@ -84,7 +85,10 @@ class Stand:
         self.told: list[tuple[str, str]] = []
         self.faults: list[str] = []
         table = table or SirenTable(device="siren")
-        self.siren = Siren(table, self.box, self.clock, self._tell, self.faults.append, self.talk if voice else None)
+        self.siren = Siren(table, self.box, self.clock, self._tell, self._failed, self.talk if voice else None)
+
+    def _failed(self, said: Said) -> None:
+        self.faults.append(said.en)
 
     def _tell(self, told: Told) -> None:
         self.told.append((told.level.word, told.pattern))
@@ -308,7 +312,7 @@ async def test_a_contact_that_says_otherwise_is_a_fault_at_once_and_the_command_
         stand.command(sound(Level.RED))
         await until(lambda: stand.box.writes.count(True) > 3)
         assert stand.faults == ["was switched on, but its feedback says off"]
-        assert stand.siren.faults == stand.faults
+        assert list(map(str, stand.siren.faults)) == stand.faults
         stand.box.stuck = None
         await until(lambda: len(stand.faults) == 2)
         assert stand.faults[1] == "its feedback says again what it does"
