@@ -4,7 +4,7 @@ It plays a rhythm (edge.patterns) on one output by the agent's clock. A command 
 repeated while it lasts; off is said once, so that a person can still sound the siren by other means. After each switch
 the output's feedback is read: one that says otherwise is a fault at once. Nothing of that holds up the next command.
 
-What rises and keeps its rhythm must be heard too: the rhythm begins anew, with its words in front where it has a voice.
+What rises and keeps its rhythm is heard too: the rhythm begins anew, words first where it has a voice.
 """
 
 import asyncio
@@ -110,8 +110,8 @@ class Siren:
             self._voice.hush()
             self._said_s = -math.inf
         self._program, self._why = program, (why, decided_s)
-        if self._clock.monotonic_s() < self._began_s:    # now: the end of what was hushed is not that of these words
-            self._speak()
+        if self._clock.monotonic_s() < self._began_s:
+            self._speak()  # now: the end of what was hushed is not that of these words
         if program is not None and self._testing is not None:
             self._testing.end(proved=False)
             self._testing = None
@@ -239,9 +239,8 @@ class Siren:
 
     def agrees(self, *, on: bool) -> None:
         """Its feedback was read, and says what is so."""
-        for key in ("contact", "feedback"):
-            if self._faults.pop(key, None):
-                self._fault(say("agrees"))
+        for _ in filter(None, [self._faults.pop(key, None) for key in ("contact", "feedback")]):
+            self._fault(say("agrees"))
         if on and self._testing is not None:
             self._testing.agreed = True
         if on and self._testing is None and self.on_proved is not None:
