@@ -7,8 +7,10 @@ for a second. A button that never opens again is a fault, told once, and answers
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
+from edge.sayings import rejected, say
 from tocsin.clock import Clock
 from tocsin.readings import RejectedError
+from tocsin.said import Said
 
 _SOUNDING_S = 0.4
 _QUIET_S = 2.0
@@ -54,7 +56,7 @@ class ButtonWatch:
 
     def __init__(
         self, contact: Callable[[], Awaitable[bool]], clock: Clock,
-        *, is_sounding: Callable[[], bool], on_press: Callable[[], None], on_fault: Callable[[str], None],
+        *, is_sounding: Callable[[], bool], on_press: Callable[[], None], on_fault: Callable[[Said], None],
     ) -> None:  # fmt: skip
         self._contact = contact
         self._clock = clock
@@ -77,16 +79,16 @@ class ButtonWatch:
             closed = await self._contact()
         except RejectedError as err:
             if not self._lost:
-                self._fault(f"the button cannot be read: {err}")
+                self._fault(say("answer_unread", why=rejected(err)))
             self._lost = True
             return
         if self._lost:
-            self._fault("the button can be read again")
+            self._fault(say("answer_read"))
         self._lost = False
         match self._debounce.take(closed, self._clock.monotonic_s()):
             case Press.PRESSED:
                 self._press()
             case Press.STUCK:
-                self._fault(f"the button has been closed for more than {STUCK_S:g} s: it is stuck, and answers nothing")
+                self._fault(say("answer_stuck", seconds=STUCK_S))
             case Press.FREED:
-                self._fault("the button is open again")
+                self._fault(say("answer_freed"))

@@ -24,9 +24,11 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from edge.sayings import say
 from edge.series import SeriesTable
 from tocsin.config import ConfigError, Table, convert, load
 from tocsin.log import replace_file
+from tocsin.said import Said, SaidError, joined
 from tocsin.times import iso, ms_of
 
 FILE = "calibration.toml"
@@ -71,7 +73,7 @@ class Calibration:
     """The entries that count. `problems` say why these do and not those of calibration.toml."""
 
     entries: Sequence[Entry] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Said | str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -97,8 +99,8 @@ def instead(folder: Path, problems: Sequence[str]) -> Iterator[Calibration]:
     """What may count where calibration.toml has problems, best first: the last good entries, or none."""
     with suppress(ConfigError):
         if entries := read_entries(folder, GOOD):
-            yield Calibration(entries, (*problems, "the calibration that was good last is in force"))
-    yield Calibration((), (*problems, "no calibration is in force; everything is measured as station.toml says"))
+            yield Calibration(entries, (*problems, say("last_good")))
+    yield Calibration((), (*problems, say("no_calibration")))
 
 
 def keep_good(folder: Path, calibration: Calibration) -> None:
@@ -127,9 +129,9 @@ def calibrated(table: Tabled, entries: Iterable[Entry]) -> Tabled:
 def entry_of(
     now_ms: int, who: str, series: str, numbers: dict[Key, float | str], given: dict[str, Any], why: str
 ) -> Entry:
-    """An entry of now. `given`: what station.toml says. Raises ValueError where it says nothing."""
+    """An entry of now. `given`: what station.toml says. Raises SaidError where it says nothing."""
     if not numbers:
-        raise ValueError(f"say what of {series} is another number: {', '.join(KEYS)}")
+        raise SaidError(say("say_scale", series=series, keys=", ".join(KEYS)))
     return Entry(iso(now_ms), who, series, numbers, {key: given[key] for key in numbers if key in given}, why)
 
 
@@ -193,13 +195,13 @@ Scales = dict[str, dict[str, Any]]
 _SCALES = msgspec.json.Decoder(Scales)
 
 
-def changes(folder: Path, now: Scales) -> list[tuple[str, str]]:
+def changes(folder: Path, now: Scales) -> list[tuple[str, Said]]:
     """Series, and in words what is another number than when the agent last looked. Raises OSError."""
     try:
         before = _SCALES.decode((folder / KNOWN).read_bytes())
     except (FileNotFoundError, ValueError):    # torn, it may not even be text
         before = now
-    return [(key, words) for key, scale in now.items() if (words := _words(before.get(key, scale), scale))]
+    return [(key, words) for key, scale in now.items() if (words := _words(before.get(key, scale), scale)).en]
 
 
 def remember(folder: Path, now: Scales) -> None:
@@ -207,11 +209,12 @@ def remember(folder: Path, now: Scales) -> None:
     replace_file(folder / KNOWN, msgspec.json.encode(now), sync=True)
 
 
-def _words(before: dict[str, Any], after: dict[str, Any]) -> str:
+def _words(before: dict[str, Any], after: dict[str, Any]) -> Said:
     moved = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-    return ", ".join(f"{key} {_shown(before.get(key))} -> {_shown(after.get(key))}" for key in moved)
+    return joined((say("scale", key=key, before=_shown(before.get(key)), after=_shown(after.get(key)))
+                   for key in moved), ", ", "，")
 
 
-def _shown(value: object) -> str:
-    return "not given" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _shown(value: object) -> Said | str:
+    return say("not_given") if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 

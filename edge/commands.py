@@ -14,17 +14,20 @@ from contextlib import suppress
 
 import msgspec
 
+from edge.answers import PAGED, fitting, page_of
 from edge.config import Station
 from edge.operate import Operate
 from edge.operations import Operations
 from edge.orders import KeyRing, Known, Ledger
 from edge.papers import Outgoing
 from edge.recorder import Recorder
-from edge.rule_source import put_back
+from edge.rule_orders import RuleOrders
+from edge.sayings import say
 from tocsin import topics
-from tocsin.link import Link, LinkDownError
-from tocsin.messages import VERSION, Event, EventKind, decode, encode
-from tocsin.orders import LONGEST_COMMAND_MS, LONGEST_TEXT, LONGEST_WAY, Command, NewKey, Obeyed, RulesOrder, RulesState
+from tocsin.link import Link
+from tocsin.messages import VERSION, Event, EventKind, decode
+from tocsin.orders import LONGEST_COMMAND_MS, LONGEST_WAY, Command, NewKey, Obeyed, RulesOrder
+from tocsin.said import Said, SaidError
 from tocsin.signing import SealError, verify
 from tocsin.times import iso
 
@@ -34,9 +37,6 @@ _WAITING = 100          # messages; the hub sends again what was dropped
 _WAITING_BYTES = 4 << 20
 _LOOK_S = 60.0
 _SYNCED_S = 5.0
-_LONGEST_SAID = 4000
-_MOST_PROBLEMS = 30
-_LONGEST_PROBLEM = 500
 _TELL_S = 60.0          # whoever can reach the broker must not fill the log with what was wrong
 
 Handler = Callable[[str, bytes], Awaitable[None]]
@@ -50,15 +50,15 @@ _CHAIN = msgspec.json.Decoder(list[msgspec.Raw])
 class _Verb(msgspec.Struct, frozen=True):
     do: str = ""
     who: str = ""
+    page: int = 1
 
 
 class Commands:
-    """`link` is set once it is there. `now_ms` is the agent's time in ms UTC."""
+    """`now_ms` is the agent's time in ms UTC."""
 
     def __init__(
         self, station: Station, operate: Operate, operations: Operations, recorder: Recorder, now_ms: Callable[[], int]
     ) -> None:
-        self.link: Link | None = None
         table = station.file.station
         self._id = table.id
         self._operate = operate
@@ -68,17 +68,25 @@ class Commands:
         self._keys = KeyRing(station.folder, station.file.hub.public_key)
         self._ledger = Ledger(station.folder)
         self._papers = Outgoing(station.folder, recorder)
-        self._refused = RulesState(VERSION, table.id, 0, 0, "")
+        self._rule_orders = RuleOrders(operations, now_ms)
         self._told: dict[str, tuple[str, float]] = {}
         self._answered: list[tuple[int, Known]] = []
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
         self._waiting_bytes = 0
-        self._orders: asyncio.Queue[RulesOrder] = asyncio.Queue(1)
         self._take: dict[str, Handler] = {
             topics.order(table.id, topics.HUB_KEY): self._new_key,
             topics.order(table.id, topics.RULES): self._rules,
             topics.order(table.id, topics.COMMAND): self._command,
         }
+
+    @property
+    def link(self) -> Link | None:
+        """Set once it is there."""
+        return self._rule_orders.link
+
+    @link.setter
+    def link(self, link: Link) -> None:
+        self._rule_orders.link = link
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -94,7 +102,7 @@ class Commands:
     async def connected(self) -> None:
         """The broker may have forgotten what stood there."""
         if self._keys.public_key:
-            await self._say_state()
+            await self._rule_orders.say_state()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -116,14 +124,13 @@ class Commands:
     async def _order_all(self) -> None:
         """Beside the commands: rules may read a long log, and a siren that is to be silenced must not wait for them."""
         while True:
-            await self.order(await self._orders.get())
+            await self._rule_orders.obey(await self._rule_orders.next())
             self._papers.send(self._operations.station, self._now_ms())
 
     def begin(self) -> None:
         """What a crash broke off is answered; the papers go where they are not those that the hub has."""
-        why = "the agent was stopped while it did this; how far it came is not known"
         for broken in self._ledger.begun():
-            self._answer(broken, done=False, said=why)
+            self._answer(broken, say("broken_off"), done=False)
         self._papers.send(self._operations.station, self._now_ms())
 
     async def take(self, topic: str, payload: bytes) -> None:
@@ -136,7 +143,7 @@ class Commands:
             if str(err) != told and now_s - told_s >= _TELL_S:
                 self._told[topic] = str(err), now_s
                 log.warning("%s: refused: %s", topic, err)
-                self._event(f"refused: {err}")
+                self._event(say("order_refused", why=err))
         else:
             self._told[topic] = "", self._told.get(topic, ("", -_TELL_S))[1]
 
@@ -152,33 +159,43 @@ class Commands:
         try:
             await asyncio.to_thread(self._ledger.begin, known)
         except OSError as err:
-            self._say(command.id, done=False, said=f"it cannot be remembered that this was done: {err}")
+            self._say(command.id, say("unsafe", why=err), done=False)
             return
         if why:
-            self._answer(known, done=False, said=why)
+            self._answer(known, why, done=False)
         else:
-            reply = await self._operate.answer(bytes(command.ask))
-            self._answer(known, done=reply.done, said=reply.said)
+            await self._do(command, known)
         await self.settle()
 
-    def _why_not(self, command: Command) -> str:
-        """Why it is not done; "" where nothing stands against it."""
+    async def _do(self, command: Command, known: Known) -> None:
+        verb = _verb_of(command)
+        reply = await self._operate.answer(bytes(command.ask), afar=True)
+        if not reply.done or verb.do not in PAGED:
+            self._answer(known, fitting(reply.words), done=reply.done)
+            return
+        try:
+            self._answer(known, page_of(reply.words, verb.page), done=True)
+        except SaidError as err:
+            self._answer(known, err.said, done=False)
+
+    def _why_not(self, command: Command) -> Said | None:
+        """Why it is not done; None where nothing stands against it."""
         now_ms = max(self._now_ms(), self._ledger.newest)    # the hub's own clock, heard before, is a lower bound
         verb = _verb_of(command)
         if not 0 < command.expires - command.issued <= LONGEST_COMMAND_MS:
-            return "it lives longer than a day, or not at all"
+            return say("lives")
         if command.issued <= self._ledger.forgotten:
-            return f"it was issued at {iso(command.issued)}, and a command that old may have been done already"
+            return say("too_old", issued=iso(command.issued))
         if now_ms >= command.expires:
-            return f"it expired at {iso(command.expires)}; here it is {iso(now_ms)}"
+            return say("expired", expires=iso(command.expires), now=iso(now_ms))
         if verb.do in LOCAL_ONLY:
-            return f'"{verb.do}" can only be done at the station'
+            return say("local", do=verb.do)
         if not verb.who.strip():
-            return "it does not say who wants it"
-        return ""
+            return say("no_who")
+        return None
 
-    def _answer(self, known: Known, *, done: bool, said: str) -> None:
-        self._answered.append((self._say(known.id, done=done, said=said), known))
+    def _answer(self, known: Known, said: Said, *, done: bool) -> None:
+        self._answered.append((self._say(known.id, said, done=done), known))
 
     async def settle(self) -> None:
         """Commands whose answers are on the disk are done with; no sooner, or a crash would leave them without one."""
@@ -191,50 +208,16 @@ class Commands:
             except (OSError, TimeoutError) as err:    # the next start answers once more; the first answer counts
                 log.warning("a command's end is not remembered: %s", err)
 
-    def _say(self, command: str, *, done: bool, said: str) -> int:
-        return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said[:_LONGEST_SAID]))
+    def _say(self, command: str, said: Said, *, done: bool) -> int:
+        zh = "" if said.zh == said.en else said.zh
+        return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said.en, zh))
 
     # rules
 
     async def _rules(self, topic: str, payload: bytes) -> None:
         order = decode(_RULES, verify(payload, topic, self._keys.public_key))
         self._ours(order.v, order.station)
-        if self._orders.full():     # one waits, the newest: the same words over and over must not fill the memory
-            order = max(self._orders.get_nowait(), order, key=lambda one: one.version)
-        self._orders.put_nowait(order)
-
-    async def order(self, order: RulesOrder) -> None:
-        """Rules that the hub has signed: taken or refused, and answered either way."""
-        version = self._operations.station.source.version
-        if order.version < version:
-            why = f"version {order.version} is older than {version}, which is in force"
-            if order.version > self._refused.refused:
-                self._refused = msgspec.structs.replace(self._refused, refused=order.version, problems=[why])
-        elif order.version not in {version, self._refused.refused}:
-            await self._bring_in(order)
-        await self._say_state()
-
-    async def _bring_in(self, order: RulesOrder) -> None:
-        problems: list[str] = []
-        before = self._operations.station
-        if len(order.text) > LONGEST_TEXT:
-            problems = [f"{len(order.text)} characters; at most {LONGEST_TEXT}"]
-        else:
-            try:
-                await self._operations.bring_in(lambda station: station.ordered(order))
-            except ValueError as err:
-                problems = _few(str(err).splitlines())
-                await asyncio.to_thread(_put_back, before)
-        refused = order.version if problems else 0
-        self._refused = msgspec.structs.replace(self._refused, refused=refused, problems=problems)
-
-    async def _say_state(self) -> None:
-        source = self._operations.station.source
-        state = msgspec.structs.replace(
-            self._refused, t=self._now_ms(), version=source.version, hash=source.plan.rules.hash)
-        if self.link is not None:
-            with suppress(LinkDownError):  # said again at the next connection
-                await self.link.publish(topics.rules_state(self._id), encode(state), retain=True)
+        self._rule_orders.put(order)
 
     # the hub's key
 
@@ -255,7 +238,7 @@ class Commands:
                 raise SealError(f"{topic}: the hub's new key cannot be kept: {err}") from err
             reached = new.public_key
         if self._keys.public_key != before:
-            self._event(f"the hub's key is {self._keys.public_key[:16]} now; it was {before[:16]}")
+            self._event(say("new_key", key=self._keys.public_key[:16], before=before[:16]))
         elif chain and reached != before:
             raise SealError(f"{topic}: no signature fits the hub's key")
 
@@ -263,8 +246,8 @@ class Commands:
         if version != VERSION or station != self._id:
             raise SealError(f'version {version} for "{station}"; this is "{self._id}" and speaks {VERSION}')
 
-    def _event(self, detail: str) -> None:
-        self._recorder.add(Event("", 0, self._now_ms(), EventKind.COMMAND, detail))
+    def _event(self, detail: Said) -> None:
+        self._recorder.add(Event("", 0, self._now_ms(), EventKind.COMMAND, detail.en, zh=detail.zh))
 
 
 def _verb_of(command: Command) -> _Verb:
@@ -285,17 +268,3 @@ def _claimed(sealed: msgspec.Raw) -> str:
         return msgspec.json.decode(sealed, type=Link).body.public_key
     except ValueError:
         return ""
-
-
-def _few(problems: list[str]) -> list[str]:
-    """A file that is all wrong must not fill the link."""
-    more = len(problems) - _MOST_PROBLEMS
-    few = [problem[:_LONGEST_PROBLEM] for problem in problems[:_MOST_PROBLEMS]]
-    return [*few, f"and {more} more"] if more > 0 else few
-
-
-def _put_back(station: Station) -> None:
-    try:
-        put_back(station.files, station.source)
-    except OSError as err:
-        log.error("the hub's rules before: %s", err)

@@ -9,10 +9,12 @@ import msgspec
 
 from edge.news import Changes, readings_of
 from edge.recorder import KINDS
+from edge.sayings import say
 from edge.spans import Spans
 from edge.underway import Underway
 from tocsin.log import Entry
 from tocsin.messages import Detection, Readings, Start, Summary, decode
+from tocsin.said import SaidError
 
 MOST_RECORDS = 500  # of one message
 _LEAST, _FIRST, _MOST = 1024, 4096, 32 * 1024  # bytes of records in one
@@ -141,9 +143,9 @@ class Requests:
         self._group: list[Entry] = []
 
     def add(self, entries: Iterator[Entry]) -> None:
-        """Raises ValueError where too much is asked for already."""
+        """Raises SaidError where too much is asked for already."""
         if len(self._lanes) >= _MOST_REQUESTS:
-            raise ValueError(f"{_MOST_REQUESTS} requests for readings are under way; wait for one to end")
+            raise SaidError(say("raw_busy", most=_MOST_REQUESTS))
         self._lanes.append(entries)
 
     async def next(self, underway: Underway, most_bytes: int) -> list[Entry]:

@@ -21,8 +21,10 @@ from edge.calibration import Key
 from edge.config import StationFile
 from edge.operations import Operations
 from edge.recorder import Recorder
+from edge.sayings import say
 from edge.work import Work
 from tocsin.config import ConfigError, load
+from tocsin.said import LANGS, Said, SaidError, joined, language, said_of
 
 SOCKET = "operate"
 _WITHIN_S = 30.0
@@ -32,14 +34,14 @@ _LONGEST_LINE = 64 * 1024
 _LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
 _NOBODYS = {*_LOOKS, "reload"}
 # as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
-_NO_NAME = "a name has at most 200 printable characters"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing to do. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC.
 
-    `set`, `why`: of a calibration. `sheet`: that of a walk through the station, as JSON (edge.sheet).
+    `set`, `why`: of a calibration. `page`: of a long answer to the hub (edge.answers). `sheet`: that of a walk through
+    the station, as JSON (edge.sheet).
     """
 
     do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw", "status",
@@ -54,21 +56,31 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     set: dict[Key, float | str] = {}
     why: str = ""
     sheet: str = ""
+    page: int = 1
 
     def __post_init__(self) -> None:
         if self.do not in _NOBODYS and not self.who.strip():
-            raise ValueError("say who you are: --who NAME")
+            raise SaidError(say("who"))
         names = (self.who, self.rule, self.series, self.device, self.start, self.until, self.why)
         for text in (*names, *map(str, self.set.values())):
             if len(text) > 200 or _UNPRINTABLE.search(text):
-                raise ValueError(_NO_NAME)
+                raise SaidError(say("name"))
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """Whether it was done, and a sentence."""
+    """Whether it was done, and a sentence in English; `zh` in Chinese, "" where it is the same."""
 
     done: bool
     said: str
+    zh: str = ""
+
+    @classmethod
+    def of(cls, said: Said, *, done: bool) -> "Reply":
+        return cls(done, said.en, "" if said.zh == said.en else said.zh)
+
+    @property
+    def words(self) -> Said:
+        return Said(self.said, self.zh or self.said)
 
 
 class Operate:
@@ -109,23 +121,23 @@ class Operate:
         finally:
             writer.close()
 
-    async def answer(self, line: bytes) -> Reply:
-        """Does what a line asks for."""
+    async def answer(self, line: bytes, *, afar: bool = False) -> Reply:
+        """Does what a line asks for. `afar`: of the hub, where people read what programs read here."""
         try:
             asked = msgspec.json.decode(line, type=Ask)
-            said = await self._do(asked)
+            said = await (self.work.page() if afar and asked.do == "status" else self._do(asked))
         except (ValueError, OSError) as err:
-            return Reply(False, str(err))
+            return Reply.of(_why(err), done=False)
         if asked.do in _LOOKS:
-            return Reply(True, said)
+            return Reply.of(said, done=True)
         try:
             async with asyncio.timeout(_SYNCED_S):
                 await self._recorder.synced(self._recorder.last_seq)
         except TimeoutError:
-            said += "\nnot yet on the disk: the log cannot be written"
-        return Reply(True, said)
+            said = joined([said, say("unwritten")], "\n", "\n")
+        return Reply.of(said, done=True)
 
-    async def _do(self, ask: Ask) -> str:
+    async def _do(self, ask: Ask) -> Said:
         match ask.do:
             case "levels":
                 return self._operations.levels()
@@ -148,7 +160,7 @@ class Operate:
             case _:
                 return await self._serve_station(ask)
 
-    async def _serve_station(self, ask: Ask) -> str:
+    async def _serve_station(self, ask: Ask) -> Said:
         """What who works at the station wants."""
         match ask.do:
             case "echo":
@@ -160,7 +172,15 @@ class Operate:
             case "status":
                 return await self.work.status()
             case _:
-                raise ValueError(f'"{ask.do}" cannot be done here')
+                raise SaidError(say("not_here", do=ask.do))
+
+
+def _why(err: ValueError | OSError) -> Said:
+    """What knows itself in one language has a word in front of it in the other."""
+    said = said_of(err)
+    if said.zh != said.en:
+        return said
+    return say("wrong" if isinstance(err, ValueError) else "failed", problem=said)
 
 
 @contextmanager
@@ -182,7 +202,7 @@ def ask(folder: Path, what: Ask | dict[str, Any]) -> Reply:
     try:
         asked = msgspec.json.encode(what)
     except UnicodeEncodeError as err:
-        raise ValueError(_NO_NAME) from err
+        raise SaidError(say("name")) from err
     with _short(folder) as path, socket.socket(socket.AF_UNIX) as line:
         do = what.get("do") if isinstance(what, dict) else what.do
         line.settimeout(_TESTED_WITHIN_S if do == "siren_test" else _WITHIN_S)
@@ -193,29 +213,45 @@ def ask(folder: Path, what: Ask | dict[str, Any]) -> Reply:
     try:
         return msgspec.json.decode(answer, type=Reply)
     except msgspec.DecodeError as err:
-        raise OSError("the agent gave no answer") from err
+        raise OSError(str(say("no_answer"))) from err
 
 
 def run(argv: list[str]) -> int:
     """Exit code: 0 done, 1 refused or no agent there, 2 the command line is off."""
     args = vars(_parser().parse_args(argv))
-    place = args.pop("station")
+    place, lang = args.pop("station"), language(args.pop("lang"))
     try:
         folder = place.parent / load(place, StationFile).station.data
-        reply = ask(folder, Ask(**args))
+        return told(ask(folder, Ask(**args)), lang)
     except (ConfigError, ValueError) as err:
-        print(err, file=sys.stderr)
-        return 1
+        print(said_of(err).in_(lang), file=sys.stderr)
     except OSError as err:
-        print(f"{place}: no agent answers: {err.strerror or err}; is it running?", file=sys.stderr)
-        return 1
-    print(reply.said, file=sys.stdout if reply.done else sys.stderr)
+        print(away(place, err).in_(lang), file=sys.stderr)
+    return 1
+
+
+def told(reply: Reply, lang: str) -> int:
+    """Says it to who asked. Exit code: 0 done, 1 not."""
+    print(reply.words.in_(lang), file=sys.stdout if reply.done else sys.stderr)
     return 0 if reply.done else 1
+
+
+def away(place: Path, err: OSError) -> Said:
+    """That no agent answers for this station file."""
+    return say("no_agent", place=place, why=why_away(err))
+
+
+def why_away(err: OSError) -> Said:
+    if isinstance(err, FileNotFoundError | ConnectionRefusedError):
+        return say("nobody")
+    why = err.strerror or str(err)
+    return say("no_answer") if why == say("no_answer").en else Said(why, why)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tocsin operate", description="Do something at a station that is running.")
     parser.add_argument("station", type=Path, metavar="STATION.toml")
+    parser.add_argument("--lang", choices=LANGS, default="", help="else as the terminal's LANG says")
     kinds = parser.add_subparsers(dest="do", required=True)
     kinds.add_parser("levels", help="which rules are above clear")
     for name, words in (("ack", "a level was seen: what latches may fall, what waits to sound stays silent"),

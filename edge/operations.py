@@ -17,6 +17,7 @@ from edge.recorder import Recorder
 from edge.rows import Recent
 from edge.rule_source import keep_good
 from edge.ruling import config_of
+from edge.sayings import say
 from edge.servicing import Servicing
 from edge.siren_table import SirenTable
 from edge.tracks import track_of
@@ -29,6 +30,7 @@ from tocsin.inputs import Acknowledge, OperatorClear, Shelve, Silence
 from tocsin.levels import Level
 from tocsin.log import Log
 from tocsin.messages import Answer, EventKind, Start
+from tocsin.said import Said, SaidError, cut, joined
 from tocsin.times import iso, ms_of
 
 LONGEST_SHELVING_MIN = 24 * 60.0
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class Operations:
-    """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
+    """Methods return a sentence for who asked, and raise SaidError with one where it is refused."""
 
     def __init__(self, station: Station, pipeline: Pipeline, recorder: Recorder, storage: Log, uplink: Uplink) -> None:
         self._station = station
@@ -55,69 +57,68 @@ class Operations:
         """With the rules that are in force."""
         return self._station
 
-    def levels(self) -> str:
+    def levels(self) -> Said:
         """One line a rule that is above clear."""
         state = self._pipeline.decider.live
-        lines = [f"{Level(level).word}: {track.rule.name} on {track.series.key}" for track, level
+        lines = [say("level", level=Level(level), rule=track.rule.name, series=track.series.key) for track, level
                  in zip(state.plan.tracks, state.memory.level.tolist(), strict=True) if level]
-        return "\n".join(lines) or "everything is clear"
+        return joined(lines, "\n", "\n") if lines else say("all_clear")
 
-    def acknowledge(self, rule: str, series: str, who: str) -> str:
+    def acknowledge(self, rule: str, series: str, who: str) -> Said:
         """A person has seen the level: what latches may fall, and what waits to sound stays silent."""
         level = self._active(rule, series)
         now_ms = self._pipeline.now_ms()
         self._pipeline.decide(Acknowledge("", 0, now_ms, series, rule, who))
-        return self._told(f'{who} acknowledged "{rule}" at {level.word}', series)
+        return self._told(say("acknowledged", who=who, rule=rule, level=level), series)
 
-    def clear(self, rule: str, series: str, who: str) -> str:
+    def clear(self, rule: str, series: str, who: str) -> Said:
         """A person takes it to clear."""
         level = self._active(rule, series)
         self._pipeline.decide(OperatorClear("", 0, self._pipeline.now_ms(), series, rule, who))
-        return self._told(f'{who} cleared "{rule}", which was {level.word}', series)
+        return self._told(say("cleared", who=who, rule=rule, level=level), series)
 
-    def shelve(self, rule: str, series: str, minutes: float, who: str) -> str:
+    def shelve(self, rule: str, series: str, minutes: float, who: str) -> Said:
         """It is evaluated as ever and sounds nothing for so long; 0 ends that."""
         self._level(rule, series)
         if not 0 <= minutes <= LONGEST_SHELVING_MIN:
-            raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {LONGEST_SHELVING_MIN:g}")
+            raise SaidError(say("minutes", minutes=minutes, most=LONGEST_SHELVING_MIN))
         now_ms = self._pipeline.now_ms()
         self._pipeline.decide(Shelve("", 0, now_ms, series, rule, now_ms + round(minutes * 60_000), who))
-        for_ = f"for {minutes:g} min" if minutes else "no longer"
-        return self._told(f'{who} shelved "{rule}" {for_}', series)
+        return self._told(say("shelved" if minutes else "unshelved", who=who, rule=rule, minutes=minutes), series)
 
-    def service(self, device: str, minutes: float, who: str, series: str = "") -> str:
+    def service(self, device: str, minutes: float, who: str, series: str = "") -> Said:
         """Its readings, or those of one series, count for nothing for so long; 0 ends that."""
         return self.servicing.service(device, minutes, who, series)
 
-    def answer(self, who: str) -> str:
+    def answer(self, who: str | Said) -> Said:
         """A person at the site has heard the siren: all that sounds is acknowledged, and the hub is told."""
         lowest = self._siren().level
         now_ms = self._pipeline.now_ms()
         heard = [sound for sound in self._pipeline.sounds() if sound.level >= lowest and not sound.answered]
         if not heard:
-            raise ValueError("nothing sounds that nobody has answered")
+            raise SaidError(say("unheard"))
         for sound in heard:
-            self._pipeline.decide(Acknowledge("", 0, now_ms, sound.series, sound.rule, who))
-        self._recorder.add(Answer("", 0, now_ms, who, who))
-        names = ", ".join(f'"{sound.rule}" at {sound.level.word}' for sound in heard)
-        return self._told(f"{who}: answered {names}", heard[0].series)
+            self._pipeline.decide(Acknowledge("", 0, now_ms, sound.series, sound.rule, str(who)))
+        self._recorder.add(Answer("", 0, now_ms, str(who), str(who)))
+        what = joined((say("heard", rule=sound.rule, level=sound.level) for sound in heard), ", ", "、")
+        return self._told(say("answered", who=who, what=what), heard[0].series)
 
-    def silence(self, minutes: float, who: str) -> str:
+    def silence(self, minutes: float, who: str) -> Said:
         """What sounds is quiet for so long, and sounds again at once when a level rises; 0 ends that."""
         longest = self._siren().silence_at_most_min
         if not 0 <= minutes <= longest:
-            raise ValueError(f"{minutes:g} minutes are not allowed; use 0 to {longest:g}")
+            raise SaidError(say("minutes", minutes=minutes, most=longest))
         now_ms = self._pipeline.now_ms()
         lowest = self._siren().level
         if minutes and not any(sound.level >= lowest for sound in self._pipeline.sounds()):
-            raise ValueError("nothing sounds: there is nothing to silence")
+            raise SaidError(say("silent"))
         self._pipeline.decide(Silence("", 0, now_ms, now_ms + round(minutes * 60_000), who))
-        detail = f"{who} silenced the siren for {minutes:g} min" if minutes else f"{who} ended the siren's silence"
+        detail = say("silenced" if minutes else "unsilenced", who=who, minutes=minutes)
         self._pipeline.told(EventKind.OPERATOR, detail)
         return detail
 
-    async def siren_test(self, who: str) -> str:
-        """Sounds it for some seconds, announced. Raises ValueError while anything is above clear."""
+    async def siren_test(self, who: str) -> Said:
+        """Sounds it for some seconds, announced. Raises SaidError while anything is above clear."""
         self._siren()
         assert self.proof is not None  # noqa: S101 - each siren has one
         return await self.proof.audible_test(who)
@@ -125,47 +126,48 @@ class Operations:
     def _siren(self) -> SirenTable:
         table = self._station.file.siren
         if table is None:
-            raise ValueError("this station has no siren")
+            raise SaidError(say("no_siren"))
         return table
 
-    def raw(self, series: str, start: str, until: str, who: str) -> str:
+    def raw(self, series: str, start: str, until: str, who: str) -> Said:
         """Offers the readings of a time that are in the log to the hub again, behind all else; "" for all series.
 
         A restart of the agent forgets what is still to be sent.
         """
         known = [one.key for one in self._station.series]
         if series and series not in known:
-            raise ValueError(f'"{series}" is not a series of this station; use {", ".join(known)}, or none for all')
+            raise SaidError(say("no_series", series=series, there=", ".join(known)))
         start_ms, until_ms = _moment("start", start), _moment("until", until)
         if until_ms < start_ms:
-            raise ValueError(f"{until} is before {start}")
+            raise SaidError(say("before", until=until, start=start))
         self._uplink.ask(series, start_ms, until_ms)
         self._pipeline.now_ms()
-        detail = f"{who} asked for readings from {iso(start_ms)} to {iso(until_ms)}"
+        detail = say("asked_raw", who=who, start=iso(start_ms), until=iso(until_ms))
         self._pipeline.told(EventKind.OPERATOR, detail, series=series)
-        return f"{detail} of {series or 'all series'}: what the log has of them goes to the hub, behind all else"
+        return say("raw", asked=detail, series=series or say("all_series"))
 
     def _active(self, rule: str, series: str) -> Level:
         level = self._level(rule, series)
         if level is Level.CLEAR:
-            raise ValueError(f'"{rule}" on {series} is clear: there is nothing to do')
+            raise SaidError(say("is_clear", rule=rule, series=series))
         return level
 
     def _level(self, rule: str, series: str) -> Level:
         state = self._pipeline.decider.live
         track = track_of(state, rule, series)
         if track is None:
-            there = ", ".join(f'"{name}" on {key}' for name, key in map(named, state.plan.tracks))
-            raise ValueError(f'"{rule}" does not judge {series} here; use {there}')
+            tracks = (say("track", rule=name, series=key) for name, key in map(named, state.plan.tracks))
+            there = joined(tracks, ", ", "、")
+            raise SaidError(say("judges_not", rule=rule, series=series, there=there))
         return Level(int(state.memory.level[track]))
 
-    def _told(self, detail: str, series: str) -> str:
+    def _told(self, detail: Said, series: str) -> Said:
         self._pipeline.told(EventKind.OPERATOR, detail, series=series)
-        return f"{detail} on {series}"
+        return say("on", what=detail, series=series)
 
     # rules
 
-    def begin(self) -> str:
+    def begin(self) -> Said:
         """At the start: brings in the rules of the files where they are other ones than those in force."""
         now_ms = self._pipeline.now_ms()
         self._recorder.keep()
@@ -174,35 +176,36 @@ class Operations:
             lambda: chain(recent(self._log.folder, now_ms, strict=False), kept)), now_ms)
         if self._station.source.problems:
             problems = "; ".join(self._station.source.problems)[:_LONGEST_TOLD]
-            self._pipeline.told(EventKind.RULES, f"refused, the last good ones are in force: {problems}")
+            self._pipeline.told(EventKind.RULES, say("rules_good", problems=problems))
         self._keep_good()
         return said
 
-    async def reload(self) -> str:
+    async def reload(self) -> Said:
         """Reads the rules files again. What is wrong with them refuses it, and all stays as it was."""
         return await self.bring_in(Station.reloaded)
 
-    async def bring_in(self, make: Callable[[Station], Station]) -> str:
+    async def bring_in(self, make: Callable[[Station], Station]) -> Said:
         """The rules of the station that `make` gives, beside all else. Refused where that raises ConfigError."""
+        problems: list[Said | str]
         cause: Exception
         async with self._lock:
             try:
                 station = await self._made(make)
                 return await self._bring_in(station)
             except ConfigError as err:
-                problems, cause = err.problems, err
+                problems, cause = [*err.problems], err
             except OSError as err:
-                problems, cause = [f"the log cannot be read: {err}"], err
+                problems, cause = [say("log_unread", why=err)], err
             self._pipeline.now_ms()
-            told = "; ".join(problems)[:_LONGEST_TOLD]
-            self._pipeline.told(EventKind.RULES, f"refused, the rules stay as they were: {told}")
-            raise ValueError("\n".join(problems)) from cause
+            told = cut(joined(problems), _LONGEST_TOLD)
+            self._pipeline.told(EventKind.RULES, say("rules_refused", problems=told))
+            raise SaidError(say("rules_wrong", problems=joined(problems, "\n", "\n"))) from cause
 
     async def _made(self, make: Callable[[Station], Station]) -> Station:
         try:
             return await asyncio.to_thread(make, self._station)
         except OSError as err:
-            raise ConfigError([f"they cannot be kept: {err}"]) from err
+            raise SaidError(say("rules_unkept", why=err)) from err
 
     async def settle(self) -> None:
         """Lets go of rules that stayed in force only because a level of theirs was active."""
@@ -215,7 +218,7 @@ class Operations:
                 except OSError:
                     self._pipeline.retired_may_go = True    # at the next tick once more
 
-    async def _bring_in(self, station: Station) -> str:
+    async def _bring_in(self, station: Station) -> Said:
         """Reads what the rules need of the log beside the running station, and applies them in one go.
 
         Raises OSError where the log cannot be read; all stays as it was then.
@@ -244,22 +247,22 @@ class Operations:
             except OSError as err:
                 log.warning("the good rules are not kept: %s", err)
 
-    def _apply(self, station: Station, rows: Recent, now_ms: int) -> str:
+    def _apply(self, station: Station, rows: Recent, now_ms: int) -> Said:
         decider = self._pipeline.decider
         plan, let_go = bind_over(decider.live, station.plan.rules, station.series)
         config = config_of(plan, station.candidate, station.file.station.id, now_ms)
         if config.hash == decider.config.hash:
-            return "the rules are as before"
+            return say("rules_as_before")
         self._pipeline.decide(config, rows)
         stays = plan.rules.rules[len(station.plan.rules.rules):]
-        words = [f"rules {station.plan.rules.hash[:8]} are in force",
-                 *(f'"{rule.name}" stays until it is clear' for rule in stays), *let_go]
-        self._pipeline.told(EventKind.RULES, "; ".join(words))
-        return "; ".join(words)
+        words = joined([say("rules_in_force", hash=station.plan.rules.hash[:8]),
+                        *(say("rule_stays", rule=rule.name) for rule in stays), *let_go])
+        self._pipeline.told(EventKind.RULES, words)
+        return words
 
 
 def _moment(key: str, text: str) -> int:
     try:
         return ms_of(text)
     except ValueError:
-        raise ValueError(f'{key}: "{text}" is not a time; write ISO 8601 in UTC: 2024-08-08T07:20:00Z') from None
+        raise SaidError(say("no_time", key=key, text=text)) from None

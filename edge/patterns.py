@@ -55,6 +55,13 @@ def program_of(sounds: Sequence[Sound], table: SirenTable) -> Program | None:
     return Program(name, rhythm, max(sound.level for sound in heard), lead.stage, lead.hazard, lead.level)
 
 
+def is_rise(before: Program, after: Program) -> bool:
+    """Whether people must hear that it is worse than before. What somebody answered is none, whatever its stage."""
+    stage, was = _STAGES.index(after.stage), _STAGES.index(before.stage)
+    return after.name != ANSWERED and (
+        after.level > before.level or stage > was or (stage == was and after.spoken > before.spoken))
+
+
 def moment_of(rhythm: Rhythm, began_s: float, now_s: float) -> Moment:
     """Where the rhythm that began at `began_s` is. Counted in whole ms from its beginning: it never drifts."""
     steps = [round(step * 1000) for step in rhythm]

@@ -18,6 +18,7 @@ from edge.findings import detection, freshness, implausible, reason_of, shadow
 from edge.health import Health
 from edge.recorder import Recorder
 from edge.rows import Recent
+from edge.sayings import say
 from edge.series import SeriesPlan
 from edge.siren import Siren
 from edge.sounding import Sound
@@ -28,6 +29,7 @@ from tocsin.inputs import ClockStep, Service, Tick
 from tocsin.levels import Level
 from tocsin.messages import Event, EventKind, Readings
 from tocsin.readings import Quality, Reading, Reason, Rejection
+from tocsin.said import Said
 
 _TIME_CAME = "a level's time to sound came, or ended, or a person did something"
 _RANGE, _LATE, _SPIKE_HELD = int(Quality.RANGE), int(Quality.LATE), int(Quality.SPIKE_HELD)
@@ -133,9 +135,10 @@ class Pipeline:
             except ValueError as err:  # long windows over many fast series: the checkpoint has it all the same
                 self.told(EventKind.FAULT, f"what is remembered is not in the log: {err}")
 
-    def told(self, what: EventKind, detail: str, *, device: str = "", series: str = "") -> None:
+    def told(self, what: EventKind, detail: Said | str, *, device: str = "", series: str = "") -> None:
         """Something technical happened now."""
-        self._recorder.add(Event("", 0, self._now_ms, what, detail, device=device, series=series))
+        zh = detail.zh if isinstance(detail, Said) else ""
+        self._recorder.add(Event("", 0, self._now_ms, what, str(detail), device=device, series=series, zh=zh))
 
     def sound(self, why: str, decided_s: float) -> None:
         """Commands the siren to what the levels ask for now."""
@@ -185,8 +188,7 @@ class Pipeline:
             device, of_series, _ = name.partition("/")
             series = name if of_series else ""
             self.decide(Service("", 0, now_ms, device, 0, "", series, anew=True))
-            detail = "service mode ended by itself: its time was over"
-            self.told(EventKind.SERVICE, detail, device="" if series else device, series=series)
+            self.told(EventKind.SERVICE, say("service_over"), device="" if series else device, series=series)
 
     def _evaluate(self, polls: Sequence[Poll], t_ms: int) -> set[str]:
         """Returns the devices to be asked again."""

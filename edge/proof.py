@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge.sayings import rejected, say
 from edge.siren import Siren
 from edge.siren_table import SirenTable
 from edge.speech import Speaker
@@ -22,6 +23,7 @@ from tocsin.clock import Clock
 from tocsin.log import replace_file
 from tocsin.messages import SirenHealth
 from tocsin.readings import RejectedError
+from tocsin.said import Said, SaidError, joined
 
 FILE = "siren-proof"
 LINE, TESTED, SOUNDED = "line", "test", "sounded"
@@ -34,7 +36,7 @@ _LINE_LATE_MS = 2 * DAY_MS
 _TEST_LATE_MS = 7 * DAY_MS
 log = logging.getLogger(__name__)
 
-Tell = Callable[[str, str], None]
+Tell = Callable[[str, Said], None]
 """tell(reason, detail): an event of kind `proof`."""
 
 
@@ -64,7 +66,8 @@ class Proof:
         self._tell = tell
         self._testing = asyncio.Lock()
         self._line_tried = self._test_tried = 0
-        self._line_fault = self._late = ""
+        self._line_fault: Said | None = None
+        self._late = Said("", "")
         self._dirty = False
         self._known = self._read()
         siren.on_proved = self.sounded
@@ -86,30 +89,30 @@ class Proof:
             await self._check_line(now_ms)
         if self._test_is_due(now_ms):
             self._test_tried = now_ms
-            with suppress(ValueError):  # refused in a warning, or told as an event already: the next day
-                await self.audible_test("the timetable")
+            with suppress(SaidError):  # refused in a warning, or told as an event already: the next day
+                await self.audible_test(say("timetable"))
         self._look_for_late()
         await self._write()
 
-    async def audible_test(self, who: str) -> str:
-        """Announced, heard, and written down. Raises ValueError where it is refused, or where it proved nothing."""
+    async def audible_test(self, who: str | Said) -> Said:
+        """Announced, heard, and written down. Raises SaidError where it is refused, or where it proved nothing."""
         if self._testing.locked():
-            raise ValueError("a test is running")
+            raise SaidError(say("test_runs"))
         async with self._testing:
             self._refuse_in_a_warning()
-            self._tell(TESTED, f"{who} tests the siren: it will sound for {self._table.test_s:g} s")
+            self._tell(TESTED, say("testing", who=who, seconds=self._table.test_s))
             if self._speaker is not None:
                 await self._speaker.announce_test()
                 self._refuse_in_a_warning()
             proved = await self._siren.test(self._table.test_s)
         if not proved:
-            why = "; ".join(self._siren.faults) or "a warning came meanwhile"
-            self._tell(FAILED, f"the audible test proved nothing: {why}")
-            raise ValueError(f"the test proved nothing: {why}")
+            why = joined(self._siren.faults) if self._siren.faults else say("broke_in")
+            self._tell(FAILED, say("test_failed", why=why))
+            raise SaidError(say("proved_nothing", why=why))
         self._known.test, self._dirty = self._clock.now_ms(), True
         await self._write()
-        self._tell(TESTED, f"{who} tested the siren: it sounded for {self._table.test_s:g} s")
-        return f"the siren sounded for {self._table.test_s:g} s and obeyed"
+        self._tell(TESTED, say("tested", who=who, seconds=self._table.test_s))
+        return say("obeyed", seconds=self._table.test_s)
 
     def sounded(self) -> None:
         """It sounds in earnest, and says so."""
@@ -121,12 +124,14 @@ class Proof:
         """For the heartbeat."""
         known = self._known
         proven, how = max((known.line, LINE), (known.test, TESTED), (known.sounded, SOUNDED))
-        fault = "; ".join([*self._siren.faults, *([self._line_fault] if self._line_fault else [])])
-        return SirenHealth(proven, how if proven else "", max(known.test, known.sounded), self._late_words(), fault)
+        fault = joined([*self._siren.faults, *([self._line_fault] if self._line_fault else [])])
+        late = self._late_words()
+        return SirenHealth(proven, how if proven else "", max(known.test, known.sounded), late.en, fault.en,
+                           late.zh, fault.zh)
 
     def _refuse_in_a_warning(self) -> None:
         if not self._is_calm():
-            raise ValueError("something is above clear: no test now")
+            raise SaidError(say("not_calm"))
 
     async def _check_line(self, now_ms: int) -> None:
         if self._is_busy():
@@ -135,29 +140,29 @@ class Proof:
         try:
             is_on, is_whole = await self._siren.output.is_on(), await self._siren.output.is_whole()
         except RejectedError as err:
-            self._line_is(f"it cannot be asked: {err}")
+            self._line_is(say("line_dumb", why=rejected(err)))
             return
         if (is_on is None and is_whole is None) or self._is_busy():
             return  # nothing can be known without a sound, or it sounds now
         if is_on:
-            self._line_is("its feedback says on, and nobody switched it on")
+            self._line_is(say("line_on"))
         elif is_whole is False:
-            self._line_is("the line to it is broken")
+            self._line_is(say("line_broken"))
         else:
             self._siren.agrees(on=False)
-            self._line_is("")
+            self._line_is(None)
 
     def _is_busy(self) -> bool:
         return self._siren.program is not None or self._testing.locked()
 
-    def _line_is(self, fault: str) -> None:
+    def _line_is(self, fault: Said | None) -> None:
         """Good is told each time, once a day; a fault once."""
         self._known.tells = True
-        if not fault:
+        if fault is None:
             self._known.line = self._clock.now_ms()
-            self._tell(LINE, "line check: good")
+            self._tell(LINE, say("line_good"))
         elif fault != self._line_fault:
-            self._tell(FAILED, f"line check: {fault}")
+            self._tell(FAILED, say("line_failed", why=fault))
         self._line_fault, self._dirty = fault, True
 
     def _test_is_due(self, now_ms: int) -> bool:
@@ -168,20 +173,20 @@ class Proof:
         last = max(self._known.test, self._known.begun, self._test_tried + DAY_MS - every_ms)  # what failed: next day
         return hour == self._table.test_hour and now_ms - last >= every_ms - _HOUR_MS
 
-    def _late_words(self) -> str:
+    def _late_words(self) -> Said:
         known, now_ms = self._known, self._clock.now_ms()
         heard = max(known.test, known.sounded, known.begun)
         days = self._table.test_every_days
         words = []
         if known.tells and now_ms - max(known.line, known.begun) > _LINE_LATE_MS and self._siren.program is None:
-            words.append("no good line check for two days")
+            words.append(say("line_late"))
         if days and now_ms - heard > days * DAY_MS + _TEST_LATE_MS:
-            words.append(f"not heard for more than {days + _TEST_LATE_MS // DAY_MS} days")
-        return "; ".join(words)
+            words.append(say("test_late", days=days + _TEST_LATE_MS // DAY_MS))
+        return joined(words)
 
     def _look_for_late(self) -> None:
         late = self._late_words()
-        if late and late != self._late:
+        if late.en and late != self._late:
             self._tell(OVERDUE, late)
         self._late = late
 

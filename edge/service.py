@@ -11,12 +11,14 @@ import msgspec
 
 from edge.calibration import KEYS
 from edge.config import StationFile
-from edge.operate import Reply, ask
+from edge.operate import Reply, ask, away, told
+from edge.sayings import say
 from edge.sheet import in_words, opened
 from edge.walk import BrokenOffError, Walk
 from edge.walk_words import TABLE
-from edge.words import LANGS, Words, language
+from edge.words import Words
 from tocsin.config import ConfigError, load
+from tocsin.said import LANGS, language, said_of
 
 _USAGE = """tocsin service STATION.toml DEVICE[/QUANTITY] --minutes N --who NAME
        tocsin service STATION.toml all --minutes N --who NAME
@@ -30,20 +32,21 @@ def run(argv: list[str]) -> int:
     """Exit code: 0 done and proved, 1 refused, not proved or no agent there, 2 the command line is off."""
     parser = _parser()
     args = parser.parse_args(argv)
+    args.lang = language(args.lang)
     try:
         file = load(args.station, StationFile)
         folder = args.station.parent / file.station.data
         if args.verify is not None:
-            return _verify(args.verify, file)
+            return _verify(args.verify, file, args.lang)
         if not args.who.strip():
-            parser.error("say who you are: --who NAME")
+            parser.error(say("who").in_(args.lang))
         if args.commission:
             return _commission(folder, args)
-        return _told(ask(folder, _asked(parser, args)))
+        return told(ask(folder, _asked(parser, args)), args.lang)
     except (ConfigError, ValueError) as err:
-        print(err, file=sys.stderr)
+        print(said_of(err).in_(args.lang), file=sys.stderr)
     except OSError as err:
-        print(f"{args.station}: no agent answers: {err.strerror or err}; is it running?", file=sys.stderr)
+        print(away(args.station, err).in_(args.lang), file=sys.stderr)
     return 1
 
 
@@ -61,23 +64,18 @@ def _asked(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[st
         case [name] if args.minutes is not None:
             return {"do": "service", "device": name, "minutes": args.minutes, "who": args.who}
         case [_]:
-            raise SystemExit(parser.error("say for how long: --minutes N"))
+            raise SystemExit(parser.error(say("how_long").in_(args.lang)))
         case _:
-            raise SystemExit(parser.error("say what to work on"))
-
-
-def _told(reply: Reply) -> int:
-    print(reply.said, file=sys.stdout if reply.done else sys.stderr)
-    return 0 if reply.done else 1
+            raise SystemExit(parser.error(say("on_what").in_(args.lang)))
 
 
 def _commission(folder: Path, args: argparse.Namespace) -> int:
-    words = Words(TABLE, language(args.lang))
+    words = Words(TABLE, args.lang)
 
-    def say(what: dict[str, Any]) -> Reply:
+    def asked(what: dict[str, Any]) -> Reply:
         return ask(folder, what)
 
-    walk = Walk(folder, args.who, language(args.lang), say=say, ask=_answer, tell=_tell)
+    walk = Walk(folder, args.who, args.lang, say=asked, ask=_answer, tell=_tell)
     try:
         sheet = walk.run()
     except (BrokenOffError, KeyboardInterrupt):
@@ -85,10 +83,10 @@ def _commission(folder: Path, args: argparse.Namespace) -> int:
         print(f"\n{words('broken', missing=', '.join(map(words, missing)))}")
         return 1
     text = msgspec.json.encode(sheet).decode()
-    reply = say({"do": "commission", "sheet": text, "who": args.who})
-    print(f"\n{in_words(sheet)}")
+    reply = asked({"do": "commission", "sheet": text, "who": args.who})
+    print(f"\n{in_words(sheet).in_(args.lang)}")
     if not reply.done:
-        return _told(reply)
+        return told(reply, args.lang)
     print(words("sheet", place=reply.said))
     if sheet.missing:
         print(words("missing", missing=", ".join(map(words, sheet.missing))))
@@ -109,16 +107,16 @@ def _tell(text: str) -> None:
     print(text, flush=True)
 
 
-def _verify(place: Path, file: StationFile) -> int:
+def _verify(place: Path, file: StationFile, lang: str) -> int:
     try:
-        print(in_words(opened(place.read_bytes(), file.station.id, file.hub.key)))
+        print(in_words(opened(place.read_bytes(), file.station.id, file.hub.key)).in_(lang))
     except OSError as err:
-        print(f"{place}: cannot be read: {err.strerror}", file=sys.stderr)
+        print(say("unread", place=place, why=err.strerror).in_(lang), file=sys.stderr)
         return 1
     except ValueError as err:
-        print(f"{place}: {err}", file=sys.stderr)
+        print(say("at", place=place, why=said_of(err)).in_(lang), file=sys.stderr)
         return 1
-    print("the seal is that of this station")
+    print(say("sealed").in_(lang))
     return 0
 
 

@@ -11,11 +11,13 @@ from enum import StrEnum
 from edge.bus import Bus
 from edge.config import Station
 from edge.pipeline import Pipeline
+from edge.sayings import rejected, say
 from edge.servicing import Servicing
 from tocsin.clock import Clock
 from tocsin.devices import Request
 from tocsin.messages import EventKind
 from tocsin.readings import RejectedError
+from tocsin.said import Said
 
 HELD_S = 5.0
 STUCK_S = 60.0
@@ -63,7 +65,7 @@ class ServiceButton:
 
     def __init__(
         self, contact: Callable[[], Awaitable[bool]], clock: Clock,
-        *, on_held: Callable[[], None], tell: Callable[[str], None],
+        *, on_held: Callable[[], None], tell: Callable[[Said], None],
     ) -> None:  # fmt: skip
         self._contact = contact
         self._clock = clock
@@ -84,20 +86,20 @@ class ServiceButton:
             closed = await self._contact()
         except RejectedError as err:
             if not self._lost:
-                self._tell(f"the service button cannot be read: {err}")
+                self._tell(say("button_unread", why=rejected(err)))
             self._lost = True
             self._holding.lost()
             return
         if self._lost:
-            self._tell("the service button can be read again")
+            self._tell(say("button_read"))
         self._lost = False
         match self._holding.take(closed, self._clock.monotonic_s()):
             case Hold.HELD:
                 self._on_held()
             case Hold.STUCK:
-                self._tell(f"the service button has been closed for more than {STUCK_S:g} s: it is stuck")
+                self._tell(say("button_stuck", seconds=STUCK_S))
             case Hold.FREED:
-                self._tell("the service button is open again")
+                self._tell(say("button_freed"))
 
 
 def button_parts(
@@ -114,9 +116,9 @@ def button_parts(
         return bool((await bus.exchange(device.unit, ask, device.deadline_s))[0])
 
     def held() -> None:
-        servicing.toggle(table.minutes, "the service button")
+        servicing.toggle(table.minutes, say("service_button"))
 
-    def tell(detail: str) -> None:
+    def tell(detail: Said) -> None:
         pipeline.told(EventKind.SERVICE, detail, device=device.name)
 
     return {"service button": ServiceButton(contact, clock, on_held=held, tell=tell).run}

@@ -9,22 +9,35 @@ from pathlib import Path
 
 import msgspec
 
+from edge.sayings import say
+from edge.walk_words import TABLE
 from tocsin.log import replace_file
+from tocsin.said import LANGS, Said, SaidError, Sayings, joined
 from tocsin.signing import seal, unseal
 from tocsin.times import iso
 
 FOLDER = "sheets"
 STEPS = ("probe", "rain", "staff", "siren", "echo")
 _VERSION = 1
+_say = Sayings(TABLE)
+_MARKS = {True: "line_proved", False: "line_not", None: "line_none"}
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of a step at `t` (ms UTC). `proved` is None where the station has nothing of that kind."""
+    """What became of a step at `t` (ms UTC). `proved` is None where the station has nothing of that kind.
+
+    `zh`: the detail in Chinese, "" where it is the same.
+    """
 
     step: str
     proved: bool | None
     detail: str
     t: int
+    zh: str = ""
+
+    @property
+    def words(self) -> Said:
+        return Said(self.detail, self.zh or self.detail)
 
 
 class Sheet(msgspec.Struct, frozen=True):
@@ -40,6 +53,7 @@ class Sheet(msgspec.Struct, frozen=True):
     rules: str
     scales: dict[str, dict[str, float | str]]
     results: list[Result]
+    name_zh: str = ""
 
     @property
     def missing(self) -> list[str]:
@@ -52,21 +66,25 @@ def sheet_of(text: str) -> Sheet:
     """Raises ValueError."""
     sheet = msgspec.json.decode(text, type=Sheet)
     if sheet.v != _VERSION or {result.step for result in sheet.results} - set(STEPS):
-        raise ValueError("a sheet of another version")
+        raise SaidError(say("old_sheet"))
     return sheet
 
 
-def in_words(sheet: Sheet) -> str:
+def in_words(sheet: Sheet) -> Said:
     """As people read it."""
-    state = f"NOT PROVED: {', '.join(sheet.missing)}" if sheet.missing else "everything was proved"
-    marks = {True: "proved", False: "NOT PROVED", None: "none here"}
-    lines = [f"{sheet.name} ({sheet.station}): {state}",
-             f"by {sheet.who}, {iso(sheet.began)} to {iso(sheet.ended)}",
-             f"tocsin {sheet.version}, rules {sheet.rules}",
-             *(f"{one.step}: {marks[one.proved]}: {one.detail} ({iso(one.t)})" for one in sheet.results)]
+    if sheet.missing:
+        state = _say("missing_steps", missing=joined(map(_say, sheet.missing), ", ", "、"))
+    else:
+        state = _say("all_proved")
+    name = Said(sheet.name, sheet.name_zh or sheet.name)
+    lines = [_say("head", name=name, station=sheet.station, state=state),
+             _say("walked", who=sheet.who, began=iso(sheet.began), ended=iso(sheet.ended)),
+             _say("in_force", version=sheet.version, rules=sheet.rules),
+             *(_say(_MARKS[one.proved], step=_say(one.step), detail=one.words, t=iso(one.t)) for one in sheet.results)]
     for series, scale in sheet.scales.items():
-        lines.append(f"{series}: {', '.join(f'{key} {value}' for key, value in scale.items()) or 'as measured'}")
-    return "\n".join(lines)
+        numbers = ", ".join(f"{key} {value}" for key, value in scale.items())
+        lines.append(_say("scale", series=series, scale=numbers or _say("as_measured")))
+    return joined(lines, "\n", "\n")
 
 
 def keep(folder: Path, sheet: Sheet, key: str) -> tuple[Path, bytes]:
@@ -75,7 +93,8 @@ def keep(folder: Path, sheet: Sheet, key: str) -> tuple[Path, bytes]:
     place.parent.mkdir(exist_ok=True)
     sealed = seal(msgspec.json.encode(sheet), topic_of(sheet.station), key)
     replace_file(place, sealed, sync=True)
-    replace_file(place.with_suffix(".txt"), f"{in_words(sheet)}\nseal: {place.name}\n".encode(), sync=True)
+    words = "\n\n".join(in_words(sheet).in_(lang) for lang in LANGS)
+    replace_file(place.with_suffix(".txt"), f"{words}\n\nseal 签封: {place.name}\n".encode(), sync=True)
     return place, sealed
 
 

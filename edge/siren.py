@@ -3,6 +3,8 @@
 It plays a rhythm (edge.patterns) on one output by the agent's clock. A command that failed is given again; on is
 repeated while it lasts; off is said once, so that a person can still sound the siren by other means. After each switch
 the output's feedback is read: one that says otherwise is a fault at once. Nothing of that holds up the next command.
+
+What rises and keeps its rhythm is heard too: the rhythm begins anew, words first where it has a voice.
 """
 
 import asyncio
@@ -14,18 +16,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edge.outputs import Output
-from edge.patterns import ANSWERED, Moment, Program, moment_of, program_of
+from edge.patterns import ANSWERED, Moment, Program, is_rise, moment_of, program_of
+from edge.sayings import rejected, say
 from edge.siren_table import SirenTable
 from edge.sounding import Sound
 from tocsin.clock import Clock
 from tocsin.levels import Level, Stage
 from tocsin.readings import RejectedError
+from tocsin.said import Said
 
 _AGAIN_S = 1.0
 _LOOKS_S = (0.0, 0.1, 0.4)  # a contact takes its time to pull in
+_WORDS_FIRST_S = 18.0  # of a rise: as long as the shortest usual pause, into which every warning fits
 log = logging.getLogger(__name__)
 
-Failed = Callable[[str], None]
+Failed = Callable[[Said], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,9 @@ class Told:
 
 
 class Voice(Protocol):
-    """Who speaks in the pauses."""
+    """Who speaks in the pauses. `on_end` is called when what was to be said is said, or could not be."""
+
+    on_end: Callable[[], None]
 
     def say(self, program: Program) -> None:
         """Once, from now on; returns at once."""
@@ -69,9 +76,11 @@ class Siren:
         self._testing: _Test | None = None
         self._on: bool | None = None  # None: not known
         self._told: tuple[Level, str] | None = None
-        self._faults: dict[str, str] = {}
+        self._faults: dict[str, Said] = {}
         self._said_s = -math.inf
         self._wake = asyncio.Event()
+        if voice is not None:
+            voice.on_end = self._words_over
 
     @property
     def name(self) -> str:
@@ -88,23 +97,38 @@ class Siren:
         return self._told[0] if self._told and self._on is not None else Level.CLEAR
 
     @property
-    def faults(self) -> list[str]:
+    def faults(self) -> list[Said]:
         """What is wrong with it now, in words."""
         return list(self._faults.values())
 
     def command(self, sounds: Sequence[Sound], why: str, decided_s: float) -> None:
         """Returns at once. `decided_s` is the loop's monotonic second of the deciding read."""
         program = self._in_full(program_of(sounds, self._table))
-        if program is not None and (self._program is None or self._program.rhythm != program.rhythm):
-            self._began_s = self._clock.monotonic_s()
+        if program is not None:
+            self._begin(program)
         if program != self._program and self._voice is not None:
             self._voice.hush()
             self._said_s = -math.inf
         self._program, self._why = program, (why, decided_s)
+        if self._clock.monotonic_s() < self._began_s:
+            self._speak()  # now: the end of what was hushed is not that of these words
         if program is not None and self._testing is not None:
             self._testing.end(proved=False)
             self._testing = None
         self._wake.set()
+
+    def _begin(self, program: Program) -> None:
+        """The rhythm, where it is another one or what it plays for has risen. One that has not begun is words first."""
+        now_s, before = self._clock.monotonic_s(), self._program
+        if before is None or before.rhythm != program.rhythm:
+            self._began_s = now_s
+        elif is_rise(before, program):
+            self._began_s = now_s if self._voice is None else now_s + _WORDS_FIRST_S
+
+    def _words_over(self) -> None:
+        if self._began_s > self._clock.monotonic_s():
+            self._began_s = self._clock.monotonic_s()
+            self._wake.set()
 
     def _in_full(self, program: Program | None) -> Program | None:
         """An answer takes effect once the rhythm was heard in full for a while: the others must hear it too."""
@@ -155,31 +179,43 @@ class Siren:
             (self._began_s, self._program), self._answered = self._answered, None
             self._why = self._why and (self._why[0], time.monotonic())
         if self._program is not None:
-            moment = moment_of(self._program.rhythm, self._began_s, now_s)
+            moment = self._moment_of(self._program, now_s)
             return replace(moment, until_s=min(moment.until_s, self._answered[0])) if self._answered else moment
         return Moment(False) if self._why is not None or self._on else None
 
+    def _moment_of(self, program: Program, now_s: float) -> Moment:
+        if now_s < self._began_s:
+            return Moment(False, self._began_s, words=True)
+        return moment_of(program.rhythm, self._began_s, now_s)
+
     async def _obey(self, now: Moment) -> bool:
         if not now.on and self._on is False:
+            self._tell_done(now)
             return True
         program, words = self._program, "on" if now.on else "off"
         try:
             await self.output.switch(on=now.on, stage=program.stage if program else Stage.WATCH)
         except RejectedError as err:
             self._on = None  # it may have obeyed all the same: what is wanted next must be said
-            self._tell_fault(words, f"cannot be switched {words}: {err}")
+            self._tell_fault(words, say(f"not_{words}", why=rejected(err)))
             return False
         self._on = now.on
         if now.on and self._voice is not None:
             self._voice.hush()
-        back = self._faults.pop(words, "")
-        if self._why is not None and (now.on or program is None) and self._testing is None:
-            what = (program.level, program.name) if program else (Level.CLEAR, "")
-            if what != self._told or back:
-                why, decided_s = self._why
-                self._done(Told(*what, why, (time.monotonic() - decided_s) * 1000))
-            self._told = what
+        self._tell_done(now, back=self._faults.pop(words, None) is not None)
         return True
+
+    def _tell_done(self, now: Moment, *, back: bool = False) -> None:
+        """Once it is heard: what begins in a pause sounds behind it, unless it is told in words first."""
+        program = self._program
+        is_heard = now.on or program is None or self._clock.monotonic_s() < self._began_s
+        if self._why is None or self._testing is not None or not is_heard:
+            return
+        what = (program.level, program.name) if program else (Level.CLEAR, "")
+        if what != self._told or back:
+            why, decided_s = self._why
+            self._done(Told(*what, why, (time.monotonic() - decided_s) * 1000))
+        self._told = what
 
     async def _look(self, *, on: bool) -> bool:
         """Whether the output does what it was told, as far as it can say."""
@@ -187,7 +223,7 @@ class Siren:
             await self.output.guard()
             self._faults.pop("guard", None)
         except RejectedError as err:
-            self._tell_fault("guard", f"its watchdog cannot be set, it may sound on when this station dies: {err}")
+            self._tell_fault("guard", say("unguarded", why=rejected(err)))
         try:
             for wait_s in _LOOKS_S:
                 await asyncio.sleep(wait_s)
@@ -196,23 +232,21 @@ class Siren:
                     self.agrees(on=on)
                     return True
         except RejectedError as err:
-            self._tell_fault("feedback", f"its feedback cannot be read: {err}")
+            self._tell_fault("feedback", say("no_feedback", why=rejected(err)))
             return True  # the command itself was answered
-        words, other = ("on", "off") if on else ("off", "on")
-        self._tell_fault("contact", f"was switched {words}, but its feedback says {other}")
+        self._tell_fault("contact", say("on_says_off" if on else "off_says_on"))
         return False
 
     def agrees(self, *, on: bool) -> None:
         """Its feedback was read, and says what is so."""
-        for key in ("contact", "feedback"):
-            if self._faults.pop(key, None):
-                self._fault("its feedback says again what it does")
+        for _ in filter(None, [self._faults.pop(key, None) for key in ("contact", "feedback")]):
+            self._fault(say("agrees"))
         if on and self._testing is not None:
             self._testing.agreed = True
         if on and self._testing is None and self.on_proved is not None:
             self.on_proved()
 
-    def _tell_fault(self, key: str, words: str) -> None:
+    def _tell_fault(self, key: str, words: Said) -> None:
         """Once, not at each try."""
         if key not in self._faults:
             log.error("siren %s: %s", self.name, words)
@@ -222,7 +256,7 @@ class Siren:
     def _speak(self) -> None:
         """Once in each pause for words."""
         if self._voice is not None and self._program is not None and self._clock.monotonic_s() >= self._said_s:
-            moment = moment_of(self._program.rhythm, self._began_s, self._clock.monotonic_s())
+            moment = self._moment_of(self._program, self._clock.monotonic_s())
             if moment.words:
                 self._said_s = moment.until_s
                 self._voice.say(self._program)

@@ -14,11 +14,13 @@ from edge.bus import Bus
 from edge.config import StationFile, device_of
 from edge.lock import Lock
 from edge.outputs import Output
+from edge.sayings import rejected, say
 from edge.siren_parts import output_of
 from tocsin.config import ConfigError, load
 from tocsin.devices import OutputDriver
 from tocsin.levels import Stage
 from tocsin.readings import RejectedError
+from tocsin.said import LANGS, Said, language
 
 _TRIES = 5
 _AGAIN_S = 0.5
@@ -28,22 +30,26 @@ def run(argv: list[str]) -> int:
     """Exit code: 0 it is off, or there is none; 1 it is not, or an agent runs; 2 the command line is off."""
     parser = argparse.ArgumentParser(prog="tocsin siren-off", description="Switch a siren off while no agent runs.")
     parser.add_argument("station", type=Path, metavar="STATION.toml")
-    place: Path = parser.parse_args(argv).station
+    parser.add_argument("--lang", choices=LANGS, default="", help="else as the terminal's LANG says")
+    args = parser.parse_args(argv)
+    place, lang = args.station, language(args.lang)
     try:
-        print(_off(place))
-    except (ConfigError, RejectedError) as err:
-        print(f"{place}: {err}" if isinstance(err, RejectedError) else err, file=sys.stderr)
-        return 1
+        print(_off(place).in_(lang))
+    except ConfigError as err:
+        print(err, file=sys.stderr)
+    except RejectedError as err:
+        print(say("at", place=place, why=rejected(err)).in_(lang), file=sys.stderr)
     except BlockingIOError:
-        print(f"{place}: its agent runs; use tocsin operate {place} silence", file=sys.stderr)
-        return 1
-    return 0
+        print(say("runs", place=place).in_(lang), file=sys.stderr)
+    else:
+        return 0
+    return 1
 
 
-def _off(place: Path) -> str:
+def _off(place: Path) -> Said:
     file = load(place, StationFile)
     if file.siren is None:
-        return "this station has no siren"
+        return say("no_siren")
     folder = place.parent / file.station.data
     lock = None
     try:
@@ -59,7 +65,7 @@ def _off(place: Path) -> str:
             lock.close()
 
 
-async def _switch_off(place: Path, file: StationFile) -> str:
+async def _switch_off(place: Path, file: StationFile) -> Said:
     """Raises RejectedError or ConfigError."""
     assert file.siren is not None  # noqa: S101 - the caller has looked
     tables = {bus.name: bus for bus in file.bus}
@@ -73,7 +79,7 @@ async def _switch_off(place: Path, file: StationFile) -> str:
     running = [asyncio.create_task(bus.run()) for bus in buses.values()]
     output = output_of(file.siren, devices, buses)
     try:
-        return f"{output.name} is off{await _tried(output)}"
+        return say("is_off" if await _tried(output) else "off_feedback", name=output.name)
     finally:
         output.close()
         for task in running:
@@ -82,8 +88,11 @@ async def _switch_off(place: Path, file: StationFile) -> str:
                 await task
 
 
-async def _tried(output: Output) -> str:
-    """Several times: the line may still carry what the agent was waiting for. Raises RejectedError."""
+async def _tried(output: Output) -> bool:
+    """Several times: the line may still carry what the agent was waiting for. False where its feedback says on.
+
+    Raises RejectedError.
+    """
     for left in reversed(range(_TRIES)):
         try:
             await output.switch(on=False, stage=Stage.WATCH)
@@ -93,5 +102,5 @@ async def _tried(output: Output) -> str:
                 raise
             await asyncio.sleep(_AGAIN_S)
     with suppress(RejectedError):  # it obeyed; it cannot say so
-        return ", but its feedback says on" if await output.is_on() else ""
-    return ""
+        return not await output.is_on()
+    return True

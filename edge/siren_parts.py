@@ -12,6 +12,7 @@ from edge.outputs import Output, Relay
 from edge.pipeline import Pipeline
 from edge.proof import Proof
 from edge.recorder import Recorder
+from edge.sayings import say
 from edge.siren import Siren, Told
 from edge.siren_table import NONE, SirenTable, SpeechTable
 from edge.speech import Speaker
@@ -22,8 +23,9 @@ from tocsin.clock import Clock
 from tocsin.devices import OutputDriver
 from tocsin.levels import Level
 from tocsin.messages import Event, EventKind
+from tocsin.said import Said, SaidError
 
-AT_THE_SITE = "button at the siren"
+AT_THE_SITE = say("button")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,10 @@ def siren_parts(
         return None
     output = output_of(table, station.devices, buses)
 
-    def tell(kind: EventKind, detail: str, reason: str = "") -> None:
-        recorder.add(Event("", 0, keeper.peek_ms(), kind, detail, device=output.name, reason=reason))
+    def tell(kind: EventKind, detail: Said, reason: str = "") -> None:
+        recorder.add(Event("", 0, keeper.peek_ms(), kind, detail.en, device=output.name, reason=reason, zh=detail.zh))
 
-    def fault(detail: str) -> None:
+    def fault(detail: Said) -> None:
         tell(EventKind.SIREN, detail)
 
     def done(told: Told) -> None:
@@ -76,8 +78,8 @@ def siren_parts(
     def press() -> None:
         try:
             operations.answer(AT_THE_SITE)
-        except ValueError as err:
-            tell(EventKind.SIREN, f"the button was pressed: {err}")
+        except SaidError as err:
+            tell(EventKind.SIREN, say("pressed", why=err.said))
 
     contact = _contact(table, output)
     button = None if contact is None else ButtonWatch(
@@ -106,8 +108,9 @@ def _contact(table: SirenTable, output: Output) -> Callable[[], Awaitable[bool]]
     return None
 
 
-def _speaker(station: Station, table: SirenTable, fault: Callable[[str], None]) -> Speaker | None:
+def _speaker(station: Station, table: SirenTable, fault: Callable[[Said], None]) -> Speaker | None:
     if table.speech is None:
         return None
     place = station.file.station
-    return Speaker(table.speech, place.name, place.name_zh or place.name, lambda detail: fault(f"no words: {detail}"))
+    return Speaker(table.speech, place.name, place.name_zh or place.name,
+                   lambda detail: fault(say("no_words", why=detail)))

@@ -32,8 +32,15 @@ def words_of(program: Program, place_en: str, place_zh: str, language: str) -> s
     return f"{stage.capitalize()}! {place_en}: {program.hazard.en}, {program.spoken.en} warning. {stage.capitalize()}!"
 
 
+def _nobody() -> None:
+    """Nobody waits for the end of words."""
+
+
 class Speaker:
-    """`say` and `hush` return at once; `run` speaks. `on_fault` is told of each new fault once."""
+    """`say` and `hush` return at once; `run` speaks. `on_fault` is told of each new fault once.
+
+    `on_end` is called when what was to be said is said, could not be, or was hushed.
+    """
 
     def __init__(self, table: SpeechTable, place_en: str, place_zh: str, on_fault: Callable[[str], None]) -> None:
         self._table = table
@@ -45,6 +52,7 @@ class Speaker:
         self._sounds: dict[tuple[str, str], bytes] = {}
         self._told = ""
         self.said = 0
+        self.on_end: Callable[[], None] = _nobody
 
     def say(self, program: Program) -> None:
         self._wanted = [(language, words_of(program, *self._places, language)) for language in self._table.languages]
@@ -76,6 +84,8 @@ class Speaker:
                 finally:
                     self._talk.cancel()
                     self._talk = None
+                if not self._wanted:
+                    self.on_end()
             if not self._wanted:
                 await self._wake.wait()
 

@@ -10,18 +10,19 @@ from typing import Any
 import msgspec
 
 from edge.config import StationFile
-from edge.operate import Ask, ask
+from edge.operate import Ask, ask, why_away
+from edge.sayings import say
 from edge.status_page import page
 from edge.survey import StationNow
-from edge.words import LANGS, language
 from tocsin.config import ConfigError, load
 from tocsin.log import read_log
 from tocsin.messages import Readings, Record, record_of
+from tocsin.said import LANGS, Said, Sayings, joined, language
 from tocsin.times import iso
 
 _AGAIN_S = 2.0
 _CLEAR = "\x1b[H\x1b[J"
-_AWAY = {
+AWAY = {
     "running": ("no agent runs here: {why}", "此处没有运行中的终端程序：{why}"),
     "last": ("the last record in its folder is number {seq}, {kind}, of {t}", "日志最后一条：第 {seq} 条，{kind}，{t}"),
     "empty": ("its folder {folder} holds no record", "数据目录 {folder} 中没有记录"),
@@ -29,6 +30,7 @@ _AWAY = {
     "disk": ("log {size} MB; {free} MB free on the disk", "日志 {size} MB；磁盘剩余 {free} MB"),
     "start": ("start it, or see what it says: tocsin edge {place}", "请启动，或查看其提示：tocsin edge {place}"),
 }
+_AWAY = Sayings(AWAY)
 
 
 class Away(msgspec.Struct, frozen=True):
@@ -71,15 +73,15 @@ def look(folder: Path, args: argparse.Namespace) -> tuple[int, str]:
     try:
         reply = ask(folder, Ask("status"))
     except OSError as err:
-        nobody = "nothing listens in its folder"
-        away = folder_tells(folder, nobody if isinstance(err, FileNotFoundError) else err.strerror or str(err))
-        return 1, _json(away) if args.json else _away(away, args.station, LANGS.index(lang))
+        why = why_away(err)
+        away = folder_tells(folder, why.en)
+        return 1, _json(away) if args.json else _away(away, why, args.station).in_(lang)
     try:
         now = msgspec.json.decode(reply.said, type=StationNow) if reply.done else None
     except msgspec.DecodeError as err:
-        return 1, f"the agent that runs is of another version: {err}; start it again"
+        return 1, say("other_version", why=err).in_(lang)
     if now is None:
-        return 1, reply.said
+        return 1, reply.words.in_(lang)
     return 0, _json(now) if args.json else page(now, lang, colour=sys.stdout.isatty())
 
 
@@ -109,21 +111,18 @@ def folder_tells(folder: Path, why: str) -> Away:
     return msgspec.structs.replace(away, seq=last.seq, kind=type(last).__name__.lower(), t=t_ms)
 
 
-def _away(away: Away, place: Path, at: int) -> str:
-    def words(key: str, **values: object) -> str:
-        return _AWAY[key][at].format(**values)
-
-    lines = [words("running", why=away.why)]
+def _away(away: Away, why: Said, place: Path) -> Said:
+    lines: list[Said | str] = [_AWAY("running", why=why)]
     if away.t:
-        lines.append(words("last", seq=away.seq, kind=away.kind, t=iso(away.t)))
+        lines.append(_AWAY("last", seq=away.seq, kind=away.kind, t=iso(away.t)))
         lines += [f"  {key:<28}{value:>14.10g}" for key, value in away.readings.items()]
     else:
-        lines.append(words("empty", folder=away.folder))
+        lines.append(_AWAY("empty", folder=away.folder))
     if away.damaged:
-        lines.append(words("damaged", names=", ".join(away.damaged)))
+        lines.append(_AWAY("damaged", names=", ".join(away.damaged)))
     if away.free_bytes:
-        lines.append(words("disk", size=f"{away.log_bytes / 1e6:.1f}", free=f"{away.free_bytes / 1e6:.0f}"))
-    return "\n".join([*lines, words("start", place=place)])
+        lines.append(_AWAY("disk", size=f"{away.log_bytes / 1e6:.1f}", free=f"{away.free_bytes / 1e6:.0f}"))
+    return joined([*lines, _AWAY("start", place=place)], "\n", "\n")
 
 
 def _json(what: Any) -> str:

@@ -13,7 +13,7 @@ from tocsin.readings import Quality
 from tocsin.times import iso
 
 _LATE_PERIODS = 3
-_TABLE = {
+TABLE = {
     "version": ("tocsin {version}, up {up}, rules {rules}", "tocsin {version}，已运行 {up}，规则 {rules}"),
     "clear": ("everything is clear", "全部正常"),
     "since": ("since {since}", "已 {since}"),
@@ -67,7 +67,7 @@ _HOW = {"line": ("line check", "线路检查"), "test": ("heard in a test", "试
 
 def page(now: StationNow, lang: str, *, colour: bool = False) -> str:
     """The whole, with escape sequences for colours where they are wanted."""
-    lines = list(_Page(now, Words(_TABLE, lang)).lines())
+    lines = list(_Page(now, Words(TABLE, lang)).lines())
     painted = (f"{paint}{line}{_PLAIN}" if paint and colour else line for paint, line in lines)
     return "\n".join(painted)
 
@@ -138,9 +138,10 @@ class _Page:
         yield _BOLD, words("faults")
         bad = [self._device(one) for one in self._now.health.get("devices", []) if one["fault"]]
         stands = [self._stands(one) for one in self._now.health.get("faults", [])]
-        for text in (*self._now.problems, *stands, *bad):
+        problems = (words.at and self._now.problems_zh) or self._now.problems
+        for text in (*problems, *stands, *bad):
             yield from self._plain(text, _RED, "  ")
-        if not (self._now.problems or stands or bad):
+        if not (problems or stands or bad):
             yield "", f"  {words('no_faults')}"
 
     def _device(self, one: dict[str, Any]) -> str:
@@ -218,7 +219,8 @@ class _Page:
                 yield "", f"  {words('proven', age=age, how=_HOW[siren['how']][words.at])}"
             else:
                 yield _YELLOW, f"  {words('unproven')}"
-            for fault in (siren["overdue"], siren["fault"]):
+            for key in ("overdue", "fault"):
+                fault = (words.at and siren.get(f"{key}_zh")) or siren[key]
                 yield from self._plain(fault, _RED, "  ")
 
 

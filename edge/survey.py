@@ -16,6 +16,7 @@ from edge.pipeline import Pipeline
 from edge.poll import Poller
 from edge.power import Power
 from edge.recorder import Recorder
+from edge.sayings import say
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
@@ -27,6 +28,7 @@ from tocsin.levels import Level
 from tocsin.link import Link
 from tocsin.log import Log
 from tocsin.messages import EventKind
+from tocsin.said import Said, SaidError, joined
 
 _ECHO_S = 20.0
 _LOOK_S = 0.02
@@ -121,6 +123,7 @@ class StationNow(msgspec.Struct, frozen=True):
     problems: list[str] = []
     probed: list[str] = []
     power: PowerNow | None = None
+    problems_zh: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class Survey:
     power: Power
     began_s: float
 
-    async def now(self, problems: Sequence[str]) -> StationNow:
+    async def now(self, problems: Sequence[Said | str]) -> StationNow:
         """Changes nothing, and waits for nothing but a look at the folder's size."""
         disk = await asyncio.to_thread(self._disk)
         table = self.station.file.station
@@ -149,25 +152,22 @@ class Survey:
             self.clock.monotonic_s() - self.began_s, self.pipeline.decider.live.plan.rules.hash[:8],
             ClockNow(self.keeper.doubtful, self.clock.synchronized()), self._levels(), self._series(), self._link(),
             disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
-            list(problems), [name for name, poller in self.pollers.items() if poller.probing], self._power(),
+            [str(one) for one in problems], [name for name, poller in self.pollers.items() if poller.probing],
+            self._power(), [joined([one]).zh for one in problems],
         )  # fmt: skip
 
-    async def text(self, problems: Sequence[str]) -> str:
-        """That, as JSON."""
-        return msgspec.json.encode(await self.now(problems)).decode()
-
-    async def echo(self, who: str) -> str:
-        """A record goes up, and the hub says that it is on its disk. Raises ValueError with what is in the way."""
+    async def echo(self, who: str) -> Said:
+        """A record goes up, and the hub says that it is on its disk. Raises SaidError with what is in the way."""
         loop = asyncio.get_running_loop()
         self.pipeline.now_ms()
-        self.pipeline.told(EventKind.COMMISSION, f"{who} asks the hub for an echo")
+        self.pipeline.told(EventKind.COMMISSION, say("asks_echo", who=who))
         seq, began_s = self.recorder.last_seq, loop.time()
         while not self.uplink.has(seq):
             if loop.time() - began_s > _ECHO_S:
-                raise ValueError(f"no connection to {self._broker()}" if not self.link.connected else
-                                 f"the hub has not answered within {_ECHO_S:g} s; {self.uplink.backlog} records wait")
+                raise SaidError(say("unconnected", broker=self._broker()) if not self.link.connected else
+                                say("no_echo", seconds=_ECHO_S, count=self.uplink.backlog))
             await asyncio.sleep(_LOOK_S)
-        return f"{loop.time() - began_s:.2f} s"
+        return say("seconds", seconds=loop.time() - began_s)
 
     def _levels(self) -> list[LevelNow]:
         state = self.pipeline.decider.live

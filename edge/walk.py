@@ -19,6 +19,7 @@ from edge.words import Words
 from tocsin.log import replace_file
 from tocsin.quantities import QUANTITIES
 from tocsin.readings import Quality
+from tocsin.said import Said, Sayings, joined
 from tocsin.times import iso
 
 FILE = "commission"
@@ -30,7 +31,10 @@ _SERVICE_MIN = 30.0
 _LOOK_S = 0.5
 _PERIODS = 3
 _UNDER_WAY_MS = 1000  # a reading that was under way when the person answered may be of before
+_say = Sayings(TABLE)
 _GOOD = ~int(Quality.CLOCK | Quality.STUCK | Quality.SERVICE)
+
+_NONE = Said("", "")
 
 Say = Callable[[dict[str, Any]], Reply]
 
@@ -56,6 +60,7 @@ class Walk:
     ) -> None:  # fmt: skip
         self._place = folder / FILE
         self._who = who
+        self._lang = lang
         self._words = Words(TABLE, lang)
         self._say = say
         self._ask = ask
@@ -81,7 +86,7 @@ class Walk:
         now = self._now()
         results = [self._begun.results[step] for step in STEPS if step in self._begun.results]
         return Sheet(1, now.station, now.name, self._who, self._begun.began, now.t, now.version, now.rules,
-                     {one.key: one.scale for one in now.series}, results)
+                     {one.key: one.scale for one in now.series}, results, now.name_zh)
 
     def finished(self) -> None:
         """Everything was proved: the next walk begins anew."""
@@ -89,7 +94,7 @@ class Walk:
 
     # steps
 
-    def _probe(self) -> tuple[bool | None, str]:
+    def _probe(self) -> tuple[bool | None, Said]:
         while True:
             now = self._now()
             faults = {one["device"]: one["fault"] for one in now.health["devices"]}
@@ -100,113 +105,115 @@ class Walk:
                          else self._words("answers", series=one.key, value=one.value, unit=unit))
                 self._tell(words)
             if not dead:
-                return True, f"{len(now.series)} of {len(now.series)} series give good readings"
+                return True, _say("good_series", count=len(now.series), all=len(now.series))
             if not self._yes("again"):
                 there = ", ".join(one.key for one in dead)
-                return False, f"{len(now.series) - len(dead)} of {len(now.series)}; no good reading of {there}"
+                good = len(now.series) - len(dead)
+                return False, _say("bad_series", count=good, all=len(now.series), there=there)
             self._wait(_LOOK_S)
 
-    def _rain(self) -> tuple[bool | None, str]:
+    def _rain(self) -> tuple[bool | None, Said]:
         return self._each([one for one in self._now().series if "mm_per_tip" in one.scale], self._tips)
 
-    def _staff(self) -> tuple[bool | None, str]:
+    def _staff(self) -> tuple[bool | None, Said]:
         return self._each([one for one in self._now().series if one.quantity == "stage_m"], self._level)
 
-    def _siren(self) -> tuple[bool | None, str]:
+    def _siren(self) -> tuple[bool | None, Said]:
         if not self._now().has_siren:
-            return None, ""
+            return None, _NONE
         if not self._yes("sound"):
-            return False, "skipped"
+            return False, _say("skipped")
         reply = self._say({"do": "siren_test", "who": self._who})
         if not reply.done:
-            return False, reply.said
-        return (True, f"heard; {reply.said}") if self._yes("heard") else (False, f"not heard, though {reply.said}")
+            return False, reply.words
+        heard = self._yes("heard")
+        return heard, _say("was_heard" if heard else "not_heard", said=reply.words)
 
-    def _echo(self) -> tuple[bool | None, str]:
+    def _echo(self) -> tuple[bool | None, Said]:
         self._tell(self._words("asking"))
         reply = self._say({"do": "echo", "who": self._who})
-        return reply.done, f"on the hub's disk after {reply.said}" if reply.done else reply.said
+        return reply.done, _say("landed", said=reply.words) if reply.done else reply.words
 
     def _each(
-        self, series: list[SeriesNow], step: Callable[[SeriesNow], tuple[bool, str]]
-    ) -> tuple[bool | None, str]:
+        self, series: list[SeriesNow], step: Callable[[SeriesNow], tuple[bool, Said]]
+    ) -> tuple[bool | None, Said]:
         """The same for every such series, each in service meanwhile."""
-        found: list[tuple[bool, str]] = []
+        found: list[tuple[bool, Said]] = []
         for one in series:
             begun = self._serve(one)
             if not begun.done:
-                found.append((False, f"{one.key}: {begun.said}"))
+                found.append((False, _say("of", series=one.key, what=begun.words)))
                 continue
             try:
                 good, words = step(one)
-                found.append((good, f"{one.key}: {words}"))
+                found.append((good, _say("of", series=one.key, what=words)))
             finally:
                 self._say({"do": "service", "device": one.key, "minutes": 0, "who": self._who})
-        return (all(good for good, _ in found), "; ".join(words for _, words in found)) if found else (None, "")
+        return (all(good for good, _ in found), joined(words for _, words in found)) if found else (None, _NONE)
 
     def _serve(self, one: SeriesNow) -> Reply:
         return self._say({"do": "service", "device": one.key, "minutes": _SERVICE_MIN, "who": self._who})
 
-    def _tips(self, one: SeriesNow) -> tuple[bool, str]:
+    def _tips(self, one: SeriesNow) -> tuple[bool, Said]:
         size = float(one.scale["mm_per_tip"])
         while True:
             before = self._next(one)
             if before is None:
-                return False, "gives no reading"
+                return False, _say("no_reading")
             if not self._yes("tip", series=one.key, mm=size):
-                return False, "skipped"
+                return False, _say("skipped")
             after = self._next(one)
             if after is None:
-                return False, "gives no reading after the tips"
+                return False, _say("no_tips")
             tips = (after - before) / size
-            words = f"{tips:.3g} of {TIPS} tips counted"
+            words = _say("counted", tips=tips, all=TIPS)
             if abs(tips - TIPS) < 0.01:
                 return True, words
             self._tell(self._words("not", detail=words))
             if not self._yes("again"):
                 return False, words
             if not (renewed := self._serve(one)).done:    # or tips of a long evening would be rain
-                return False, f"{words}; {renewed.said}"
+                return False, _say("both", one=words, other=renewed.words)
 
-    def _level(self, one: SeriesNow) -> tuple[bool, str]:
+    def _level(self, one: SeriesNow) -> tuple[bool, Said]:
         shown = self._next(one)
         if shown is None:
-            return False, "gives no reading"
+            return False, _say("no_reading")
         staff = self._number("read", series=one.key, value=shown)
         if staff is not None and abs(staff - shown) > FAR_M:    # centimetres, or a point that was missed
             self._tell(self._words("far", staff=staff, shown=shown))
             staff = self._number("read", series=one.key, value=shown)
         if staff is None:
-            return False, "skipped"
+            return False, _say("skipped")
         shown = self._next(one)    # of when the staff was read, not of before
         if shown is None:
-            return False, "gives no reading"
-        words = f"staff gauge {staff:.3f} m, shown {shown:.3f} m"
+            return False, _say("no_reading")
+        words = _say("compared", staff=staff, shown=shown)
         if abs(staff - shown) <= AGREES_M:
             return True, words
         old = float(one.scale.get("offset", 0.0))
         new = round(old + staff - shown, 3)
         if not self._yes("offset", shown=shown, staff=staff, old=old, new=new):
-            return abs(staff - shown) <= NEAR_M, f"{words}; offset left at {old:g}"
+            return abs(staff - shown) <= NEAR_M, _say("left", words=words, old=old)
         reply = self._say({"do": "calibrate", "series": one.key, "set": {"offset": new}, "who": self._who,
-                           "why": words})
+                           "why": words.in_(self._lang)})
         if not reply.done:
-            return False, f"{words}; {reply.said}"
+            return False, _say("both", one=words, other=reply.words)
         shown = self._next(one)
         good = shown is not None and abs(staff - shown) <= NEAR_M
         if shown is None:    # no reading would be taken any more
             back = self._say({"do": "calibrate", "series": one.key, "set": {"offset": old}, "who": self._who,
-                              "why": f"no good reading with {new:g}"})
-            then = f"then no good reading; offset put back to {old:g}" if back.done else f"no good reading; {back.said}"
-            return False, f"{words}; offset {old:g} -> {new:g}; {then}"
-        return good, f"{words}; offset {old:g} -> {new:g}; then shown {shown:.3f} m"
+                              "why": self._words("bad_with", new=new)})
+            then = _say("put_back", old=old) if back.done else _say("not_back", said=back.words)
+            return False, _say("moved", words=words, old=old, new=new, then=then)
+        return good, _say("moved", words=words, old=old, new=new, then=_say("then_shown", shown=shown))
 
     # the agent and the terminal
 
     def _now(self) -> StationNow:
         reply = self._say({"do": "status"})
         if not reply.done:
-            raise OSError(reply.said)
+            raise OSError(reply.words.in_(self._lang))
         return msgspec.json.decode(reply.said, type=StationNow)
 
     def _next(self, one: SeriesNow) -> float | None:
@@ -239,9 +246,9 @@ class Walk:
 
     # what is kept
 
-    def _note(self, step: str, proved: bool | None, detail: str) -> None:
+    def _note(self, step: str, proved: bool | None, detail: Said) -> None:
         self._tell(self._words("none") if proved is None else self._words("proved" if proved else "not", detail=detail))
-        self._begun.results[step] = Result(step, proved, detail, self._now().t)
+        self._begun.results[step] = Result(step, proved, detail.en, self._now().t, detail.zh)
         replace_file(self._place, msgspec.json.encode(self._begun), sync=True)
 
     def _read(self, now: StationNow) -> Begun:

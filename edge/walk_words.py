@@ -1,4 +1,4 @@
-"""What `tocsin service --commission` says, in English and Chinese."""
+"""What `tocsin service --commission` says and writes down, in English and Chinese."""
 
 TABLE = {
     "hello": ("Commissioning {name} ({station}). Empty answer: skip a step.",
@@ -36,6 +36,34 @@ TABLE = {
     "asking": ("    asking the hub ...", "    正在询问中心……"),
     "broken": ("broken off; missing: {missing}. Call it again to go on.", "已中断；尚缺：{missing}。再次运行可继续。"),
     "missing": ("NOT PROVED: {missing}. Call it again to go on.", "未通过：{missing}。再次运行可继续。"),
+    "good_series": ("{count} of {all} series give good readings", "{all} 个监测项中 {count} 个读数有效"),
+    "bad_series": ("{count} of {all}; no good reading of {there}", "{all} 个中 {count} 个；无有效读数：{there}"),
+    "skipped": ("skipped", "已跳过"),
+    "was_heard": ("heard; {said}", "已听到；{said}"),
+    "not_heard": ("not heard, though {said}", "未听到，但{said}"),
+    "landed": ("on the hub's disk after {said}", "{said}后中心已落盘"),
+    "of": ("{series}: {what}", "{series}：{what}"),
+    "no_reading": ("gives no reading", "没有读数"),
+    "no_tips": ("gives no reading after the tips", "翻斗后没有读数"),
+    "counted": ("{tips:.3g} of {all} tips counted", "翻动 {all} 次，计数 {tips:.3g} 次"),
+    "both": ("{one}; {other}", "{one}；{other}"),
+    "compared": ("staff gauge {staff:.3f} m, shown {shown:.3f} m", "水尺 {staff:.3f} 米，显示 {shown:.3f} 米"),
+    "left": ("{words}; offset left at {old:g}", "{words}；offset 保持 {old:g}"),
+    "moved": ("{words}; offset {old:g} -> {new:g}; {then}", "{words}；offset {old:g} -> {new:g}；{then}"),
+    "then_shown": ("then shown {shown:.3f} m", "之后显示 {shown:.3f} 米"),
+    "put_back": ("then no good reading; offset put back to {old:g}", "之后没有有效读数；offset 已恢复为 {old:g}"),
+    "not_back": ("no good reading; {said}", "没有有效读数；{said}"),
+    "bad_with": ("no good reading with {new:g}", "采用 {new:g} 后没有有效读数"),
+    "head": ("{name} ({station}): {state}", "{name}（{station}）：{state}"),
+    "missing_steps": ("NOT PROVED: {missing}", "未通过：{missing}"),
+    "all_proved": ("everything was proved", "全部通过"),
+    "walked": ("by {who}, {began} to {ended}", "验收人 {who}，{began} 至 {ended}"),
+    "in_force": ("tocsin {version}, rules {rules}", "tocsin {version}，规则 {rules}"),
+    "line_proved": ("{step}: proved: {detail} ({t})", "{step}：通过：{detail}（{t}）"),
+    "line_not": ("{step}: NOT PROVED: {detail} ({t})", "{step}：未通过：{detail}（{t}）"),
+    "line_none": ("{step}: none here: {detail} ({t})", "{step}：本站无此项 {detail}（{t}）"),
+    "scale": ("{series}: {scale}", "{series}：{scale}"),
+    "as_measured": ("as measured", "按实测值"),
     "sheet": ("sealed sheet: {place}", "已签封的验收单：{place}"),
 }
 YES = {"y", "yes", "j", "是", "好", "对"}

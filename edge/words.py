@@ -1,11 +1,11 @@
 """Words of what is shown in a station's terminal, in English and Chinese, and how wide they are there."""
 
-import os
 import re
 import unicodedata
 from collections.abc import Mapping
 
-LANGS = ("en", "zh")
+from tocsin.said import LANGS, Sayings
+
 WIDTH = 60  # what a phone's terminal shows across
 # a word with the blanks behind it; Chinese may be broken anywhere, and so may what is longer than a line
 _PIECES = re.compile(r"[^\s\u2e80-\uffff]{1,50}\s*|[\u2e80-\uffff]\s*")
@@ -15,11 +15,12 @@ class Words:
     """One language's words of a table: `words("link", host=...)`."""
 
     def __init__(self, table: Mapping[str, tuple[str, str]], lang: str) -> None:
-        self._table = table
+        self._say = Sayings(table)
+        self._lang = lang
         self.at = LANGS.index(lang)
 
-    def __call__(self, key: str, **values: object) -> str:
-        return self._table[key][self.at].format(**values)
+    def __call__(self, key: str, /, **values: object) -> str:
+        return self._say(key, **values).in_(self._lang)
 
     def span(self, seconds: float) -> str:
         """How long, in the largest unit that leaves a small number."""
@@ -27,12 +28,6 @@ class Words:
             if seconds >= 2 * size:
                 return f"{seconds / size:.0f} {zh if self.at else en}"
         return f"{max(0.0, seconds):.0f} {'秒' if self.at else 's'}"
-
-
-def language(asked: str, environ: Mapping[str, str] = os.environ) -> str:
-    """What was asked for, else what the terminal's user speaks."""
-    spoken = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "")
-    return asked or ("zh" if spoken.startswith("zh") else "en")
 
 
 def width(text: str) -> int:

@@ -5,21 +5,25 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
+
 from edge.calibration import Key, Scales, add_entry, changes, entry_of, keep_good, put_back, remember
 from edge.config import Station
 from edge.operations import Operations
 from edge.pipeline import Pipeline
+from edge.sayings import say
 from edge.sheet import in_words, keep, sheet_of
+from edge.status_page import page
 from edge.survey import Survey
 from tocsin.config import ConfigError
 from tocsin.messages import EventKind
+from tocsin.said import Said, SaidError, joined, said_of
 
-_FILES = "the station's files"
 log = logging.getLogger(__name__)
 
 
 class Work:
-    """Methods return a sentence for who asked, and raise ValueError with one where it is refused."""
+    """Methods return a sentence for who asked, and raise SaidError with one where it is refused."""
 
     def __init__(self, operations: Operations, pipeline: Pipeline, survey: Survey) -> None:
         self._operations = operations
@@ -27,32 +31,41 @@ class Work:
         self._survey = survey
         self._lock = asyncio.Lock()
 
-    async def status(self) -> str:
+    async def status(self) -> Said:
         """All that the station knows of itself, as JSON."""
-        station = self._operations.station
-        return await self._survey.text([*station.calibration.problems, *station.source.problems])
+        text = msgspec.json.encode(await self._survey.now(self._problems())).decode()
+        return Said(text, text)
 
-    async def echo(self, who: str) -> str:
+    async def page(self) -> Said:
+        """That, as people read it: `tocsin status`."""
+        now = await self._survey.now(self._problems())
+        return Said(page(now, "en"), page(now, "zh"))
+
+    def _problems(self) -> list[Said | str]:
+        station = self._operations.station
+        return [*station.calibration.problems, *station.source.problems]
+
+    async def echo(self, who: str) -> Said:
         """How long a record takes to the hub's disk and back."""
         return await self._survey.echo(who)
 
-    async def commission(self, text: str, who: str) -> str:
+    async def commission(self, text: str, who: str) -> Said:
         """Seals and keeps a technician's sheet, and sends it up. Returns its place."""
         sheet = sheet_of(text)
         station = self._operations.station
         here = station.file.station.id
         if (sheet.station, sheet.who) != (here, who):
-            raise ValueError(f'a sheet of "{sheet.station}" by {sheet.who} is not allowed; '
-                             f'this is "{here}", and {who} asks')
+            raise SaidError(say("other_sheet", station=sheet.station, by=sheet.who, here=here, who=who))
         try:
             place, sealed = await asyncio.to_thread(keep, station.folder, sheet, station.file.hub.key)
         except OSError as err:
-            raise ValueError(f"the sheet cannot be kept: {err}") from err
+            raise SaidError(say("sheet_unkept", why=err)) from err
         self._pipeline.now_ms()
-        self._pipeline.told(EventKind.COMMISSION, f"{in_words(sheet)}\n{sealed.decode()}")
-        return str(place)
+        words = in_words(sheet)
+        self._pipeline.told(EventKind.COMMISSION, Said(f"{words.en}\n{sealed.decode()}", words.zh))
+        return Said(str(place), str(place))
 
-    async def calibrate(self, series: str, set_: dict[Key, float | str], who: str, why: str = "") -> str:
+    async def calibrate(self, series: str, set_: dict[Key, float | str], who: str, why: str = "") -> Said:
         """Dated, told and in force at once. Of a series in service alone: its numbers jump."""
         async with self._lock:
             station = self._operations.station
@@ -63,8 +76,9 @@ class Work:
                 before = await asyncio.to_thread(add_entry, station.folder, entry, station.calibration)
                 await self._bring_in(station, before)
             except (ConfigError, OSError) as err:
-                raise ValueError(str(err)) from err
-            return "; ".join(self.tell_scales(who)) or "it is so already"
+                raise SaidError(said_of(err)) from err
+            told = self.tell_scales(who)
+            return joined(told) if told else say("so_already")
 
     async def _bring_in(self, station: Station, before: bytes | None) -> None:
         """Where it is refused the file is as it was."""
@@ -83,25 +97,25 @@ class Work:
         for problem in self._operations.station.calibration.problems:
             log.error("calibration: %s", problem)
             self._pipeline.told(EventKind.CALIBRATION, problem)
-        self.tell_scales(_FILES)
+        self.tell_scales(say("files"))
 
-    def tell_scales(self, who: str) -> list[str]:
+    def tell_scales(self, who: str | Said) -> list[Said]:
         """What is calibrated otherwise than when the agent last looked, told and in words."""
         scales: Scales = {}
-        found: list[tuple[str, str]] = []
+        found: list[tuple[str, Said]] = []
         folder, calibration = self._operations.station.folder, self._operations.station.calibration
         for device in self._operations.station.devices:
             scales |= device.scales()
         try:
             found = changes(folder, scales)
             for series, words in found:
-                self._pipeline.told(EventKind.CALIBRATION, f"{words}, by {who}", series=series)
+                self._pipeline.told(EventKind.CALIBRATION, say("by", words=words, who=who), series=series)
             remember(folder, scales)
             if not calibration.problems:
                 keep_good(folder, calibration)
         except OSError as err:    # then it is told once more at the next start
             log.warning("what is calibrated cannot be remembered: %s", err)
-        return [f"{series}: {words}" for series, words in found]
+        return [say("of", name=series, what=words) for series, words in found]
 
 
 def _recalibrated(found: list[Station]) -> Callable[[Station], Station]:

@@ -106,6 +106,9 @@ CREATE TABLE IF NOT EXISTS commands (
 CREATE INDEX IF NOT EXISTS commands_station ON commands (station, issued);
 CREATE INDEX IF NOT EXISTS commands_open ON commands (expires) WHERE state IN ('waits', 'sent');
 
+-- what a station said to a command in Chinese, where that is other than `said` of commands
+CREATE TABLE IF NOT EXISTS answers_zh (command TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID;
+
 -- the newest tocsin.orders.Papers of each station
 CREATE TABLE IF NOT EXISTS papers (station TEXT PRIMARY KEY, t INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 

@@ -13,21 +13,23 @@ from hub import orders, succession
 from hub.config import HubConfig, load_hub
 from hub.database import Database, DatabaseError
 from hub.roster import Roster, enrol, revoke
+from hub.sayings import say
 from hub.send import SendError, checked_name, in_words, open_database
 from hub.station_files import DEFAULT_RULES, NewStation, files_of, rules_known
 from hub.succession import SuccessionError
 from tocsin.clock import SystemClock
 from tocsin.config import ConfigError
 from tocsin.link import Broker
+from tocsin.said import LANGS, Said, SaidError, joined, language, said_of
 from tocsin.signing import new_station_key
 from tocsin.topics import AREA_CODE, STATION_ID
 
 
-class EnrolError(Exception):
+class EnrolError(SaidError):
     """Every reason why a station is not enrolled, a sentence each."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
+    def __init__(self, problems: list[Said]) -> None:
+        super().__init__(joined(problems, "\n", "\n"))
 
 
 def enrol_new(
@@ -36,7 +38,7 @@ def enrol_new(
     """Writes the files and registers the station. Raises EnrolError, and nothing has changed then."""
     problems = _problems(station) + _taken(database, config, station.id, out)
     if rules not in rules_known():
-        problems.append(f'--rules "{rules}" is not allowed; use {", ".join(rules_known())}')
+        problems.append(say("rule_set", rules=rules, there=", ".join(rules_known())))
     if problems:
         raise EnrolError(problems)
     key = new_station_key()
@@ -46,64 +48,64 @@ def enrol_new(
 
 def enrol_successor(
     database: Database, config: HubConfig, station: str, broker: str, out: Path, who: str, now_ms: int
-) -> list[str]:
+) -> list[Said]:
     """Writes the successor's folder and gives it the only key that counts from now on. Returns what is left to do.
 
     Raises EnrolError, and nothing has changed then.
     """
     known = Roster(database, config.keys)
     if station not in known:
-        there = ", ".join(sorted(known)) or "it without --replace"
-        raise EnrolError([f'"{station}" is not a station of this hub; use {there}'])
+        there = ", ".join(sorted(known)) or say("without")
+        raise EnrolError([say("no_station", station=station, there=there)])
     if problems := _not_empty(out) + _broker_problems(broker):
         raise EnrolError(problems)
     key = new_station_key()
     try:
         found = succession.of(database, station, key, config.public_key, broker)
     except SuccessionError as err:
-        raise EnrolError([str(err)]) from err
+        raise EnrolError([err.said]) from err
     _make(out, found.files)
     _register(database, station, key, known[station], out, who, now_ms)
     return found.to_do
 
 
-def _problems(station: NewStation) -> list[str]:
+def _problems(station: NewStation) -> list[Said]:
     problems = []
     if not STATION_ID.fullmatch(station.id):
-        problems.append(f'station "{station.id}" is not allowed; use small letters, digits, -, up to 63')
+        problems.append(say("station_id", station=station.id))
     if not AREA_CODE.fullmatch(station.area):
-        problems.append(f'--area "{station.area}" is not allowed; use 12 digits, the area this station warns')
+        problems.append(say("area", area=station.area))
     for key, name in (("--name", station.name), ("--name-zh", station.name_zh)):
         if not name.isprintable() or (key == "--name" and not name.strip()):
-            problems.append(f"{key} {name!a} is not allowed; use what people read, on one line")
+            problems.append(say("name", key=key, name=ascii(name)))
     for key, value, most in (("--lat", station.latitude, 90), ("--lon", station.longitude, 180)):
         if not -most <= value <= most:
-            problems.append(f"{key} {value:g} is not allowed; use -{most} to {most}, degrees, WGS 84")
+            problems.append(say("degrees", key=key, value=value, most=most))
     return problems + _broker_problems(station.broker)
 
 
-def _broker_problems(broker: str) -> list[str]:
+def _broker_problems(broker: str) -> list[Said]:
     try:
         if broker:
             Broker.of(broker)
     except ValueError as err:
-        return [f"--{err}"]
-    return [] if broker.isprintable() else [f"--broker {broker!a} is not allowed; use printable letters"]
+        return [say("broker_url", why=err)]
+    return [] if broker.isprintable() else [say("broker", broker=ascii(broker))]
 
 
-def _taken(database: Database, config: HubConfig, station: str, out: Path) -> list[str]:
+def _taken(database: Database, config: HubConfig, station: str, out: Path) -> list[Said]:
     problems = _not_empty(out)
     if station in Roster(database, config.keys):
-        problems.append(f'station "{station}" is enrolled already; use another id, or --replace for its successor')
+        problems.append(say("taken", station=station))
     return problems
 
 
-def _not_empty(out: Path) -> list[str]:
+def _not_empty(out: Path) -> list[Said]:
     try:
         there = out.exists() and (not out.is_dir() or any(out.iterdir()))
     except OSError as err:
-        return [f"--out {out}: {err.strerror}"]
-    return [f"--out {out} is not empty; name a new folder"] if there else []
+        return [say("out", out=out, why=err.strerror)]
+    return [say("not_empty", out=out)] if there else []
 
 
 def _make(out: Path, files: dict[str, str]) -> None:
@@ -118,7 +120,7 @@ def _make(out: Path, files: dict[str, str]) -> None:
             place.chmod(0o600)
     except OSError as err:
         shutil.rmtree(out, ignore_errors=True)
-        raise EnrolError([f"--out {out}: cannot be written: {err.strerror}"]) from err
+        raise EnrolError([say("unwritten", out=out, why=err.strerror)]) from err
 
 
 def _register(database: Database, station: str, key: str, before: str, out: Path, who: str, now_ms: int) -> None:
@@ -138,22 +140,23 @@ def run(argv: list[str]) -> int:
     """Exit code: 0 done, 1 refused, 2 the command line is off."""
     parser = _parser()
     args = parser.parse_args(argv)
+    lang = language(args.lang)
     missing = [f"--{key}" for key in ("name", "area", "lat", "lon", "broker") if getattr(args, key) is None]
     if missing and not args.replace:
-        parser.error(f"a new station needs {', '.join(missing)}")
+        parser.error(say("needs", missing=", ".join(missing)).in_(lang))
     try:
         to_do = _enrolled(args)
     except (ConfigError, DatabaseError, SendError, EnrolError) as err:
-        print(err, file=sys.stderr)
+        print(said_of(err).in_(lang), file=sys.stderr)
         return 1
     except (OSError, sqlite3.Error) as err:
-        print(in_words(args.hub, err), file=sys.stderr)
+        print(in_words(args.hub, err).in_(lang), file=sys.stderr)
         return 1
-    print("\n".join([f"{args.station}: {args.out} is to be copied to the station, as it is", *to_do]))
+    print(joined([say("ready", station=args.station, out=args.out), *to_do], "\n", "\n").in_(lang))
     return 0
 
 
-def _enrolled(args: argparse.Namespace) -> list[str]:
+def _enrolled(args: argparse.Namespace) -> list[Said]:
     config = load_hub(args.hub)
     who, now_ms = checked_name(args.who), SystemClock().now_ms()
     path = Path(config.hub.data) / "hub.sqlite"
@@ -164,7 +167,7 @@ def _enrolled(args: argparse.Namespace) -> list[str]:
         name_zh = args.name_zh or args.name
         station = NewStation(args.station, args.name, name_zh, args.area, args.lat, args.lon, args.broker)
         enrol_new(database, config, station, args.rules, args.out, who, now_ms)
-        return ["then ports, instruments, heights in station.toml; thresholds in rules.toml; tocsin check station.toml"]
+        return [say("then")]
     finally:
         database.close()
 
@@ -177,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replace", action="store_true",
                         help="the successor of a station that is dead: its configuration, calibration and place in "
                              "the sequence, with another key; the old key counts no more")
+    parser.add_argument("--lang", choices=LANGS, default="", help="else as the terminal's LANG says")
     parser.add_argument("--name", help="what people read")
     parser.add_argument("--name-zh", help="the same in Chinese")
     parser.add_argument("--area", help="12 digits, the area it warns")

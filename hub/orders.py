@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from hub.sayings import say
 from tocsin.messages import VERSION, encode
 from tocsin.orders import (
     LARGEST_VERSION,
@@ -22,6 +23,7 @@ from tocsin.orders import (
     RulesOrder,
     RulesState,
 )
+from tocsin.said import Said, SaidError
 
 _RULES = msgspec.json.Decoder(RulesOrder)
 _STATE = msgspec.json.Decoder(RulesState)
@@ -40,7 +42,7 @@ class CommandState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """One command; `answered` is when the answer landed, ms UTC, 0 before."""
+    """One command; `answered` is when the answer landed, ms UTC, 0 before. `said_zh` is "" where it is as `said`."""
 
     id: str
     station: str
@@ -51,6 +53,11 @@ class CommandRow:
     state: CommandState
     answered: int
     said: str
+    said_zh: str = ""
+
+    @property
+    def words(self) -> Said:
+        return Said(self.said, self.said_zh or self.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,8 @@ class StationOrders:
         return waits(self.state, self.sent)
 
 
-_ROW = "id, station, who, ask, issued, expires, state, answered, said"
+_ROW = ("id, station, who, ask, issued, expires, state, answered, said,"
+        " coalesce((SELECT answers_zh.said FROM answers_zh WHERE command = commands.id), '')")
 
 
 def note(connection: sqlite3.Connection, t: int, station: str, what: str, who: str, detail: str) -> None:
@@ -103,9 +111,9 @@ def journal_of(connection: sqlite3.Connection, station: str, most: int) -> list[
 def put_command(
     connection: sqlite3.Connection, station: str, ask: dict[str, object], now_ms: int, lives_ms: int
 ) -> CommandRow:
-    """A new one. `ask` is an edge.operate.Ask with its `who`. Raises ValueError."""
+    """A new one. `ask` is an edge.operate.Ask with its `who`. Raises SaidError."""
     if not 0 < lives_ms <= LONGEST_COMMAND_MS:
-        raise ValueError(f"{lives_ms / 60_000:g} minutes are not allowed; use up to {LONGEST_COMMAND_MS / 60_000:g}")
+        raise SaidError(say("lives", minutes=lives_ms / 60_000, most=LONGEST_COMMAND_MS / 60_000))
     who, words = str(ask["who"]), encode(ask)
     # stations take it for a lower bound of time: were it ever to fall after the hub's clock was wrong, none would obey
     stamp = max(now_ms, newest_stamp(connection, station) + 1)
@@ -174,7 +182,10 @@ def take_answer(connection: sqlite3.Connection, station: str, answer: Obeyed, no
         "UPDATE commands SET state = ?, answered = ?, said = ? WHERE id = ? AND station = ? AND answered = 0"
         " RETURNING who", (state, now_ms, answer.said, answer.id, station)).fetchone()
     if found:
-        note(connection, now_ms, station, state, found[0], f"{answer.id}: {answer.said}")
+        if answer.zh:
+            connection.execute("INSERT OR REPLACE INTO answers_zh VALUES (?, ?)", (answer.id, answer.zh))
+        words = " ".join(line for text in (answer.said, answer.zh) for line in text.split("\n", 1)[:1] if line)
+        note(connection, now_ms, station, state, found[0], f"{answer.id}: {words}")
 
 
 # rules
@@ -186,16 +197,16 @@ def waits(state: RulesState | None, version: int) -> bool:
 
 
 def put_rules(connection: sqlite3.Connection, station: str, text: str, who: str, now_ms: int) -> int:
-    """The new version: above all that were sent, and above what the station says it has. Raises ValueError."""
+    """The new version: above all that were sent, and above what the station says it has. Raises SaidError."""
     if len(text) > LONGEST_TEXT:
-        raise ValueError(f"{len(text)} characters; at most {LONGEST_TEXT}")
+        raise SaidError(say("too_long", length=len(text), most=LONGEST_TEXT))
     state, papers = state_of(connection, station), papers_of(connection, station)
     heard = max(state.version if state else 0, state.refused if state else 0, papers.rules_version if papers else 0)
     (sent,) = connection.execute(
         "SELECT coalesce(max(version), 0) FROM rules_sent WHERE station = ?", (station,)).fetchone()
     version = max(int(sent), heard) + 1
     if version >= LARGEST_VERSION:
-        raise ValueError(f"version {version}: no number is left; something has spoken in this station's name")
+        raise SaidError(say("no_number", version=version))
     order = RulesOrder(VERSION, version, station, now_ms, who, text)
     connection.execute("INSERT INTO rules_sent VALUES (?, ?, ?, ?, ?)", (station, version, who, now_ms, encode(order)))
     note(connection, now_ms, station, "rules", who, f"version {version}")
@@ -234,6 +245,12 @@ def take_state(connection: sqlite3.Connection, state: RulesState, now_ms: int) -
     return True
 
 
+def problems_of(state: RulesState) -> list[Said]:
+    """Why its newest version was not taken; in English where the station says it so alone."""
+    zh = state.problems_zh if len(state.problems_zh) == len(state.problems) else state.problems
+    return [Said(*both) for both in zip(state.problems, zh, strict=True)]
+
+
 def state_of(connection: sqlite3.Connection, station: str) -> RulesState | None:
     row = connection.execute("SELECT state FROM rules_states WHERE station = ?", (station,)).fetchone()
     return _STATE.decode(row[0]) if row else None
@@ -269,6 +286,6 @@ def height_of(connection: sqlite3.Connection, station: str) -> int:
     return int(seq)
 
 
-def _row(row: tuple[str, str, str, str, int, int, str, int, str]) -> CommandRow:
-    number, station, who, ask, issued, expires, state, answered, said = row
-    return CommandRow(number, station, who, ask, issued, expires, CommandState(state), answered, said)
+def _row(row: tuple[str, str, str, str, int, int, str, int, str, str]) -> CommandRow:
+    number, station, who, ask, issued, expires, state, answered, said, said_zh = row
+    return CommandRow(number, station, who, ask, issued, expires, CommandState(state), answered, said, said_zh)

@@ -18,20 +18,23 @@ from hub.config import HubConfig, load_hub
 from hub.database import Database, DatabaseError
 from hub.orders import CommandState
 from hub.roster import Roster
+from hub.sayings import say
 from thresholds.rules import load_rules
 from tocsin.clock import SystemClock
 from tocsin.config import ConfigError
 from tocsin.orders import LONGEST_COMMAND_MS
+from tocsin.said import LANGS, Said, SaidError, joined, language, said_of
 from tocsin.times import iso
 
 WAIT_S = 60.0
 LIVES_MIN = 10.0
 _LOOK_S = 0.1
 _HISTORY = 30
+_STEPS = {"refused": "turned_down", "rules state": "rules_state"}    # words of the journal that are others in a table
 LONGEST_NAME = 80
 
 
-class SendError(Exception):
+class SendError(SaidError):
     """Why nothing was sent, or it was refused; a sentence."""
 
 
@@ -45,8 +48,8 @@ class Sender:
         self._now_ms = now_ms
         known = Roster(database, config.keys)
         if station not in known:
-            there = ", ".join(sorted(known)) or "tocsin enrol"
-            raise SendError(f'"{station}" is not a station of this hub; use {there}')
+            there = ", ".join(sorted(known)) or say("enrol")
+            raise SendError(say("no_station", station=station, there=there))
 
     def rules(self, text: str, who: str) -> int:
         """Returns the version. Raises SendError."""
@@ -54,68 +57,69 @@ class Sender:
             try:
                 return orders.put_rules(connection, self._station, text, who, self._now_ms())
             except ValueError as err:
-                raise SendError(str(err)) from err
+                raise SendError(said_of(err)) from err
 
     def rollback(self, version: int, who: str) -> int:
         """That version's text once more, under a new number. Raises SendError."""
         known = [row[0] for row in orders.versions_of(self._database.connection, self._station)]
         order = orders.rules_of(self._database.connection, self._station, version) if version in known else None
         if order is None:
-            use = ", ".join(map(str, known)) or "rules FILE"
-            raise SendError(f'version {version} was never sent to "{self._station}"; use {use}')
+            use = ", ".join(map(str, known)) or say("rules_file")
+            raise SendError(say("never_sent", version=version, station=self._station, known=use))
         return self.rules(order.text, who)
 
     def command(self, ask: dict[str, object], lives_min: float) -> str:
         """Returns the command's id. Raises SendError."""
         if not math.isfinite(lives_min):
-            raise SendError(f"--within {lives_min} is not allowed; use minutes, up to {LONGEST_COMMAND_MS / 60_000:g}")
+            raise SendError(say("within", minutes=lives_min, most=LONGEST_COMMAND_MS / 60_000))
         with self._database.transaction() as connection:
             try:
                 return orders.put_command(connection, self._station, ask, self._now_ms(), round(lives_min * 60_000)).id
             except ValueError as err:
-                raise SendError(str(err)) from err
+                raise SendError(said_of(err)) from err
 
-    def wait_rules(self, version: int, wait_s: float) -> str:
+    def wait_rules(self, version: int, wait_s: float) -> Said:
         """The station's word on it. Raises SendError where it was refused, or nothing was heard in time."""
 
-        def look() -> str | None:
+        def look() -> Said | None:
             state = orders.state_of(self._database.connection, self._station)
             if state is not None and state.version >= version:
-                return f"version {state.version} is in force, rules {state.hash[:8]}"
+                return say("in_force", version=state.version, hash=state.hash[:8])
             if state is not None and state.refused >= version:
-                raise SendError("\n".join([f"version {version} is refused; version {state.version} stays in force",
-                                           *state.problems]))
+                refused = say("refused", version=version, there=state.version)
+                raise SendError(joined([refused, *orders.problems_of(state)], "\n", "\n"))
             return None
 
-        return _wait(look, wait_s, lambda: f"no answer from the station yet: version {version} waits for it")
+        return _wait(look, wait_s, lambda: say("rules_late", version=version))
 
-    def wait_command(self, command: str, wait_s: float) -> str:
+    def wait_command(self, command: str, wait_s: float) -> Said:
         """The station's answer. Raises SendError where it was refused, or nothing was heard in time."""
 
-        def look() -> str | None:
+        def look() -> Said | None:
             row = orders.command_of(self._database.connection, command)
             if row.state is CommandState.DONE:
-                return row.said
+                return row.words
             if row.state is CommandState.REFUSED:
-                raise SendError(row.said)
+                raise SendError(row.words)
             return None
 
-        def late() -> str:
+        def late() -> Said:
             row = orders.command_of(self._database.connection, command)
             if row.state is CommandState.WAITS:
-                return f"the hub has not sent it yet: is it running, and its broker? It is sent till {iso(row.expires)}"
-            return f"no answer from the station yet; it will do it until {iso(row.expires)} if it hears of it"
+                return say("unsent", expires=iso(row.expires))
+            return say("unanswered", expires=iso(row.expires))
 
         return _wait(look, wait_s, late)
 
-    def history(self) -> str:
+    def history(self) -> Said:
         """The newest first: what was sent, by whom, and what came of it."""
         steps = orders.journal_of(self._database.connection, self._station, _HISTORY)
-        lines = [f"{iso(step.t)}  {step.what}{f'  {step.who}' if step.who else ''}  {step.detail}" for step in steps]
-        return "\n".join(lines) or "nothing was ever sent"
+        lines = [joined([iso(step.t), say(_STEPS.get(step.what, step.what)), *([step.who] if step.who else []),
+                         step.detail], "  ", "  ") for step in steps]
+        return joined(lines, "\n", "\n") if lines else say("nothing")
 
 
-def _wait(look: Callable[[], str | None], wait_s: float, late: Callable[[], str]) -> str:
+def _wait(look: Callable[[], Said | None], wait_s: float, late: Callable[[], Said]) -> Said:
     due_s = time.monotonic() + wait_s
     while (found := look()) is None:
         if time.monotonic() >= due_s:
@@ -127,23 +131,24 @@ def _wait(look: Callable[[], str | None], wait_s: float, late: Callable[[], str]
 def run(argv: list[str]) -> int:
     """Exit code: 0 done, 1 refused or no answer yet, 2 the command line is off."""
     args = _parser().parse_args(argv)
+    lang = language(args.lang)
     try:
-        print(_sent(args))
+        print(_sent(args).in_(lang))
     except (ConfigError, DatabaseError, SendError) as err:
-        print(err, file=sys.stderr)
+        print(said_of(err).in_(lang), file=sys.stderr)
         return 1
     except (OSError, sqlite3.Error) as err:
-        print(in_words(args.hub, err), file=sys.stderr)
+        print(in_words(args.hub, err).in_(lang), file=sys.stderr)
         return 1
     return 0
 
 
-def in_words(hub: Path, err: Exception) -> str:
+def in_words(hub: Path, err: Exception) -> Said:
     """What keeps this user away from the hub's database."""
-    return f"{hub}: the hub's database: {err}; run this as the user who runs the hub, and see that its disk has room"
+    return say("database", place=hub, why=err)
 
 
-def _sent(args: argparse.Namespace) -> str:
+def _sent(args: argparse.Namespace) -> Said:
     """What the station said. Raises ConfigError, DatabaseError or SendError."""
     config = load_hub(args.hub)
     if args.what != "history":
@@ -175,7 +180,7 @@ def open_database(place: Path, config: HubConfig) -> Database:
 def checked_name(who: str) -> str:
     """Raises SendError. The name goes into journals as it is."""
     if not who.strip() or len(who) > LONGEST_NAME or not who.isprintable():
-        raise SendError(f"--who {who!a} is not allowed; use your name, up to {LONGEST_NAME} letters on one line")
+        raise SendError(say("who", who=ascii(who), most=LONGEST_NAME))
     return who
 
 
@@ -186,7 +191,7 @@ def _ask(args: argparse.Namespace) -> dict[str, object]:
     for pair in args.more:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise SendError(f'"{pair}" is not allowed; use KEY=VALUE, as in device=gauge')
+            raise SendError(say("pair", pair=pair))
         ask[key] = _value(value)
     return ask
 
@@ -206,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="tocsin send hub.toml upper-bridge command service device=radar --minutes 30 --who 'Zhao Min'")
     parser.add_argument("hub", type=Path, metavar="HUB.toml")
     parser.add_argument("station", metavar="STATION")
+    parser.add_argument("--lang", choices=LANGS, default="", help="else as the terminal's LANG says")
     kinds = parser.add_subparsers(dest="what", required=True)
     rules = kinds.add_parser("rules", help="other rules: a rules file")
     rules.add_argument("file", type=Path)

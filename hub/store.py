@@ -169,6 +169,7 @@ def points_of(station: str, record: Record, times: dict[int, int]) -> list[AnyPo
             ]
         case Event():
             detail = f"{record.reason}: {record.detail}" if record.reason else record.detail
+            detail = f"{detail} {record.zh}".rstrip()
             return [EventPoint(station, times.get(0, record.t), record.what, record.device or record.series, detail)]
         case Siren():
             detail = f"{Level(record.level).word}: {record.why} ({record.took_ms:g} ms)"

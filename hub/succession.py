@@ -26,9 +26,11 @@ from hub import orders
 from hub.database import Database
 from hub.model import Episode
 from hub.model import Warning as HubWarning
+from hub.sayings import say
 from tocsin.levels import Hazard
 from tocsin.messages import VERSION, Detection, encode, record_of
 from tocsin.orders import Papers, RulesOrder
+from tocsin.said import Said, SaidError
 
 NOT_SENT = "not sent"    # stands for every secret in the papers
 _DATA = "station-data"
@@ -38,7 +40,7 @@ _TLS_FILES = ("ca", "cert", "cert_key")
 _HUB_TABLE = re.compile(r"^\[hub\][^\n]*\n(?:(?!\[).*\n?)*", re.MULTILINE)
 
 
-class SuccessionError(Exception):
+class SuccessionError(SaidError):
     """Why there can be no successor yet; a sentence."""
 
 
@@ -54,7 +56,7 @@ class Succession:
     """Texts by name in the station's folder, and what a person has still to do."""
 
     files: dict[str, str]
-    to_do: list[str]
+    to_do: list[Said]
 
 
 def of(database: Database, station: str, key: str, public_key: str, broker: str) -> Succession:
@@ -62,19 +64,18 @@ def of(database: Database, station: str, key: str, public_key: str, broker: str)
     connection = database.connection
     papers = orders.papers_of(connection, station)
     if papers is None:
-        raise SuccessionError(f'"{station}" never sent its papers: its station file must be written by hand. '
-                              "They come with its first start")
+        raise SuccessionError(say("no_papers", station=station))
     config, to_do = _config(papers.config, key, public_key, broker)
     table = convert(tomllib.loads(config), _Sent).station
     files = {"station.toml": config}
     for name, text in papers.files.items():
         files.setdefault(_beside(name), text)
         if _beside(name) != name:
-            to_do.append(f"{_beside(name)} belongs to {name}")
+            to_do.append(say("belongs", name=_beside(name), place=name))
     data = str(table.get("data", _DATA))
     folder = data if _beside(data) == data else _DATA
     if folder != data:
-        to_do.append(f"{folder} belongs to {data}")
+        to_do.append(say("belongs", name=folder, place=data))
     files |= {f"{folder}/{name}": text for name, text in _data(database, station, papers).items()}
     return Succession(files, to_do)
 
@@ -126,7 +127,7 @@ def _detection(episode: Episode, hazard: Hazard) -> Detection:
         episode.hold_s, episode.feature, episode.target)
 
 
-def _config(text: str, key: str, public_key: str, broker: str) -> tuple[str, list[str]]:
+def _config(text: str, key: str, public_key: str, broker: str) -> tuple[str, list[Said]]:
     """The station file with its new secrets, and which ones a person must fill in. Raises SuccessionError."""
     found = _HUB_TABLE.search(text)
     table = found.group() if found else ""
@@ -138,13 +139,13 @@ def _config(text: str, key: str, public_key: str, broker: str) -> tuple[str, lis
     try:
         hub = convert(tomllib.loads(text), _Sent).hub
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as err:
-        raise SuccessionError(f"the station file that was sent cannot be read: {err}") from err
+        raise SuccessionError(say("unread", why=err)) from err
     if (hub.get("key"), hub.get("public_key")) != (key, public_key) or (broker and hub.get("broker") != broker):
-        raise SuccessionError("the keys of [hub] in the station file that was sent stand not on lines of their own")
+        raise SuccessionError(say("keys"))
     if urlsplit(str(hub.get("broker", ""))).password == NOT_SENT:
-        raise SuccessionError("its broker wants a password, which is never sent: give --broker")
-    to_do = [f"[hub] {name} in station.toml is to be filled in" for name, value in hub.items() if value == NOT_SENT]
-    return text, to_do + [f"{hub[name]} is never sent: put it where {name} of [hub] in station.toml says"
+        raise SuccessionError(say("password"))
+    to_do = [say("fill_in", name=name) for name, value in hub.items() if value == NOT_SENT]
+    return text, to_do + [say("put_there", file=hub[name], name=name)
                           for name in _TLS_FILES if hub.get(name)]
 
 

@@ -11,6 +11,9 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
+from hub.embedded import SqliteStore
+from hub.influx import InfluxStore
+from hub.store import Store
 from tests.browser import Browser, open_browser
 from tests.services import InfluxDb, Mosquitto, Server
 from tests.shared_data import REPOSITORY
@@ -98,6 +101,19 @@ def new_influxdb(tmp_path: Path) -> Iterator[Callable[[], InfluxDb]]:
             return server
 
         yield make
+
+
+@pytest.fixture(params=["embedded", "influxdb"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store of each kind; the test is run with each."""
+    made: Store
+    if request.param == "embedded":
+        made = SqliteStore(tmp_path / "store.sqlite")
+    else:
+        server: InfluxDb = request.getfixturevalue("influxdb")
+        made = InfluxStore(server.url, f"store_{uuid4().hex}")
+    yield made
+    await made.close()
 
 
 @pytest.fixture

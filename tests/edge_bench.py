@@ -66,7 +66,7 @@ class Bench:
         before = file.read_text()
         file.write_text(rules)
         try:
-            return asyncio.run(self.operations.reload())
+            return str(asyncio.run(self.operations.reload()))
         except ValueError as err:
             file.write_text(before)
             return str(err)

@@ -148,7 +148,7 @@ async def test_what_was_kept_back_can_be_asked_for_and_no_point_is_there_twice(
         assert len(await there.stored(2)) < 8
         ask = Ask("raw", who="Li Wei", series="g2/stage_m", start="2024-08-08T00:00:00Z", until="2024-08-09T00:00:00Z")
         said = there.agent.operations.raw(ask.series, ask.start, ask.until, ask.who)
-        assert "2024-08-08T00:00:00Z to 2024-08-09T00:00:00Z of g2/stage_m" in said
+        assert "2024-08-08T00:00:00Z to 2024-08-09T00:00:00Z of g2/stage_m" in said.en
         async with asyncio.timeout(20):
             while len(await there.stored(2)) < 71:
                 await asyncio.sleep(0.01)

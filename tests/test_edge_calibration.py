@@ -28,7 +28,8 @@ def calibrate(bench: Bench, series: str, **numbers: float | str) -> Reply:
     line = msgspec.json.encode({"do": "calibrate", "series": series, "set": numbers, **WHO})
     what = msgspec.json.decode(line, type=Ask)
     try:
-        return Reply(True, asyncio.run(bench.agent.work.calibrate(what.series, what.set, what.who, what.why)))
+        said = asyncio.run(bench.agent.work.calibrate(what.series, what.set, what.who, what.why))
+        return Reply(True, said.en)
     except ValueError as err:
         return Reply(False, str(err))
 
@@ -174,4 +175,4 @@ def test_the_file_can_be_written_by_hand_and_says_what_is_wrong_with_it(tmp_path
         (problem,) = check(bench.path)
         assert FILE in problem
         assert why in problem
-        assert FILE in load_station(bench.path).calibration.problems[0], "an agent starts all the same"
+        assert FILE in str(load_station(bench.path).calibration.problems[0]), "an agent starts all the same"

@@ -48,7 +48,7 @@ def test_a_damaged_calibration_keeps_no_station_from_warning_nor_changes_what_it
     assert FILE in why
     assert what == "the calibration that was good last is in force"
     assert FILE in check(bench.path)[0]
-    now = msgspec.json.decode(asyncio.run(bench.agent.work.status()), type=StationNow)
+    now = msgspec.json.decode(asyncio.run(bench.agent.work.status()).en, type=StationNow)
     assert now.problems == [why, what]
     assert "offset = 0.05" in papers_of(bench.operations.station).calibration, "a successor gets what counts"
     agree(bench)

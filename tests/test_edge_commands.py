@@ -19,6 +19,7 @@ from tocsin import topics
 from tocsin.levels import Level
 from tocsin.messages import Event, EventKind
 from tocsin.orders import Obeyed
+from tocsin.said import Said
 from tocsin.signing import SealError, new_signing_key, verify
 
 SERVICE: dict[str, Any] = {"do": "service", "device": "gauge", "minutes": 30}
@@ -40,8 +41,8 @@ class Post(Bench):
                 await self.agent.commands.settle()
                 for topic, payload in messages:
                     await self.agent.commands.take(topic, payload)
-                    while not self.agent.commands._orders.empty():
-                        await self.agent.commands.order(self.agent.commands._orders.get_nowait())
+                    while not self.agent.commands._rule_orders.idle:
+                        await self.agent.commands._rule_orders.obey(await self.agent.commands._rule_orders.next())
                 await self.agent.recorder.written(self.agent.recorder.last_seq)
 
         self._loop.run(take())
@@ -178,7 +179,7 @@ def test_of_a_command_that_a_crash_broke_off_nobody_knows(post: Post) -> None:
 def test_an_answer_that_a_crash_took_is_given_again(post: Post) -> None:
     known = Known("c7", START_MS)
     post.agent.commands._ledger.begin(known)
-    post.agent.commands._answer(known, done=True, said="as told")
+    post.agent.commands._answer(known, Said("as told", "照办"), done=True)
     post.kill(0)    # the record was not yet in the log
     post.agent.commands.begin()
     assert [(name, done) for name, done, _ in post.answers] == [("c7", False)]
@@ -299,6 +300,7 @@ async def test_rules_that_wait_are_one_the_newest(tmp_path: Path) -> None:
     post = Post(tmp_path)
     for version in (2, 5, *[3] * 100):
         await post.agent.commands.take(*post.hub.rules(version, STAGE))
-    waiting = post.agent.commands._orders
-    assert (waiting.qsize(), waiting.get_nowait().version) == (1, 5)
+    waiting = post.agent.commands._rule_orders
+    assert (await waiting.next()).version == 5
+    assert waiting.idle
     post.stop()

@@ -128,7 +128,7 @@ async def test_a_station_is_proved_and_the_hub_has_the_sheet(
             await asyncio.sleep(0.01)
     (_, sent) = site.events(EventKind.COMMISSION)
     words, _, sealed = sent.rpartition("\n")
-    assert words == in_words(sheet)
+    assert words == in_words(sheet).en
     assert opened(sealed.encode(), site.files.id, site.files.key) == sheet
     assert [one for one in site.files.log() if type(one).__name__ == "Detection"] == []
 
@@ -170,7 +170,7 @@ async def test_readings_stay_as_they_were_where_the_person_says_no(tmp_path: Pat
         with pytest.raises(BrokenOffError):
             await site.goes(site.tips(10), "1.003", lang="zh")
         assert site.told[1].startswith("Li Wei 于 2024-08-08T00:00:00Z 的验收尚未完成；已通过：所有设备应答。")
-        assert f"    通过：{GAUGE}: staff gauge 1.003 m, shown 1.000 m" in site.told
+        assert f"    通过：{GAUGE}：水尺 1.003 米，显示 1.000 米" in site.told
 
 
 async def test_in_a_warning_nothing_is_taken_out_of_service(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_sheet_tells_whether_a_word_of_it_was_changed(tmp_path: Path, capsys: 
     place, sealed = keep(tmp_path / "station-data", sheet, files.key)
     assert service.run([str(path), "--verify", str(place)]) == 0
     said = capsys.readouterr().out
-    assert "NOT PROVED: probe, rain, staff, siren, echo" in said
+    assert "NOT PROVED: every device answers, 10 tips are 10 counted, staff gauge, siren, echo of the hub" in said
     assert said.strip().endswith("the seal is that of this station")
     for changed in (sealed.replace(b"Li Wei", b"Li Bai"), sealed[:-1], b"", sealed.replace(b'"sig":"', b'"sig":"0')):
         place.write_bytes(changed)

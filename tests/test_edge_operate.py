@@ -66,7 +66,7 @@ async def test_a_socket_left_behind_is_taken_over_and_only_its_user_may_open_it(
                 await asyncio.sleep(0)
         assert socket.stat().st_mode & 0o777 == 0o600
         reply = await asyncio.to_thread(operate.ask, socket.parent, Ask("levels"))
-    assert reply == Reply(True, "everything is clear")
+    assert reply == Reply(True, "everything is clear", "全部正常")
     assert not socket.exists()
 
 
@@ -102,5 +102,5 @@ def test_what_the_disk_refuses_is_answered_too(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(bench.operations, "levels", refused)
     reply = asyncio.run(bench.agent._operate.answer(b'{"do":"levels"}'))
-    assert reply == Reply(False, "[Errno 5] Input/output error")
+    assert reply == Reply(False, "[Errno 5] Input/output error", "系统错误：[Errno 5] Input/output error")
     bench.stop()

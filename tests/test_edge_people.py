@@ -23,7 +23,7 @@ def test_a_latched_level_waits_for_a_person(tmp_path: Path) -> None:
     assert bench.levels() == [("stage", Level.ORANGE)]
     assert bench.sounds == "orange"
     said = bench.operations.acknowledge("stage", GAUGE, "Li Wei")
-    assert said == 'Li Wei acknowledged "stage" at orange on gauge/stage_m'
+    assert str(said) == 'Li Wei acknowledged "stage" at orange on gauge/stage_m'
     bench.read(1.0)
     assert bench.levels() == [("stage", Level.ORANGE), ("stage", Level.CLEAR)]
     assert bench.sounds == "clear"

@@ -52,7 +52,7 @@ class Stand:
         self.siren = Siren(self.table, self.box, self.clock, lambda _: None, lambda _: None)
         self.siren.command((), "start", 0.0)
         self.proof = Proof(self.table, self.siren, None, self.clock, self.folder, is_calm=lambda: self.calm,
-                           tell=lambda reason, detail: self.told.append((reason, detail)))
+                           tell=lambda reason, detail: self.told.append((reason, detail.en)))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Stand"]:
@@ -204,7 +204,7 @@ async def test_one_test_at_a_time(tmp_path: Path) -> None:
             await stand.proof.audible_test("Wang Fang")
         await settle()
         stand.clock.wind_to(stand.clock.now_ms() + 3000)
-        assert await first == "the siren sounded for 3 s and obeyed"
+        assert str(await first) == "the siren sounded for 3 s and obeyed"
 
 
 # the button
@@ -241,7 +241,7 @@ async def test_the_button_is_watched_and_its_loss_told_once() -> None:
         return state[0]
 
     watch = ButtonWatch(contact, clock, is_sounding=lambda: True, on_press=lambda: presses.append(1),
-                        on_fault=faults.append)
+                        on_fault=lambda said: faults.append(said.en))
 
     async def passes(seconds: float) -> None:
         for _ in range(round(seconds * 10)):

@@ -43,7 +43,7 @@ def test_of_one_device_one_series_is_worked_on_and_the_other_stays_live(tmp_path
 
     assert read(0.0, 0.0) == []
     said = agent.operations.service("gas/ch4_pct_lel", 30, "Li Wei")
-    assert said == "gas/ch4_pct_lel: Li Wei works on it for at most 30 min"
+    assert str(said) == "gas/ch4_pct_lel: Li Wei works on it for at most 30 min"
     assert read(50.0, 0.0) == [], "test gas"
     assert read(50.0, 12.0) == ["sulphide"]
     agent.operations.service("gas", 0, "Li Wei")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import check
+from edge.sayings import say
 from edge.service_button import HELD_S, STUCK_S, Hold, Holding, ServiceButton
 from simulators.devices import RadarLevel, Relay
 from simulators.faults import Silent
@@ -63,7 +64,8 @@ async def test_what_cannot_be_read_is_told_once_and_breaks_a_hold_off() -> None:
             raise RejectedError(Reason.SILENT, "no answer")
         return answer
 
-    button = ServiceButton(contact, clock, on_held=lambda: held.append(clock.monotonic_s()), tell=told.append)
+    button = ServiceButton(contact, clock, on_held=lambda: held.append(clock.monotonic_s()),
+                           tell=lambda said: told.append(said.en))
     while answers:
         await button.look()
         clock.wind_to(clock.now_ms() + 1000)
@@ -75,15 +77,15 @@ def test_it_takes_all_into_service_and_ends_it_and_is_refused_in_a_warning(tmp_p
     bench = Bench(tmp_path)
     bench.read(0.5)
     servicing = bench.operations.servicing
-    servicing.toggle(20, "the service button")
+    servicing.toggle(20, say("service_button"))
     assert set(bench.agent.pipeline.decider.service) == {"gauge", "bucket"}
-    servicing.toggle(20, "the service button")
+    servicing.toggle(20, say("service_button"))
     assert bench.agent.pipeline.decider.service == {}
     bench.operations.service(GAUGE, 5, "Li Wei")
-    servicing.toggle(20, "the service button")
+    servicing.toggle(20, say("service_button"))
     assert bench.agent.pipeline.decider.service == {}, "whoever began it"
     bench.read(2.6)
-    servicing.toggle(20, "the service button")
+    servicing.toggle(20, say("service_button"))
     assert bench.agent.pipeline.decider.service == {}
     assert bench.events(EventKind.SERVICE)[-1][1].startswith("the service button: refused, not while a warning is open")
     with pytest.raises(ValueError, match="nothing is in service"):

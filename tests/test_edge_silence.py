@@ -39,7 +39,7 @@ def rising(bench: Bench, *stages: float) -> None:
 def test_a_silence_ends_by_itself_and_with_it_the_level_sounds_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     rising(bench, 0.5, 2.6)
-    assert bench.operations.silence(5, "Li Wei") == "Li Wei silenced the siren for 5 min"
+    assert bench.operations.silence(5, "Li Wei").en == "Li Wei silenced the siren for 5 min"
     assert bench.sounds == "clear"
     bench.clock.pass_ms(4 * MINUTE_MS)
     bench.tick()
@@ -114,7 +114,7 @@ def test_silence_has_limits_and_reasons(tmp_path: Path) -> None:
             bench.operations.silence(minutes, "Li Wei")
     assert bench.sounds == "orange"
     bench.operations.silence(10, "Li Wei")
-    assert bench.operations.silence(0, "Li Wei") == "Li Wei ended the siren's silence"
+    assert bench.operations.silence(0, "Li Wei").en == "Li Wei ended the siren's silence"
     assert bench.sounds == "orange"
     bench.stop()
 
@@ -138,11 +138,11 @@ def test_a_station_without_a_siren_says_so(tmp_path: Path) -> None:
 def test_an_answer_is_for_all_that_sounds_and_the_hub_is_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     rising(bench, 0.5, 2.6)
-    assert bench.operations.answer(AT_THE_SITE) == f'{AT_THE_SITE}: answered "stage" at orange on {GAUGE}'
+    assert bench.operations.answer(AT_THE_SITE).en == f'{AT_THE_SITE}: answered "stage" at orange on {GAUGE}'
     assert [one.answered for one in sounding(bench)] == [True]
     (answer,) = bench.of(Answer)
-    assert (answer.who, answer.how, answer.warning) == (AT_THE_SITE, AT_THE_SITE, "")
-    assert [(one.rule, one.who) for one in bench.of(Acknowledge)] == [("stage", AT_THE_SITE)]
+    assert (answer.who, answer.how, answer.warning) == (AT_THE_SITE.en, AT_THE_SITE.en, "")
+    assert [(one.rule, one.who) for one in bench.of(Acknowledge)] == [("stage", AT_THE_SITE.en)]
     with pytest.raises(ValueError, match="nothing sounds that nobody has answered"):
         bench.operations.answer(AT_THE_SITE)
     bench.read(3.2)

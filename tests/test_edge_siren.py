@@ -1,7 +1,7 @@
 """The siren obeys what is wanted now, whatever became of the command before."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -16,6 +16,7 @@ from tests.stations import START_MS
 from tocsin.clock import WoundClock
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.readings import Reason, RejectedError
+from tocsin.said import Said
 
 
 def sound(level: Level, stage: Stage = Stage.MOVE, *, answered: bool = False, quiet: bool = False) -> Sound:
@@ -64,10 +65,13 @@ class Talk:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.spoken: list[str] = []
         self.hushed = 0
+        self.on_end: Callable[[], None] = self.hush
 
     def say(self, program: Program) -> None:
         self.said.append(program.name)
+        self.spoken.append(f"{program.stage} {program.spoken.word}")
 
     def hush(self) -> None:
         self.hushed += 1
@@ -76,12 +80,15 @@ class Talk:
 class Stand:
     """A siren on a hand-wound clock; `told` and `faults` are what it says of itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: SirenTable | None = None, *, voice: bool = True) -> None:
         self.box, self.clock, self.talk = Box(), WoundClock(START_MS), Talk()
         self.told: list[tuple[str, str]] = []
         self.faults: list[str] = []
-        table = SirenTable(device="siren")
-        self.siren = Siren(table, self.box, self.clock, self._tell, self.faults.append, self.talk)
+        table = table or SirenTable(device="siren")
+        self.siren = Siren(table, self.box, self.clock, self._tell, self._failed, self.talk if voice else None)
+
+    def _failed(self, said: Said) -> None:
+        self.faults.append(said.en)
 
     def _tell(self, told: Told) -> None:
         self.told.append((told.level.word, told.pattern))
@@ -247,7 +254,7 @@ async def test_a_contact_that_says_otherwise_is_a_fault_at_once_and_the_command_
         stand.command(sound(Level.RED))
         await until(lambda: stand.box.writes.count(True) > 3)
         assert stand.faults == ["was switched on, but its feedback says off"]
-        assert stand.siren.faults == stand.faults
+        assert list(map(str, stand.siren.faults)) == stand.faults
         stand.box.stuck = None
         await until(lambda: len(stand.faults) == 2)
         assert stand.faults[1] == "its feedback says again what it does"

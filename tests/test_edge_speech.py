@@ -209,6 +209,22 @@ async def test_words_are_cut_when_the_siren_sounds_again(tmp_path: Path) -> None
     assert faults == []
 
 
+async def test_who_waits_for_the_end_of_words_hears_of_it_however_they_end(tmp_path: Path) -> None:
+    """Said, hushed, or not to be said: the siren must not be silent for words that do not come."""
+    ends: list[str] = []
+    running = tmp_path / "running"
+    for script in ("cat > /dev/null", "exit 1", f"touch {running}; exec tail -f /dev/null"):
+        async with speaker("sh", "-c", script, languages=("en",)) as (made, _):
+            made.on_end = lambda script=script: ends.append(script)  # type: ignore[misc] # of this turn
+            made.say(RED)
+            async with asyncio.timeout(30):
+                while not ends or ends[-1] != script:
+                    if running.exists() and script != "exit 1":
+                        made.hush()
+                    await asyncio.sleep(0.01)
+    assert len(ends) == 3
+
+
 async def test_a_command_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(SpeechError, match="aplay-of-nowhere cannot be run: No such file or directory"):
         await run_process(("aplay-of-nowhere",), b"", 1.0)

@@ -14,13 +14,14 @@ from edge import status
 from edge.operate import SOCKET
 from edge.status_page import page
 from edge.survey import PowerNow, StationNow
-from edge.words import LANGS, WIDTH, cells, folded, language, width
+from edge.words import WIDTH, cells, folded, width
 from simulators.faults import Silent
 from tests.edge_bench import GAUGE, Bench
 from tests.solar import Solar
 from tests.test_agent import MINUTE_MS, Site
 from tocsin import __version__
 from tocsin.messages import EventKind
+from tocsin.said import LANGS, language
 
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=200)
 
@@ -93,7 +94,7 @@ def test_a_reading_that_was_not_taken_says_why_and_when_one_was(tmp_path: Path) 
 
 
 async def _now(bench: Bench) -> StationNow:
-    return msgspec.json.decode(await bench.agent.work.status(), type=StationNow)
+    return msgspec.json.decode((await bench.agent.work.status()).en, type=StationNow)
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -121,7 +122,7 @@ async def test_power_standing_faults_and_devices_that_are_only_probed_are_shown(
         site.charger.set("battery_v", 11.8)
         site.wire.set_fault(1, Silent())
         await site.minutes(25)
-        now = msgspec.json.decode(await agent.work.status(), type=StationNow)
+        now = msgspec.json.decode((await agent.work.status()).en, type=StationNow)
         assert now.power == PowerNow("saving", 11.8)
         assert now.probed == ["gauge"]
         every = {one.device: one.every_s for one in now.series}

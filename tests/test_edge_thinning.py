@@ -218,6 +218,6 @@ def test_a_restart_on_a_thinned_log_holds_its_levels_and_writes_down_what_it_rem
     bench.agent._log.move_cursor(bench.agent._log.next_seq - 1, "hub")
     assert list(thin(bench.agent._log, Limits(1, 0), 0.0))
     bench.kill()
-    assert bench.operations.levels() == before == "orange: stage on gauge/stage_m"
+    assert bench.operations.levels().en == before.en == "orange: stage on gauge/stage_m"
     assert not replayed(bench.folder).parted
     bench.stop()

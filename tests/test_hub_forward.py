@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -12,7 +12,6 @@ import pytest
 from hub import forward, landing
 from hub.checks import inspect
 from hub.database import Database
-from hub.embedded import SqliteStore
 from hub.errors import PermanentError, TransientError
 from hub.forward import BATCH, KEPT_MS, LONGEST_WAIT_S, READER, Forwarder
 from hub.influx import InfluxStore
@@ -75,18 +74,6 @@ def database(tmp_path: Path) -> Iterator[Database]:
     made = Database(tmp_path / "hub.sqlite")
     yield made
     made.close()
-
-
-@pytest.fixture(params=["embedded", "influxdb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "embedded":
-        made = SqliteStore(tmp_path / "store.sqlite")
-    else:
-        server: InfluxDb = request.getfixturevalue("influxdb")
-        made = InfluxStore(server.url, f"forward_{uuid4().hex}")
-    yield made
-    await made.close()
 
 
 def arrive(database: Database, *records: Record, at: int = NOON_MS) -> None:

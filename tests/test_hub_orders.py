@@ -23,6 +23,7 @@ from tocsin.levels import Level
 from tocsin.link import LinkDownError
 from tocsin.messages import VERSION, Record, Upload, encode
 from tocsin.orders import LONGEST_WAY, Command, Obeyed, Papers, RulesOrder, RulesState
+from tocsin.said import Said
 from tocsin.signing import new_signing_key, public_key_of, verify
 
 STATION, MINUTE_MS, BOOT = "upper-bridge", 60_000, "00000000000000aa"
@@ -104,10 +105,12 @@ async def test_a_command_is_sent_signed_until_it_is_answered(desk: Desk, monkeyp
     assert desk.sent[1] == desk.sent[0], "the very same bytes"
     await desk.courier.connected()
     assert len(desk.sent) == 3, "and at once on a new connection"
-    desk.lands(Obeyed(BOOT, 1, at("14:00"), command, True, "all is clear"))
+    desk.lands(Obeyed(BOOT, 1, at("14:00"), command, True, "all is clear\nsince noon", "全部正常"))
     desk.lands(Obeyed(BOOT, 2, at("14:00"), command, False, "twice"))
     row = orders.command_of(desk.database.connection, command)
-    assert (row.state, row.said, row.answered) == (CommandState.DONE, "all is clear", desk.village.clock.now_ms())
+    assert (row.state, row.answered) == (CommandState.DONE, desk.village.clock.now_ms())
+    assert row.words == Said("all is clear\nsince noon", "全部正常")
+    assert orders.journal_of(desk.database.connection, STATION, 1)[0].detail == f"{command}: all is clear 全部正常"
     await desk.courier.connected()
     assert len(desk.sent) == 3
     steps = [(step.what, step.who) for step in orders.journal_of(desk.database.connection, STATION, 9)]
@@ -233,7 +236,7 @@ def test_a_database_of_before_gets_the_tables_it_lacks(tmp_path: Path) -> None:
     village = Village(tmp_path)
     village.lands(STATION, detection(Level.YELLOW, "14:00", 1, seq=41))
     village.close()
-    later = ("enrolled", "rules_sent", "rules_states", "commands", "papers", "heights", "order_journal")
+    later = ("enrolled", "rules_sent", "rules_states", "commands", "papers", "heights", "order_journal", "answers_zh")
     with sqlite3.connect(tmp_path / "hub.sqlite") as connection:
         for table in later:
             connection.execute(f"DROP TABLE {table}")

@@ -29,18 +29,6 @@ def stages(*values: float, at: int = NOON_MS) -> list[AnyPoint]:
     return [replace(STAGE, t_ms=at + 1_000 * number, value=value) for number, value in enumerate(values)]
 
 
-@pytest.fixture(params=["embedded", "influxdb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "embedded":
-        made = SqliteStore(tmp_path / "store.sqlite")
-    else:
-        server: InfluxDb = request.getfixturevalue("influxdb")
-        made = InfluxStore(server.url, f"stores_{uuid4().hex}")
-    yield made
-    await made.close()
-
-
 async def stage_series(store: Store, start_ms: int = NOON_MS, end_ms: int = NOON_MS + WEEK_MS) -> list[float]:
     found = await store.series("lin-an-01", "gauge", "stage_m", start_ms, end_ms, 1_000)
     return [value for _, value in found]

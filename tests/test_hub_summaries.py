@@ -1,6 +1,6 @@
 """Summaries at the hub: landed like any record, kept in every store, and no reading is there twice for them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -34,18 +34,6 @@ GAS = card("Gas plant", "", [METHANE, OXYGEN], GAS_RULES)
 def summary(seq: int, *, last: float = 1.5, series: str = "gauge/stage_m", count: int = 30) -> Summary:
     return Summary(BOOT, seq, NOON_MS - 5 * MINUTE_MS, seq - 30, seq - 1, [NOON_MS], [series], [count], [1.25], [1.75],
                    [1.5], [last], [0])
-
-
-@pytest.fixture(params=["embedded", "influxdb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "embedded":
-        made = SqliteStore(tmp_path / "store.sqlite")
-    else:
-        server: InfluxDb = request.getfixturevalue("influxdb")
-        made = InfluxStore(server.url, f"summaries_{uuid4().hex}")
-    yield made
-    await made.close()
 
 
 @pytest.fixture

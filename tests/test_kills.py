@@ -29,6 +29,15 @@ off_below = 0.2
 red = 2.0
 """
 PEOPLE = f'[[person]]\nname = "Li Wei"\nrole = "village head"\ntier = "village"\narea = "{AREA}"\n'
+DEVICE = f"""
+[[device]]
+name = "gauge"
+bus = "field"
+driver = "radar_level"
+every_s = {EVERY_S}
+settings = {{ measures = "level", span_m = [-5.0, 30.0] }}
+series = {{ stage_m = {{ sensor_height_m = 0.0 }} }}
+"""
 
 
 class Gauge(RadarLevel):
@@ -67,17 +76,8 @@ async def test_nothing_logged_is_lost_nothing_is_twice_and_the_warning_is_raised
 ) -> None:
     broker, gauge, chance = new_mosquitto(persistence=True), Gauge(), random.Random(20240808)
     async with ModbusTcp({1: gauge, 9: Relay()}, on_served=gauge.on_served) as wire:
-        device = f"""
-[[device]]
-name = "gauge"
-bus = "field"
-driver = "radar_level"
-every_s = {EVERY_S}
-settings = {{ measures = "level", span_m = [-5.0, 30.0] }}
-series = {{ stage_m = {{ sensor_height_m = 0.0 }} }}
-"""
         station = StationFiles(tmp_path / "edge", f"tcp://127.0.0.1:{wire.port}", broker.url, "kill-bridge",
-                               devices=device, rules=RULES)
+                               devices=DEVICE, rules=RULES)
         database = "kills"
         hub_files = HubFiles(tmp_path / "hub", broker.url, [(station.id, station.key)],
                              influx_store(influxdb.url, database), PEOPLE)

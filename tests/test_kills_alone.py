@@ -9,7 +9,7 @@ from simulators.devices import Relay
 from simulators.wires import ModbusTcp
 from tests.processes import Command
 from tests.stations import StationFiles
-from tests.test_kills import EVERY_S, RULES, Gauge
+from tests.test_kills import DEVICE, RULES, Gauge
 from tocsin.log import read_log
 from tocsin.messages import Detection, Readings, record_of
 
@@ -24,16 +24,7 @@ async def test_nothing_logged_is_lost_or_changed_and_no_decision_is_another_one(
 ) -> None:
     gauge, chance, kills = Gauge(), random.Random(20241013), count(6, 200)
     async with ModbusTcp({1: gauge, 9: Relay()}, on_served=gauge.on_served) as wire:
-        device = f"""
-[[device]]
-name = "gauge"
-bus = "field"
-driver = "radar_level"
-every_s = {EVERY_S}
-settings = {{ measures = "level", span_m = [-5.0, 30.0] }}
-series = {{ stage_m = {{ sensor_height_m = 0.0 }} }}
-"""
-        station = StationFiles(tmp_path / "edge", f"tcp://127.0.0.1:{wire.port}", id="alone", devices=device,
+        station = StationFiles(tmp_path / "edge", f"tcp://127.0.0.1:{wire.port}", id="alone", devices=DEVICE,
                                rules=RULES)
         agent = Command(tmp_path / "agent", "edge", str(station.write()))
         before: dict[int, bytes] = {}

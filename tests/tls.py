@@ -1,7 +1,6 @@
 """Certificates made with openssl, and a real Mosquitto that speaks TLS with them."""
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -64,13 +63,6 @@ class TlsMosquitto(Mosquitto):
         config = self.folder / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n")
         return ["-c", str(config)]
-
-    def ready(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
 
 
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")

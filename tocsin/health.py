@@ -20,7 +20,8 @@ class DeviceHealth(msgspec.Struct, frozen=True):
 class SirenHealth(msgspec.Struct, frozen=True):
     """When the siren was last known to work (ms UTC, 0: never), and how: `line` (a silent check), `test`, `sounded`.
 
-    `tested`: when it was last heard, in a test or in earnest. `overdue` and `fault`: in words, "" where all is well.
+    `tested`: when it was last heard, in a test or in earnest. `overdue` and `fault`: in words, "" where all is well;
+    with `_zh` in Chinese.
     """
 
     proven: int = 0
@@ -28,6 +29,8 @@ class SirenHealth(msgspec.Struct, frozen=True):
     tested: int = 0
     overdue: str = ""
     fault: str = ""
+    overdue_zh: str = ""
+    fault_zh: str = ""
 
 
 class LogHealth(msgspec.Struct, frozen=True):

@@ -96,7 +96,7 @@ class Readings(msgspec.Struct, frozen=True, tag="readings", tag_field="kind"):
 
 
 class Event(msgspec.Struct, frozen=True, tag="event", tag_field="kind", omit_defaults=True):
-    """Something technical happened. `device` or `series` says to what."""
+    """Something technical happened. `device` or `series` says to what; `zh` is the detail in Chinese, where known."""
 
     boot: str
     seq: int
@@ -106,6 +106,7 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="kind", omit_def
     device: str = ""
     series: str = ""
     reason: str = ""
+    zh: str = ""
 
 
 class Detection(msgspec.Struct, frozen=True, tag="detection", tag_field="kind"):

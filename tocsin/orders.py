@@ -47,7 +47,7 @@ class NewKey(msgspec.Struct, frozen=True):
 class RulesState(msgspec.Struct, frozen=True):
     """`version` is in force (0: the station's own file), with the kernel's hash of the rules.
 
-    `refused` is the newest version that was not taken, `problems` why.
+    `refused` is the newest version that was not taken, `problems` why, `problems_zh` in Chinese as far as it is known.
     """
 
     v: int
@@ -57,10 +57,11 @@ class RulesState(msgspec.Struct, frozen=True):
     hash: str
     refused: int = 0
     problems: list[str] = []
+    problems_zh: list[str] = []
 
 
 class Obeyed(msgspec.Struct, frozen=True, tag="obeyed", tag_field="kind"):
-    """The answer to a command: whether it was done, and a sentence."""
+    """The answer to a command: whether it was done, and a sentence; `zh`: in Chinese, "" where it is the same."""
 
     boot: str
     seq: int
@@ -68,6 +69,7 @@ class Obeyed(msgspec.Struct, frozen=True, tag="obeyed", tag_field="kind"):
     id: str
     done: bool
     said: str
+    zh: str = ""
 
 
 class Papers(msgspec.Struct, frozen=True, tag="papers", tag_field="kind"):

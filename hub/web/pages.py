@@ -11,6 +11,7 @@ from litestar.response import Redirect
 from hub.authority import holdable, moves_at, waits_for_person
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
+from hub.orders import problems_of
 from hub.web.cards import by_urgency, name_of, warning_card
 from hub.web.freshness import of_station
 from hub.web.orders import state_of, words_of
@@ -133,6 +134,7 @@ async def _station(site: Site, request: Asked, station_id: str) -> Response[str]
         "orders": await view.orders(found.id),
         "words_of": words_of,
         "state_of": state_of,
+        "problems_of": problems_of,
     }
     return await site.page(request, "station.html", context)
 

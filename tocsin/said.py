@@ -1,0 +1,73 @@
+"""A sentence for people, in English and in Chinese at once: who hears it chooses, and records carry both."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+LANGS = ("en", "zh")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """In both languages. As a `str` it is English, as in the journal of a program."""
+
+    en: str
+    zh: str
+
+    def __str__(self) -> str:
+        return self.en
+
+    def in_(self, lang: str) -> str:
+        """`lang` is one of LANGS."""
+        return self.zh if lang == "zh" else self.en
+
+
+class SaidError(ValueError):
+    """Why something is refused."""
+
+    def __init__(self, said: Said) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+class Sayings:
+    """Sentences by their keys: `say("silenced", who=..., minutes=5)`.
+
+    What is put in may know itself in both languages (`en`, `zh`): another sentence, a level, a stage.
+    """
+
+    def __init__(self, table: Mapping[str, tuple[str, str]]) -> None:
+        self._table = table
+
+    def __call__(self, key: str, /, **values: object) -> Said:
+        en, zh = self._table[key]
+        return Said(_filled(en, "en", values), _filled(zh, "zh", values))
+
+
+def _filled(text: str, lang: str, values: Mapping[str, object]) -> str:
+    return text.format(**{key: getattr(value, lang, value) for key, value in values.items()})
+
+
+def joined(parts: Iterable[Said | str], en: str = "; ", zh: str = "；") -> Said:
+    """One sentence behind the other. What is no Said is the same in both languages."""
+    both = [part if isinstance(part, Said) else Said(part, part) for part in parts]
+    return Said(en.join(part.en for part in both), zh.join(part.zh for part in both))
+
+
+def cut(said: Said, most: int) -> Said:
+    """Each language's first characters."""
+    return Said(said.en[:most], said.zh[:most])
+
+
+def said_of(err: BaseException) -> Said:
+    """What an error says. Of one that knows one language alone (a file's syntax, the system) both are the same."""
+    for one in (err, err.__cause__):     # msgspec puts an error of its own around what a Struct refuses
+        if isinstance(one, SaidError):
+            return one.said
+    return Said(str(err), str(err))
+
+
+def language(asked: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What was asked for, else what the terminal's user speaks."""
+    spoken = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "")
+    return asked or ("zh" if spoken.startswith("zh") else "en")
