@@ -20,16 +20,15 @@ from hub.courier import Courier
 from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
-from hub.embedded import SqliteStore
 from hub.errors import TransientError
 from hub.forward import Forwarder
-from hub.influx import InfluxStore
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
 from hub.orders import StationOrders, read_orders
 from hub.roster import Roster
 from hub.store import Point, Store
+from hub.stores import store_of
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
@@ -56,7 +55,7 @@ class Hub:
         self.clock = clock
         data = Path(config.hub.data)
         self._database = Database(data / "hub.sqlite")
-        self.store: Store = _store_of(config, data)
+        self.store: Store = store_of(config)
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
         self.link = self._make_link()
@@ -269,10 +268,3 @@ def _listener(address: str) -> socket.socket:
         return socket.create_server((host, int(port)))
     except (OSError, OverflowError) as err:
         raise HubError(f"hub: listen: {address} cannot be had: {err}") from err
-
-
-def _store_of(config: HubConfig, data: Path) -> Store:
-    table = config.store
-    if table.kind == "influxdb1":
-        return InfluxStore(table.url, table.database, table.user, table.password)
-    return SqliteStore(data / "store.sqlite")
