@@ -17,7 +17,7 @@ import httpx
 
 from hub.errors import TransientError
 
-_LONGEST = 200
+_LONGEST = 500
 _REFUSALS = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE, httpx.codes.UNPROCESSABLE_ENTITY})
 _EXPIRED = re.compile(
     r"partial write: (?:points beyond retention policy dropped=(\d+)|dropped (\d+) points outside retention policy)"
