@@ -2,6 +2,8 @@
 counted and not looked for: the server has kept all others. Everything else is worth another try."""
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +17,9 @@ from hub.influx.place import Place, Where, influxdb1
 from hub.influx.queries import Found, identifier
 from hub.store import AnyPoint, Point
 
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 30.0       # of a write
+_READ_TIMEOUT_S = 5.0   # pages wait for it
+_REST_S = 10.0          # after a read that was not answered in time others fail at once: a page asks for many stations
 _SUSPICIOUS = 50    # single lines refused in a row, none kept, in words that are not about lines
 
 
@@ -39,8 +43,10 @@ class LineStore:
             timeout=_TIMEOUT_S,
             trust_env=False,  # a proxy of the environment is for the world outside
         )
+        self._rests_until_s = -math.inf
 
     async def write(self, points: Sequence[AnyPoint]) -> None:
+        """As `Store.write`; PermanentError counts points beyond retention too."""
         sending = _Sending()
         # rendering and packing must not hold up warnings
         lines, sending.bad = await asyncio.to_thread(rendered, points)
@@ -136,9 +142,13 @@ class LineStore:
         await self.command(f"CREATE DATABASE {name}")
 
     async def _ask(self, method: str, parameters: dict[str, str]) -> Found:
+        if time.monotonic() < self._rests_until_s:
+            raise TransientError(f"{self.place.url}: did not answer in {_READ_TIMEOUT_S:g} s a moment ago")
         try:
-            answer = await self._client.request(method, "/query", params=parameters)
+            answer = await self._client.request(method, "/query", params=parameters, timeout=_READ_TIMEOUT_S)
         except httpx.HTTPError as err:
+            if isinstance(err, httpx.TimeoutException):
+                self._rests_until_s = time.monotonic() + _REST_S
             raise failed(self.place.url, err) from err
         if not answer.is_success:
             raise TransientError(f"{self.place.url}: {answer.status_code} {words_of(answer)}")
