@@ -5,7 +5,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from hub.courier import Courier
 from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
-from hub.errors import TransientError
 from hub.forward import Forwarder
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
+from hub.newest import newest
 from hub.orders import StationOrders, read_orders
 from hub.roster import Roster
 from hub.store import Point, Store
@@ -169,7 +169,8 @@ class Hub:
 
     async def stations(self) -> list[StationView]:
         rows = {row[0]: row for row in await self._database.run(self._read_stations)}
-        return [await self._station(station, rows.get(station)) for station in sorted(self._roster)]
+        latest = await newest(self.store, self._roster)
+        return [_station(station, rows.get(station), latest[station]) for station in sorted(self._roster)]
 
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)
@@ -213,19 +214,6 @@ class Hub:
     def _read_stations(self) -> list[tuple[str, str | None, str | None, int]]:
         return self._database.connection.execute("SELECT id, card, heartbeat, heard_at FROM stations").fetchall()
 
-    async def _station(self, station: str, row: tuple[str, str | None, str | None, int] | None) -> StationView:
-        _, card, heartbeat, heard_at = row or (station, None, None, 0)
-        latest: Sequence[Point] | None = None
-        with suppress(TransientError):
-            latest = await self.store.latest(station)
-        return StationView(
-            station,
-            msgspec.json.decode(card, type=StationCard) if card else None,
-            msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
-            heard_at,
-            latest,
-        )
-
 
 class Changes:
     """Counts what the pages may want to show anew."""
@@ -251,6 +239,19 @@ class Changes:
             finally:
                 self._waiters.discard(waiter)
         return self._number
+
+
+def _station(
+    station: str, row: tuple[str, str | None, str | None, int] | None, latest: Sequence[Point] | None
+) -> StationView:
+    _, card, heartbeat, heard_at = row or (station, None, None, 0)
+    return StationView(
+        station,
+        msgspec.json.decode(card, type=StationCard) if card else None,
+        msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
+        heard_at,
+        latest,
+    )
 
 
 class _Server(uvicorn.Server):
