@@ -21,6 +21,7 @@ from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
 from hub.forward import Forwarder
+from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
@@ -63,6 +64,9 @@ class Hub:
         self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked)
         self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
+        self._downsampler = downsampler_of(config, self._database, self.store, clock)
+        if self._downsampler:
+            self._forwarder.on_forwarded.append(self._downsampler.note)
         channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)
                     for name in plugins.names(hub.broadcast)}
         self._dispatch = Dispatch(self._database, channels, clock)
@@ -83,7 +87,8 @@ class Hub:
             self._database.close()
 
     def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        return {
+        beside = {"downsampler": self._downsampler.run} if self._downsampler else {}
+        return beside | {
             "link": self.link.run,
             "intake": self._intake.run,
             "forwarder": self._forwarder.run,
@@ -164,7 +169,7 @@ class Hub:
     def counts(self) -> dict[str, int]:
         parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
                  "desk": self._desk.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
-                 "restarts": self._restarts}
+                 "restarts": self._restarts, "downsampler": self._downsampler.counts if self._downsampler else {}}
         return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
 
     async def stations(self) -> list[StationView]:
