@@ -125,6 +125,8 @@ class FakeInflux:
 
     def _manage2(self, method: str, path: str, given: dict[str, str], document: dict[str, Any]) -> Reply:
         match method, path.removeprefix("/api/v2/"):
+            case "GET", "orgs" if given.get("org", "") not in {"", *self.orgs}:
+                return 404, {"code": "not found", "message": "organization name not found"}
             case "GET", "orgs":
                 return 200, {"orgs": [_org(name) for name in self.orgs if given.get("org", name) == name]}
             case "POST", "orgs":

@@ -3,9 +3,9 @@
 escaped, numbers finite and typed, and a line holds no line feed."""
 
 import gzip
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from math import isfinite
 
 from hub.store import EARLIEST_MS, LATEST_MS, AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint, problem_of
 
@@ -21,9 +21,8 @@ def rendered(points: Sequence[AnyPoint]) -> tuple[list[Line], list[tuple[AnyPoin
     lines: list[Line] = []
     bad: list[tuple[AnyPoint, str]] = []
     for point in points:
-        if isinstance(point, Point) and _plain(point):
-            head = _head(point.station, point.device, point.quantity)
-            lines.append((point, f"{head}{float(point.value)!r},quality={point.quality}i {point.t_ms}"))
+        if isinstance(point, Point) and (line := _reading(point)):
+            lines.append((point, line))
         elif problem := problem_of(point):
             bad.append((point, problem))
         else:
@@ -80,14 +79,13 @@ def series_tags(station: str, device: str, quantity: str) -> str:
     return f"device={_tag(device)},quantity={_tag(quantity)},station={_tag(station)}"
 
 
-def _plain(point: Point) -> bool:
-    """What `problem_of` finds, at the speed of a stream; its words are only asked for where something is wrong."""
-    return (
-        EARLIEST_MS <= point.t_ms < LATEST_MS
-        and math.isfinite(point.value)
-        and -_INT64 <= point.quality < _INT64
-        and _head(point.station, point.device, point.quantity) != ""
-    )
+def _reading(point: Point) -> str:
+    """The line of a reading at the speed of a stream; "" where `problem_of` has something to say."""
+    t_ms, value, quality = point.t_ms, point.value, point.quality
+    if EARLIEST_MS <= t_ms < LATEST_MS and isfinite(value) and -_INT64 <= quality < _INT64:
+        head = _head(point.station, point.device, point.quantity)
+        return f"{head}{float(value)!r},quality={quality}i {t_ms}" if head else ""
+    return ""
 
 
 @lru_cache(maxsize=_SERIES)

@@ -3,7 +3,7 @@
 The client is imported here alone: it takes 300 ms and 51 MB.
 """
 
-import contextlib
+from http.client import NOT_FOUND
 from typing import Any
 
 from influxdb_client import (
@@ -59,8 +59,11 @@ class _Setup2:
         """Its id; "" while it is only planned."""
         organizations = self._client.organizations_api()
         found: list[Any] = []
-        with contextlib.suppress(ApiException):  # 404 says that there is none; another error comes back below
+        try:
             found = organizations.find_organizations(org=self._store.org)
+        except ApiException as err:
+            if err.status != NOT_FOUND:
+                raise
         if found:
             self._plan.there(f"organization {self._store.org}")
             return str(found[0].id)
@@ -73,7 +76,8 @@ class _Setup2:
         buckets = self._client.buckets_api()
         seconds = 86_400 * keep_days
         rules = [BucketRetentionRules(type="expire", every_seconds=seconds)] if seconds else []
-        found: Bucket | None = buckets.find_bucket_by_name(name) if org_id else None
+        known = buckets.find_buckets(name=name, org=self._store.org).buckets if org_id else []
+        found: Bucket | None = known[0] if known else None
         what = f"bucket {name}: {days(seconds)}"
         if found is None:
             made: list[Any] = []
