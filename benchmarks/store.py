@@ -24,8 +24,9 @@ from pathlib import Path
 from benchmarks._extra import have
 from benchmarks._rows import BenchError, Row, repeats_of
 from benchmarks._sender import BUCKET, STATION
-from tests.services import InfluxDb, ServiceError, VictoriaMetrics
+from tests.services import InfluxDb, ServiceError
 from tests.shared_data import REPOSITORY
+from tests.victoria_metrics import VictoriaMetrics
 
 CLIENT = "influxdb-client"
 POINTS, QUICK_POINTS = 400_000, 2_000

@@ -15,8 +15,9 @@ from hub.embedded import SqliteStore
 from hub.influx import InfluxStore
 from hub.store import Store
 from tests.browser import Browser, open_browser
-from tests.services import InfluxDb, Mosquitto, Server, VictoriaMetrics
+from tests.services import InfluxDb, Mosquitto, Server
 from tests.shared_data import REPOSITORY
+from tests.victoria_metrics import VictoriaMetrics
 
 settings.register_profile("quick", deadline=None)
 settings.register_profile("prove", deadline=None, max_examples=2_000)

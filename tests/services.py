@@ -1,5 +1,4 @@
-"""Real servers for the tests: Mosquitto, InfluxDB 1.x, VictoriaMetrics and Chromium, each in a folder and on a port of
-its own.
+"""Real servers for the tests: Mosquitto, InfluxDB 1.x and Chromium, each in a folder of its own, on a port of its own.
 
 Start them from the main thread: the kernel ends a server when the thread that started it ends, so that a test run that
 is killed leaves nothing behind.
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 
 from tests.shared_data import REPOSITORY
 
@@ -284,35 +282,3 @@ class InfluxDb(Server):
                 tags, columns = series.get("tags", {}), series["columns"]
                 rows += [tags | dict(zip(columns, values, strict=True)) for values in series.get("values", [])]
         return rows
-
-
-class VictoriaMetrics(Server):
-    """A real VictoriaMetrics on 127.0.0.1: it takes the line protocol of InfluxDB 2 and answers in a way of its own.
-
-    It says 204 to lines that it drops, and keeps every value of a repeated time unless it is told to keep one.
-    """
-
-    command = "victoria-metrics"
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def arguments(self) -> list[str]:
-        return [
-            f"-httpListenAddr=127.0.0.1:{self.port}", f"-storageDataPath={self.state}",
-            "-dedup.minScrapeInterval=1ms", "-retentionPeriod=100y", "-memory.allowedBytes=64MB", "-loggerLevel=ERROR",
-        ]  # fmt: skip
-
-    def ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health", trust_env=False).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
-
-    def export(self, name: str) -> list[dict[str, Any]]:
-        """Every series of a metric: `{"metric": {tags}, "values": [...], "timestamps": [ms, ...]}`."""
-        httpx.get(f"{self.url}/internal/force_flush", trust_env=False)
-        parameters = {"match[]": name}
-        answer = httpx.get(f"{self.url}/api/v1/export", params=parameters, timeout=30, trust_env=False)
-        return [msgspec.json.decode(line) for line in answer.text.splitlines()]

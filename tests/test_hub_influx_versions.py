@@ -20,9 +20,10 @@ from hub.store import AnyPoint, EventPoint, Point
 from simulators.influx import TOKEN, FakeInflux
 from simulators.influx_lines import LINE, Bucket
 from tests.hub_messages import NOON_MS
-from tests.services import InfluxDb, VictoriaMetrics
+from tests.services import InfluxDb
 from tests.test_hub_influx import ANY_POINTS, AWKWARD, TEXTS
 from tests.test_hub_stores import BAD, EVENT, LEVEL, STAGE, stages
+from tests.victoria_metrics import VictoriaMetrics
 
 WITHIN_S = 20.0
 
