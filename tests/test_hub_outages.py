@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from hub.config_store import StoreTable
+from hub.errors import TransientError
 from hub.service import Hub
 from hub.web.app import app
 from tests import village
@@ -193,6 +194,8 @@ async def test_a_store_that_hangs_holds_up_no_page(
         await there.minute()
         await there.warn()
         assert there.slowest["page"] < PAGE_WITHIN_S
+        with pytest.raises(TransientError, match="a moment ago"):
+            await there.hub.store.latest(STATION)
         proxy.fault = Fault.NONE
         proxy._released.set()
         await there.caught_up()
