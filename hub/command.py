@@ -1,5 +1,6 @@
-"""`tocsin hub hub.toml`"""
+"""`tocsin hub hub.toml` runs the hub; `tocsin hub WORD ...` does what the word says, see SUBCOMMANDS."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,8 +10,16 @@ from tocsin.clock import Clock
 from tocsin.config import ConfigError
 from tocsin.service import run_until_stopped, serve
 
+# each module has main(argv) -> exit code, and is imported only when it is asked for
+SUBCOMMANDS = {
+    "setup": "hub.influx.setup",
+}
+
 
 def run(argv: list[str]) -> int:
+    if argv and argv[0] in SUBCOMMANDS:
+        code: int = importlib.import_module(SUBCOMMANDS[argv[0]]).main(argv[1:])
+        return code
     return serve("hub", argv, load_hub, _start, "the hub")
 
 

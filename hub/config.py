@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hub.config_store import StoreTable
 from hub.model import Tier
 from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileName, Table, load, twice
@@ -17,7 +18,6 @@ StationId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", de
 AreaCode = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits; trailing zeros mean all below")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]+:\d{1,5}$", description="host:port")]
-Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+", description="an address like http://127.0.0.1:8086")]
 PublicUrl = Annotated[
     str, msgspec.Meta(pattern=r"^$|^https?://[^\s/]+", description='an address like https://hub.example.org, or ""')
 ]
@@ -54,16 +54,6 @@ class HubTable(Table, frozen=True):
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
             raise ValueError(f'timezone: "{self.timezone}" is not known; use a name like Asia/Shanghai') from None
-
-
-class StoreTable(Table, frozen=True):
-    """[store]"""
-
-    kind: Literal["embedded", "influxdb1"] = "embedded"
-    url: Url = "http://127.0.0.1:8086"
-    database: str = "tocsin"
-    user: str = ""
-    password: str = ""
 
 
 class StationTable(Table, frozen=True):

@@ -79,6 +79,13 @@ CREATE INDEX outbox_state ON outbox (state, next_at);
 
 # tables that came later: a file made before them gets them when it is opened
 LATER = """
+-- windows of readings that the hub has yet to make 10 min, 1 h or 1 day of: hub.influx.downsample
+CREATE TABLE IF NOT EXISTS windows (
+    width TEXT NOT NULL, station TEXT NOT NULL, begin INTEGER NOT NULL, due INTEGER NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (width, station, begin)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS windows_due ON windows (due);
+
 -- stations enrolled by command; they count beside those of hub.toml
 CREATE TABLE IF NOT EXISTS enrolled (station TEXT PRIMARY KEY, key TEXT NOT NULL, t INTEGER NOT NULL) WITHOUT ROWID;
 

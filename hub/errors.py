@@ -10,9 +10,11 @@ class TransientError(Exception):
 class PermanentError(Exception):
     """Trying the same again cannot help.
 
-    A store lists in `bad` what it refuses, each with the reason in words; everything else of that batch is written.
+    A store lists in `bad` what it refuses, each with the reason in words, and counts in `expired` points older than it
+    keeps any; everything else of that batch is written.
     """
 
-    def __init__(self, message: str, bad: Sequence[tuple[object, str]] = ()) -> None:
+    def __init__(self, message: str, bad: Sequence[tuple[object, str]] = (), expired: int = 0) -> None:
         super().__init__(message)
         self.bad = list(bad)
+        self.expired = expired

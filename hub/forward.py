@@ -7,9 +7,10 @@ again at the same times, which changes nothing. While the store is away, landing
 import asyncio
 import itertools
 import logging
+import random
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -23,12 +24,14 @@ from tocsin.messages import encode, record_of
 
 READER = "forwarder"
 READERS = (READER, "desk")
-BATCH = 5_000              # points of one write
+BATCH = 20_000             # points of one write: a store that takes a second an answer still keeps up
 KEPT_MS = 7 * 86_400_000   # landed records of that age go, once every reader is done with them
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
 PRUNE_EVERY_S = 600.0
-_ROWS = 500                # records read at once
+JITTER = 0.25              # of a wait: hubs that lost one store together do not come back together
+_ROWS = 2_000              # records read at once
+_GROUP_BYTES = 1 << 20     # of them opened at once: about 30,000 readings
 _PRUNED = 1_000            # records deleted in one transaction
 
 log = logging.getLogger(__name__)
@@ -37,8 +40,13 @@ log = logging.getLogger(__name__)
 class Forwarder:
     """Sends landed records on to the store."""
 
-    def __init__(self, database: Database, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: Store, clock: Clock, chance: Callable[[], float] = random.random
+    ) -> None:
+        """`chance` gives 0 to 1, for the jitter."""
         self.counts: Counter[str] = Counter()
+        self.on_forwarded: list[Callable[[sqlite3.Connection, Sequence[AnyPoint]], None]] = []  # as the cursor moves
+        self._chance = chance
         self._database = database
         self._store = store
         self._clock = clock
@@ -66,21 +74,11 @@ class Forwarder:
                 await self._more.wait()
 
     async def step(self) -> bool:
-        """Sends one batch on and moves the cursor; False if nothing was there. Raises TransientError, sqlite3.Error."""
+        """Sends some records on and moves the cursor; False if none was there. Raises TransientError, sqlite3.Error."""
         rows = await self._database.run(self._read)
-        if not rows:
-            return False
-        refused: list[Refused] = []
-        points = [point for row in rows for point in self._points_of(row, refused)]
-        for batch in _batches(points):
-            try:
-                await self._store.write(batch)
-            except PermanentError as err:
-                refused += [_refused(point, reason) for point, reason in err.bad]
-        await self._database.run(self._move, rows[-1].id, refused)
-        self.counts["forwarded"] += len(points)
-        self.counts["refused"] += len(refused)
-        return True
+        for group in _groups(rows):
+            await self._forward(group)
+        return bool(rows)
 
     async def prune(self) -> int:
         """Deletes landed records that every reader is done with and that are old; returns how many."""
@@ -96,25 +94,40 @@ class Forwarder:
 
     async def _back_off(self, err: Exception) -> None:
         self.counts["failed"] += 1
-        log.warning("store: %s; next try in %g s", err, self._wait_s)
         wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)
+        wait_s *= 1 - JITTER * self._chance()
+        log.warning("store: %s; next try in %.1f s", err, wait_s)
         await self._clock.sleep_until(self._clock.monotonic_s() + wait_s)
+
+    def _tell_expired(self, points: int) -> None:
+        """They stay in landing as long as everything there; the store keeps none of that age."""
+        if points:
+            self.counts["beyond retention"] += points
+            log.warning("store: %d points are older than it keeps any; they were left out", points)
+
+    async def _forward(self, rows: Sequence[landing.Row]) -> None:
+        # in a thread, and not in the database's: neither warnings nor landing wait for it
+        points, refused = await asyncio.to_thread(_opened, rows)
+        for batch in _batches(points):
+            try:
+                await self._store.write(batch)
+            except PermanentError as err:
+                refused += [_refused(point, reason) for point, reason in err.bad]
+                self._tell_expired(err.expired)
+        await self._database.run(self._move, rows[-1].id, points, refused)
+        self.counts["forwarded"] += len(points)
+        self.counts["refused"] += len(refused)
 
     def _read(self) -> list[landing.Row]:
         connection = self._database.connection
         return landing.read(connection, landing.cursor_of(connection, READER), _ROWS)
 
-    def _points_of(self, row: landing.Row, refused: list[Refused]) -> list[AnyPoint]:
-        try:
-            return points_of(row.station, record_of(row.raw), row.times)
-        except msgspec.DecodeError as err:  # landed by a newer hub
-            refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
-            return []
-
-    def _move(self, last_id: int, refused: Sequence[Refused]) -> None:
+    def _move(self, last_id: int, points: Sequence[AnyPoint], refused: Sequence[Refused]) -> None:
         with self._database.transaction() as connection:
             for one in refused:
                 landing.quarantine(connection, one, self._clock.now_ms())
+            for note in self.on_forwarded:
+                note(connection, points)
             landing.move_cursor(connection, READER, last_id)
 
     def _rewind(self, since_ms: int) -> None:
@@ -135,6 +148,30 @@ class Forwarder:
             if old:
                 connection.execute("DELETE FROM landing WHERE id <= ?", (old[-1][0],))
             return len(old)
+
+
+def _groups(rows: Sequence[landing.Row]) -> Iterator[Sequence[landing.Row]]:
+    """Cut by size: what is open at one time stays small."""
+    first, size = 0, 0
+    for index, row in enumerate(rows):
+        size += len(row.raw)
+        if size > _GROUP_BYTES:
+            yield rows[first : index + 1]
+            first, size = index + 1, 0
+    if first < len(rows):
+        yield rows[first:]
+
+
+def _opened(rows: Sequence[landing.Row]) -> tuple[list[AnyPoint], list[Refused]]:
+    """The points of landed records, and what cannot be read: it was landed by a newer hub."""
+    points: list[AnyPoint] = []
+    refused: list[Refused] = []
+    for row in rows:
+        try:
+            points += points_of(row.station, record_of(row.raw), row.times)
+        except msgspec.DecodeError as err:
+            refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
+    return points, refused
 
 
 def _batches(points: list[AnyPoint]) -> Iterator[list[AnyPoint]]:

@@ -16,7 +16,7 @@ from hub.config import HubConfig, load_hub
 from hub.database import DatabaseError
 from hub.embedded import SqliteStore
 from hub.errors import TransientError
-from hub.influx import InfluxStore
+from hub.influx import LineStore, place_of
 from hub.store import EARLIEST_MS, LATEST_MS, Point, Store
 from thresholds.replay.choice import Choice
 from thresholds.replay.gather import by_time, judged
@@ -35,10 +35,6 @@ _READINGS = """
 SELECT r.t_ms, r.value, r.quality FROM readings r JOIN series s ON s.id = r.series_id
 WHERE s.station = ? AND s.device = ? AND s.quantity = ? AND r.t_ms >= ? AND r.t_ms < ? ORDER BY r.t_ms LIMIT ?
 """
-_ASKED = (
-    'SELECT "value", "quality" FROM "readings" WHERE "station" = $station AND "device" = $device'
-    ' AND "quantity" = $quantity AND time >= {start}ms AND time < {end}ms ORDER BY time LIMIT {most}'
-)
 
 
 class Past(Store, Protocol):
@@ -55,16 +51,6 @@ class SqlitePast(SqliteStore):
         asked = (point.station, point.device, point.quantity, start_ms, end_ms, most)
         rows: list[Row] = await self._run(lambda: self._file.connection.execute(_READINGS, asked).fetchall())
         return rows
-
-
-class InfluxPast(InfluxStore):
-    """InfluxDB 1.x."""
-
-    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        names = {"station": point.station, "device": point.device, "quantity": point.quantity}
-        found = await self._query(_ASKED.format(start=start_ms, end=end_ms, most=most), names)
-        return [(int(t), float(value), int(bits or 0)) for one in found for t, value, bits in one["values"]
-                if value is not None]
 
 
 def histories(path: Path, rules: Rules, choice: Choice) -> Iterator[History]:
@@ -128,9 +114,8 @@ def _arrays(page: Sequence[Row]) -> tuple[I64, npt.NDArray[np.float64], I64]:
 
 
 def _store(config: HubConfig, data: Path) -> Past:
-    table = config.store
-    if table.kind == "influxdb1":
-        return InfluxPast(table.url, table.database, table.user, table.password)
+    if config.store.kind != "embedded":
+        return LineStore(place_of(config.store))
     path = data / "store.sqlite"
     if not path.exists():
         raise DatabaseError(f"{path} is not there; has this hub ever run here?")

@@ -5,7 +5,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,16 @@ from hub.courier import Courier
 from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
-from hub.embedded import SqliteStore
-from hub.errors import TransientError
 from hub.forward import Forwarder
-from hub.influx import InfluxStore
+from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
+from hub.newest import newest
 from hub.orders import StationOrders, read_orders
 from hub.roster import Roster
 from hub.store import Point, Store
+from hub.stores import store_of
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
@@ -56,7 +56,7 @@ class Hub:
         self.clock = clock
         data = Path(config.hub.data)
         self._database = Database(data / "hub.sqlite")
-        self.store: Store = _store_of(config, data)
+        self.store: Store = store_of(config)
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
         self.link = self._make_link()
@@ -64,6 +64,9 @@ class Hub:
         self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked)
         self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
+        self._downsampler = downsampler_of(config, self._database, self.store, clock)
+        if self._downsampler:
+            self._forwarder.on_forwarded.append(self._downsampler.note)
         channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)
                     for name in plugins.names(hub.broadcast)}
         self._dispatch = Dispatch(self._database, channels, clock)
@@ -84,7 +87,8 @@ class Hub:
             self._database.close()
 
     def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        return {
+        beside = {"downsampler": self._downsampler.run} if self._downsampler else {}
+        return beside | {
             "link": self.link.run,
             "intake": self._intake.run,
             "forwarder": self._forwarder.run,
@@ -165,12 +169,13 @@ class Hub:
     def counts(self) -> dict[str, int]:
         parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
                  "desk": self._desk.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
-                 "restarts": self._restarts}
+                 "restarts": self._restarts, "downsampler": self._downsampler.counts if self._downsampler else {}}
         return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
 
     async def stations(self) -> list[StationView]:
         rows = {row[0]: row for row in await self._database.run(self._read_stations)}
-        return [await self._station(station, rows.get(station)) for station in sorted(self._roster)]
+        latest = await newest(self.store, self._roster)
+        return [_station(station, rows.get(station), latest[station]) for station in sorted(self._roster)]
 
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)
@@ -214,19 +219,6 @@ class Hub:
     def _read_stations(self) -> list[tuple[str, str | None, str | None, int]]:
         return self._database.connection.execute("SELECT id, card, heartbeat, heard_at FROM stations").fetchall()
 
-    async def _station(self, station: str, row: tuple[str, str | None, str | None, int] | None) -> StationView:
-        _, card, heartbeat, heard_at = row or (station, None, None, 0)
-        latest: Sequence[Point] | None = None
-        with suppress(TransientError):
-            latest = await self.store.latest(station)
-        return StationView(
-            station,
-            msgspec.json.decode(card, type=StationCard) if card else None,
-            msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
-            heard_at,
-            latest,
-        )
-
 
 class Changes:
     """Counts what the pages may want to show anew."""
@@ -254,6 +246,19 @@ class Changes:
         return self._number
 
 
+def _station(
+    station: str, row: tuple[str, str | None, str | None, int] | None, latest: Sequence[Point] | None
+) -> StationView:
+    _, card, heartbeat, heard_at = row or (station, None, None, 0)
+    return StationView(
+        station,
+        msgspec.json.decode(card, type=StationCard) if card else None,
+        msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
+        heard_at,
+        latest,
+    )
+
+
 class _Server(uvicorn.Server):
     """Signals are the command's business: it cancels the hub."""
 
@@ -269,10 +274,3 @@ def _listener(address: str) -> socket.socket:
         return socket.create_server((host, int(port)))
     except (OSError, OverflowError) as err:
         raise HubError(f"hub: listen: {address} cannot be had: {err}") from err
-
-
-def _store_of(config: HubConfig, data: Path) -> Store:
-    table = config.store
-    if table.kind == "influxdb1":
-        return InfluxStore(table.url, table.database, table.user, table.password)
-    return SqliteStore(data / "store.sqlite")

@@ -17,6 +17,7 @@ from hub.store import Store
 from tests.browser import Browser, open_browser
 from tests.services import InfluxDb, Mosquitto, Server
 from tests.shared_data import REPOSITORY
+from tests.victoria_metrics import VictoriaMetrics
 
 settings.register_profile("quick", deadline=None)
 settings.register_profile("prove", deadline=None, max_examples=2_000)
@@ -72,6 +73,12 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 def influxdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDb]:
     """A store for the whole run: create a database of your own; stop, kill or wipe one from `new_influxdb`."""
     yield from _running(InfluxDb(tmp_path_factory.mktemp("influxdb")))
+
+
+@pytest.fixture(scope="session")
+def victoria_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetrics]:
+    """For the whole run: use stations of your own."""
+    yield from _running(VictoriaMetrics(tmp_path_factory.mktemp("victoria-metrics")))
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ async def test_influxdb_away_and_back(database: Database, new_influxdb: Callable
 async def test_waits_grow_to_half_a_minute_and_start_again_after_a_success(database: Database) -> None:
     shelf = Shelf(failures=[TransientError("away")] * 8)
     clock = EagerClock(NOON_MS)
-    forwarder = Forwarder(database, shelf, clock)
+    forwarder = Forwarder(database, shelf, clock, chance=lambda: 0.0)
     running = asyncio.create_task(forwarder.run())
     arrive(database, readings(1))
     forwarder.wake()

@@ -53,6 +53,17 @@ def place_of(point: AnyPoint) -> tuple[object, ...]:
             return "events", point.station, point.what, point.device, point.t_ms
 
 
+def on_one_line(point: AnyPoint) -> AnyPoint:
+    """As a line can have it: line feeds in texts are blanks."""
+    match point:
+        case LevelPoint():
+            return replace(point, episode=point.episode.replace("\n", " ").replace("\r", " "))
+        case EventPoint():
+            return replace(point, detail=point.detail.replace("\n", " ").replace("\r", " "))
+        case _:
+            return point
+
+
 def influx_points(server: InfluxDb, database: str) -> list[AnyPoint]:
     """Everything in a database, read back by plain queries."""
     found: list[AnyPoint] = [
@@ -94,7 +105,7 @@ def test_influxdb_gives_back_what_was_written(influxdb: InfluxDb, points: list[A
 
     try:
         asyncio.run(write())
-        assert sorted(map(repr, influx_points(influxdb, database))) == sorted(map(repr, points))
+        assert sorted(map(repr, influx_points(influxdb, database))) == sorted(repr(on_one_line(p)) for p in points)
     finally:
         influxdb.query("", f'DROP DATABASE "{database}"')
 
@@ -141,8 +152,6 @@ async def test_a_database_that_was_dropped_is_made_again(influxdb: InfluxDb) -> 
     store = InfluxStore(influxdb.url, database)
     await store.write(stages(1.0))
     influxdb.query("", f'DROP DATABASE "{database}"')
-    with pytest.raises(TransientError, match="404"):
-        await store.write(stages(1.0))
     await store.write(stages(1.0))
     assert await stage_series(store) == [1.0]
     await store.close()

@@ -232,8 +232,14 @@ def test_rules_with_a_mistake_are_told_with_the_station(
         'hub: timezone: "Asia" is not known; use a name like Asia/Shanghai']),
     ('# timezone = "Asia/Shanghai"', 'timezone = "Asia/Jianghua"', [
         'hub: timezone: "Asia/Jianghua" is not known; use a name like Asia/Shanghai']),
+    ('kind = "influxdb1"', 'kind = "influxdb4"', [
+        'store: kind: "influxdb4" is not allowed; use embedded, influxdb1, influxdb2, influxdb3']),
     ('kind = "influxdb1"', 'kind = "influxdb2"', [
-        'store: kind: "influxdb2" is not allowed; use embedded, influxdb1']),
+        'store: kind: "influxdb2" needs token and org; use kind = "influxdb1" for a server without them']),
+    ('kind = "influxdb1"', 'kind = "embedded"\ndownsample = "auto"', [
+        'store: downsample: is not for the embedded store; use "off"']),
+    ('# token = ""', 'token = "a b"', [
+        'store: token: "a b" is not allowed; use text: letters, digits and signs of ASCII without blanks, or ""']),
     ('# url = "http:', 'url = "', [
         'store: url: "//127.0.0.1:8086" is not allowed; use text: an address like http://127.0.0.1:8086']),
     ('flood = "11A01"', 'floods = "11A1"', [

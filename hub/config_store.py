@@ -1,0 +1,36 @@
+"""[store] of hub.toml: where readings are kept."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from tocsin.config import Table
+
+Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+", description="an address like http://127.0.0.1:8086")]
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_500, description="days, 0 for ever")]
+HeaderText = Annotated[
+    str, msgspec.Meta(pattern=r"^[!-~]*$", description='letters, digits and signs of ASCII without blanks, or ""')
+]
+
+
+class StoreTable(Table, frozen=True):
+    """[store]"""
+
+    kind: Literal["embedded", "influxdb1", "influxdb2", "influxdb3"] = "embedded"
+    url: Url = "http://127.0.0.1:8086"
+    database: Annotated[str, msgspec.Meta(min_length=1)] = "tocsin"
+    user: str = ""
+    password: str = ""
+    token: HeaderText = ""
+    org: str = ""
+    bucket: str = ""
+    downsample: Literal["off", "auto", "hub"] = "off"
+    influx_keep_days: Days = 0
+
+    def __post_init__(self) -> None:
+        if self.kind == "influxdb2" and not (self.token and self.org):
+            raise ValueError('kind: "influxdb2" needs token and org; use kind = "influxdb1" for a server without them')
+        if self.influx_keep_days and self.kind == "embedded":
+            raise ValueError("influx_keep_days: is not for the embedded store; use 0")
+        if self.downsample != "off" and self.kind == "embedded":
+            raise ValueError('downsample: is not for the embedded store; use "off"')

@@ -1,0 +1,49 @@
+"""What is asked of InfluxDB, in InfluxQL, the one language of its three versions. Names are quoted, never pasted: the
+bound parameters of 1.x are not in the published API of 2.x."""
+
+from typing import Any
+
+from hub.store import Point
+
+Found = list[dict[str, Any]]    # the series of one statement's answer
+
+
+def latest(station: str) -> str:
+    where = f'"station" = {text(station)} GROUP BY "device", "quantity"'
+    return f'SELECT last("value"), "quality" FROM "readings" WHERE {where}'  # noqa: S608 - quoted by `text`
+
+
+def span(station: str, device: str, quantity: str, start_ms: int, end_ms: int) -> str:
+    """FROM and WHERE of one series with start <= time < end."""
+    return (f'FROM "readings" WHERE "station" = {text(station)} AND "device" = {text(device)}'
+            f' AND "quantity" = {text(quantity)} AND time >= {int(start_ms)}ms AND time < {int(end_ms)}ms')
+
+
+def text(words: str) -> str:
+    """A string of InfluxQL."""
+    return "'" + words.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def points(station: str, found: Found) -> list[Point]:
+    """The answer to `latest`, ordered by device and quantity."""
+    made = []
+    for series in found:
+        (t_ms, value, quality) = series["values"][0]
+        tags = series["tags"]
+        made.append(Point(station, tags["device"], tags["quantity"], t_ms, float(value), int(quality or 0)))
+    return sorted(made, key=lambda point: (point.device, point.quantity))
+
+
+def values(found: Found) -> list[tuple[int, float]]:
+    """(time, value); empty buckets have no value."""
+    return [(row[0], float(row[1])) for series in found for row in series["values"] if row[1] is not None]
+
+
+def rows(found: Found) -> list[tuple[int, float, int]]:
+    """(time, value, quality)."""
+    return [(int(t), float(value), int(bits or 0)) for series in found for t, value, bits in series["values"]
+            if value is not None]

@@ -1,0 +1,174 @@
+"""A store in one database of an InfluxDB. A 400 refuses some lines: halving finds them. Points beyond retention are
+counted and not looked for: the server has kept all others. Everything else is worth another try."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import httpx
+
+from hub.errors import PermanentError, TransientError
+from hub.influx import queries
+from hub.influx.answers import Answer, Said, failed, understood, words_of
+from hub.influx.lines import Line, bodies, packed, rendered
+from hub.influx.place import Place, Where, influxdb1
+from hub.influx.queries import Found, identifier
+from hub.store import AnyPoint, Point
+
+_TIMEOUT_S = 30.0       # of a write
+_READ_TIMEOUT_S = 5.0   # pages wait for it
+_REST_S = 10.0          # after a read that was not answered in time others fail at once: a page asks for many stations
+_SUSPICIOUS = 50    # single lines refused in a row, none kept, in words that are not about lines
+
+
+@dataclass(slots=True)
+class _Sending:
+    """What has become of the lines of one `write`."""
+
+    bad: list[tuple[AnyPoint, str]] = field(default_factory=list)
+    expired: int = 0
+    kept: bool = False
+
+
+class LineStore:
+    """A hub.store.Store that speaks line protocol and InfluxQL."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._client = httpx.AsyncClient(
+            base_url=place.url,
+            headers=dict(place.headers),
+            timeout=_TIMEOUT_S,
+            trust_env=False,  # a proxy of the environment is for the world outside
+        )
+        self._rests_until_s = -math.inf
+
+    async def write(self, points: Sequence[AnyPoint]) -> None:
+        """As `Store.write`; PermanentError counts points beyond retention too."""
+        sending = _Sending()
+        # rendering and packing must not hold up warnings
+        lines, sending.bad = await asyncio.to_thread(rendered, points)
+        for body in bodies(lines):
+            await self._send(body, sending)
+        if sending.bad:
+            raise PermanentError(f"{len(sending.bad)} points refused: {sending.bad[0][1]}", sending.bad,
+                                 sending.expired)
+        if sending.expired:
+            raise PermanentError(f"{sending.expired} points are beyond retention", expired=sending.expired)
+
+    async def write_downsampled(self, lines: Sequence[str]) -> None:
+        """Ready lines for the retention policy DOWNSAMPLED. Raises TransientError unless all are kept, but for those
+        beyond its retention."""
+        body = await asyncio.to_thread(packed, lines)
+        answer = await self._post(self.place.write_downsampled, body)
+        if answer.said not in {Said.KEPT, Said.EXPIRED}:
+            raise TransientError(f"{self.place.url}: {answer.words}")
+
+    async def latest(self, station: str) -> list[Point]:
+        return queries.points(station, await self.query(queries.latest(station)))
+
+    async def series(
+        self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
+    ) -> list[tuple[int, float]]:
+        if end_ms <= start_ms:
+            return []
+        where = queries.span(station, device, quantity, start_ms, end_ms)
+        counted = await self.query(f'SELECT count("value") {where}')
+        if not counted:
+            return []
+        if counted[0]["values"][0][1] <= most:
+            return queries.values(await self.query(f'SELECT "value" {where}'))
+        width = -(-(end_ms - start_ms) // max(1, most // 2))
+        # of the functions that pick a point only top and bottom keep its own time inside a bucket
+        cut = f"{where} GROUP BY time({width}ms, {start_ms % width}ms)"
+        lowest = await self.query(f'SELECT bottom("value", 1) {cut}')
+        highest = await self.query(f'SELECT top("value", 1) {cut}')
+        return sorted({*queries.values(lowest), *queries.values(highest)})
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[tuple[int, float, int]]:
+        where = queries.span(point.station, point.device, point.quantity, start_ms, end_ms)
+        return queries.rows(
+            await self.query(f'SELECT "value", "quality" {where} ORDER BY time LIMIT {int(most)}')
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def query(self, influxql: str) -> Found:
+        """The series of one statement's answer, times in ms; none where nothing was written yet."""
+        return await self._ask("GET", {"db": self.place.database, "q": influxql, "epoch": "ms"})
+
+    async def command(self, influxql: str) -> None:
+        """A statement that changes something: CREATE, ALTER, DROP."""
+        await self._ask("POST", {"db": self.place.database, "q": influxql})
+
+    async def _send(self, lines: Sequence[Line], sending: _Sending) -> None:
+        answer = await self._post(self.place.write, await asyncio.to_thread(packed, [line for _, line in lines]))
+        if answer.said is Said.AWAY:
+            raise TransientError(f"{self.place.url}: {answer.words}")
+        if answer.said is not Said.REFUSED:
+            sending.kept = True
+            sending.expired += answer.expired
+        elif len(lines) == 1:
+            sending.bad.append((lines[0][0], answer.words))
+            if not sending.kept and not answer.of_lines and len(sending.bad) >= _SUSPICIOUS:
+                # a proxy, or the wrong port: nothing is wrong with the lines
+                raise TransientError(f"{self.place.url}: refuses every line: {answer.words}")
+        else:
+            half = len(lines) // 2
+            await self._send(lines[:half], sending)
+            await self._send(lines[half:], sending)
+
+    async def _post(self, where: Where, body: bytes) -> Answer:
+        answer = await self._post_once(where, body)
+        if answer.status_code == httpx.codes.NOT_FOUND and self.place.makes_database:
+            await self._make_database()
+            answer = await self._post_once(where, body)
+        return understood(answer)
+
+    async def _post_once(self, where: Where, body: bytes) -> httpx.Response:
+        path, parameters = where
+        try:
+            return await self._client.post(path, params=parameters, content=body,
+                                           headers={"Content-Encoding": "gzip"})
+        except httpx.HTTPError as err:
+            raise failed(self.place.url, err) from err
+
+    async def _make_database(self) -> None:
+        """The first write finds none, or somebody dropped it."""
+        name = identifier(self.place.database)
+        await self.command(f"CREATE DATABASE {name}")
+
+    async def _ask(self, method: str, parameters: dict[str, str]) -> Found:
+        if time.monotonic() < self._rests_until_s:
+            raise TransientError(f"{self.place.url}: did not answer in {_READ_TIMEOUT_S:g} s a moment ago")
+        try:
+            answer = await self._client.request(method, "/query", params=parameters, timeout=_READ_TIMEOUT_S)
+        except httpx.HTTPError as err:
+            if isinstance(err, httpx.TimeoutException):
+                self._rests_until_s = time.monotonic() + _REST_S
+            raise failed(self.place.url, err) from err
+        if not answer.is_success:
+            raise TransientError(f"{self.place.url}: {answer.status_code} {words_of(answer)}")
+        return self._series_of(answer)
+
+    def _series_of(self, answer: httpx.Response) -> Found:
+        try:
+            (result,) = answer.json()["results"]
+        except (ValueError, KeyError, TypeError) as err:
+            raise TransientError(f"{self.place.url}: not an answer of InfluxDB: {words_of(answer)}") from err
+        if error := result.get("error", ""):
+            if error.startswith("database not found"):
+                return []  # nothing was written yet
+            raise TransientError(f"{self.place.url}: {error}")
+        series: Found = result.get("series", [])
+        return series
+
+
+class InfluxStore(LineStore):
+    """InfluxDB 1.x; the database is made when it is missing."""
+
+    def __init__(self, url: str, database: str, user: str = "", password: str = "", token: str = "") -> None:
+        super().__init__(influxdb1(url, database, user, password, token))

@@ -1,0 +1,217 @@
+"""10 min, 1 h and 1 day made by the hub, on a real InfluxDB, beside what Python makes of the same readings."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.config_store import StoreTable
+from hub.database import Database
+from hub.errors import TransientError
+from hub.forward import Forwarder
+from hub.influx import LineStore, place_of
+from hub.influx.downsample import DELAY_MS, Downsampler, downsampler_of
+from hub.influx.place import DOWNSAMPLED
+from hub.influx.rollups import WIDTHS_MS, select_into
+from hub.influx.setup import Plan, prepare
+from hub.store import Point
+from tests import village
+from tests.hub_messages import NOON_MS
+from tests.services import InfluxDb
+from tocsin.clock import WoundClock
+
+DAY_MS = 86_400_000
+Rollup = tuple[float, float, float, int]
+Expected = dict[tuple[str, str, str, int], Rollup]    # width, device, quantity, begin: min, max, sum, count
+
+
+class Rig:
+    """A store, a downsampler and what was sent, without the forwarder's network: `send` writes and notes as it does."""
+
+    def __init__(self, folder: Path, server: InfluxDb, *, late_only: bool = False, keep_days: int = 0) -> None:
+        self.table = StoreTable("influxdb1", server.url, f"down_{uuid4().hex}", downsample="auto")
+        prepare(self.table, Plan(dry=False, say=lambda _: None))
+        self.server = server
+        self.clock = WoundClock(NOON_MS)
+        self.database = Database(folder / f"{uuid4().hex}.sqlite")
+        self.sent: dict[tuple[str, str, int], float] = {}
+        self.options = {"late_only": late_only, "keep_days": keep_days}
+        self.store = LineStore(place_of(self.table))
+        self.downsampler = self.again()
+
+    def again(self) -> Downsampler:
+        return Downsampler(self.database, self.store, self.clock, **self.options)  # type: ignore[arg-type]
+
+    async def send(self, *points: Point) -> None:
+        await self.store.write(points)
+        self.sent |= {(one.device, one.quantity, one.t_ms): one.value for one in points}
+        with self.database.transaction() as connection:
+            self.downsampler.note(connection, points)
+
+    async def work(self) -> None:
+        while await self.downsampler.step():
+            pass
+
+    def made(self) -> Expected:
+        return {
+            (width, row["device"], row["quantity"], row["time"]): (row["min"], row["max"], row["sum"], row["count"])
+            for width in WIDTHS_MS
+            for row in self.server.query(
+                self.table.database, f'SELECT * FROM "{DOWNSAMPLED}"."readings_{width}"'
+            )
+        }
+
+    def right(self, until_ms: int = 1 << 62) -> Expected:
+        windows: dict[tuple[str, str, str, int], list[float]] = defaultdict(list)
+        for (device, quantity, t), value in self.sent.items():
+            for width, width_ms in WIDTHS_MS.items():
+                if t // width_ms * width_ms + width_ms <= until_ms:
+                    windows[width, device, quantity, t // width_ms * width_ms].append(value)
+        return {key: (min(some), max(some), sum(some), len(some)) for key, some in windows.items()}
+
+    async def close(self) -> None:
+        await self.store.close()
+        self.database.close()
+
+
+@pytest.fixture
+def new_rig(tmp_path: Path, influxdb: InfluxDb) -> Callable[..., Rig]:
+    return lambda **options: Rig(tmp_path, influxdb, **options)
+
+
+def at(t_ms: int, value: float, device: str = "gauge") -> Point:
+    return Point("lin-an-01", device, "stage_m", t_ms, value, 0)
+
+
+async def test_a_window_is_made_some_time_after_its_end_and_made_anew_for_late_data(
+    new_rig: Callable[..., Rig]
+) -> None:
+    rig = new_rig()
+    await rig.send(at(NOON_MS, 1.0), at(NOON_MS + 1_000, 4.0))
+    rig.clock.wind_to(NOON_MS + 600_000 + DELAY_MS - 1)
+    await rig.work()
+    assert rig.made() == {}
+    rig.clock.wind_to(NOON_MS + 600_000 + DELAY_MS)
+    await rig.work()
+    assert rig.made() == {("10m", "gauge", "stage_m", NOON_MS): (1.0, 4.0, 5.0, 2)}
+    rig.clock.wind_to(NOON_MS + 2 * DAY_MS)
+    await rig.work()
+    assert rig.made() == rig.right()
+    await rig.send(at(NOON_MS + 500, 9.0), at(NOON_MS + 500, 9.0, device="second"))
+    assert not await rig.downsampler.step()  # more may come
+    rig.clock.wind_to(NOON_MS + 2 * DAY_MS + DELAY_MS)
+    await rig.work()
+    assert rig.made() == rig.right()
+    assert len(rig.made()) == 6
+    await rig.close()
+
+
+async def test_a_window_noted_again_while_it_is_made_is_made_again(
+    new_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = new_rig()
+    await rig.send(at(NOON_MS, 1.0))
+    rig.clock.wind_to(NOON_MS + 2 * DAY_MS)
+    plain = rig.store.write_downsampled
+
+    async def meanwhile(lines: list[str]) -> None:
+        monkeypatch.undo()
+        await plain(lines)
+        await rig.send(at(NOON_MS + 1, 7.0))
+
+    monkeypatch.setattr(rig.store, "write_downsampled", meanwhile)
+    await rig.work()
+    rig.clock.wind_to(rig.clock.now_ms() + DELAY_MS)
+    await rig.work()
+    assert rig.made() == rig.right()
+    await rig.close()
+
+
+async def test_a_restart_goes_on_and_a_store_that_is_away_is_tried_again(new_rig: Callable[..., Rig]) -> None:
+    rig = new_rig()
+    await rig.send(at(NOON_MS, 1.0))
+    rig.clock.wind_to(NOON_MS + 2 * DAY_MS)
+    rig.server.query("", f'DROP RETENTION POLICY "{DOWNSAMPLED}" ON "{rig.table.database}"')
+    with pytest.raises(TransientError, match="retention policy not found"):
+        await rig.downsampler.step()
+    prepare(rig.table, Plan(dry=False, say=lambda _: None))
+    rig.downsampler = rig.again()
+    await rig.work()
+    assert rig.made() == rig.right()
+    await rig.close()
+
+
+async def test_beside_the_server_s_own_tasks_only_late_windows_are_the_hub_s(new_rig: Callable[..., Rig]) -> None:
+    rig = new_rig(late_only=True)
+    await rig.send(at(NOON_MS, 1.0), at(NOON_MS - 3_600_000, 2.0))
+    late = NOON_MS - 3 * DAY_MS
+    await rig.send(at(late, 3.0), at(late + 1, 5.0))
+    rig.clock.wind_to(NOON_MS + DAY_MS)
+    await rig.work()
+    assert {(width, value) for (width, *_), value in rig.made().items()} == {
+        (width, (3.0, 5.0, 8.0, 2)) for width in WIDTHS_MS
+    }
+    for width in WIDTHS_MS:  # what the server's task would do
+        rig.server.query(rig.table.database, select_into(rig.table.database, width))
+    assert rig.made() == rig.right()
+    await rig.close()
+
+
+async def test_windows_whose_readings_are_gone_in_part_stay_as_they_are(new_rig: Callable[..., Rig]) -> None:
+    rig = new_rig(keep_days=30)
+    await rig.send(at(NOON_MS - 31 * DAY_MS, 1.0))
+    rig.clock.wind_to(NOON_MS + 2 * DAY_MS)
+    assert not await rig.downsampler.step()
+    await rig.close()
+
+
+@settings(max_examples=5)
+@given(
+    sent=st.lists(
+        st.lists(st.tuples(st.integers(-2 * DAY_MS, DAY_MS), st.integers(-800, 800)), max_size=20), max_size=4
+    )
+)
+def test_whatever_order_data_comes_in_the_windows_end_right(
+    influxdb: InfluxDb, tmp_path_factory: pytest.TempPathFactory, sent: list[list[tuple[int, int]]]
+) -> None:
+    async def all_of_it() -> None:
+        rig = Rig(tmp_path_factory.mktemp("down"), influxdb)
+        for batch in sent:
+            if batch:
+                await rig.send(*(at(NOON_MS + offset, value / 8) for offset, value in batch))
+            rig.clock.wind_to(rig.clock.now_ms() + 3_600_000)
+            await rig.work()
+        rig.clock.wind_to(NOON_MS + 5 * DAY_MS)
+        await rig.work()
+        try:
+            assert rig.made() == rig.right()
+        finally:
+            await rig.close()
+
+    asyncio.run(all_of_it())
+
+
+@pytest.mark.parametrize(
+    ("kind", "downsample", "late_only"),
+    [
+        ("influxdb1", "auto", True), ("influxdb1", "hub", False), ("influxdb3", "auto", False),
+        ("influxdb1", "off", None),
+    ],
+)
+async def test_who_makes_what(kind: str, downsample: str, late_only: bool | None, tmp_path: Path) -> None:
+    table = StoreTable(kind, "http://127.0.0.1:9", downsample=downsample)  # type: ignore[arg-type]
+    config = msgspec.structs.replace(village.config(tmp_path), store=table)
+    database = Database(tmp_path / "hub.sqlite")
+    store = LineStore(place_of(table))
+    made = downsampler_of(config, database, store, WoundClock(NOON_MS))
+    assert (made._late_only if made else None) == late_only
+    forwarder = Forwarder(database, store, WoundClock(NOON_MS))
+    assert forwarder.on_forwarded == []
+    await store.close()
+    database.close()
