@@ -1,5 +1,6 @@
 """The hub's configuration file, hub.toml. `hub/sample.toml` shows every key with its default."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -56,14 +57,29 @@ class HubTable(Table, frozen=True):
             raise ValueError(f'timezone: "{self.timezone}" is not known; use a name like Asia/Shanghai') from None
 
 
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_525)]
+
+
 class StoreTable(Table, frozen=True):
-    """[store]"""
+    """[store]. The days are those of the embedded store: how long readings and their rollups are kept, 0 for ever."""
 
     kind: Literal["embedded", "influxdb1"] = "embedded"
     url: Url = "http://127.0.0.1:8086"
     database: str = "tocsin"
     user: str = ""
     password: str = ""
+    keep_days: Days = 3653
+    keep_10min_days: Days = 0
+    keep_1h_days: Days = 0
+    keep_1d_days: Days = 0
+
+    def __post_init__(self) -> None:
+        names = ("keep_days", "keep_10min_days", "keep_1h_days", "keep_1d_days")
+        for finer, coarser in pairwise(names):
+            fine, coarse = getattr(self, finer), getattr(self, coarser)
+            if coarse and not 0 < fine <= coarse:
+                raise ValueError(f"{coarser}: {coarse} is not allowed; use 0, for ever, or no less than {finer}, which "
+                                 f"is {fine}")
 
 
 class StationTable(Table, frozen=True):

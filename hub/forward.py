@@ -67,7 +67,7 @@ class Forwarder:
 
     async def step(self) -> bool:
         """Sends one batch on and moves the cursor; False if nothing was there. Raises TransientError, sqlite3.Error."""
-        rows = await self._database.run(self._read)
+        before, rows = await self._database.run(self._read)
         if not rows:
             return False
         refused: list[Refused] = []
@@ -77,7 +77,8 @@ class Forwarder:
                 await self._store.write(batch)
             except PermanentError as err:
                 refused += [_refused(point, reason) for point, reason in err.bad]
-        await self._database.run(self._move, rows[-1].id, refused)
+        if not await self._database.run(self._move, before, rows[-1].id, refused):
+            return True
         self.counts["forwarded"] += len(points)
         self.counts["refused"] += len(refused)
         return True
@@ -100,9 +101,11 @@ class Forwarder:
         wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)
         await self._clock.sleep_until(self._clock.monotonic_s() + wait_s)
 
-    def _read(self) -> list[landing.Row]:
+    def _read(self) -> tuple[int, list[landing.Row]]:
+        """The cursor, and what lies behind it."""
         connection = self._database.connection
-        return landing.read(connection, landing.cursor_of(connection, READER), _ROWS)
+        cursor = landing.cursor_of(connection, READER)
+        return cursor, landing.read(connection, cursor, _ROWS)
 
     def _points_of(self, row: landing.Row, refused: list[Refused]) -> list[AnyPoint]:
         try:
@@ -111,11 +114,15 @@ class Forwarder:
             refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
             return []
 
-    def _move(self, last_id: int, refused: Sequence[Refused]) -> None:
+    def _move(self, before: int, last_id: int, refused: Sequence[Refused]) -> bool:
+        """False where somebody asked for a refill meanwhile: the cursor stays where that has put it."""
         with self._database.transaction() as connection:
+            if landing.cursor_of(connection, READER) != before:
+                return False
             for one in refused:
                 landing.quarantine(connection, one, self._clock.now_ms())
             landing.move_cursor(connection, READER, last_id)
+            return True
 
     def _rewind(self, since_ms: int) -> None:
         with self._database.transaction() as connection:

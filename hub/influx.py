@@ -4,6 +4,7 @@
     summaries   tags station, device, quantity      fields since int (ms), count int, min, max, mean float
     detections  tags station, series, rule          fields level int, value, threshold, episode text, revision int
     events      tags station, what, device          fields detail text
+    labels      tags station, device, quantity      fields text
 
 A 204 does not prove that every line was kept by whatever speaks this protocol, so nothing is sent that
 `problem_of` refuses. A 400 refuses some lines: halving finds them. Everything else is worth another try.
@@ -17,13 +18,22 @@ import httpx
 import msgspec
 
 from hub.errors import PermanentError, TransientError
-from hub.store import AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint, problem_of
+from hub.store import AnyPoint, EventPoint, LabelPoint, LevelPoint, Point, Row, SummaryPoint, problem_of
 
 _TIMEOUT_S = 30.0
 _REFUSED = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE})
 _LONGEST_ANSWER = 200
 
 _LATEST = 'SELECT last("value"), "quality" FROM "readings" WHERE "station" = $station GROUP BY "device", "quantity"'
+_LATEST_ALL = 'SELECT last("value"), "quality" FROM "readings" GROUP BY "station", "device", "quantity"'
+_READINGS = (
+    'SELECT "value", "quality" FROM "readings" WHERE "station" = $station AND "device" = $device'
+    ' AND "quantity" = $quantity AND time >= {start}ms AND time < {end}ms ORDER BY time LIMIT {most}'
+)
+_LABELS = (
+    'SELECT "text", "device", "quantity" FROM "labels" WHERE "station" = $station'
+    " AND time >= {start}ms AND time < {end}ms ORDER BY time LIMIT {most}"
+)
 _WHERE = (
     'FROM "readings" WHERE "station" = $station AND "device" = $device AND "quantity" = $quantity'
     " AND time >= {start}ms AND time < {end}ms"
@@ -57,13 +67,10 @@ class InfluxStore:
             raise PermanentError(f"{len(bad)} points refused: {bad[0][1]}", bad)
 
     async def latest(self, station: str) -> list[Point]:
-        found = await self._query(_LATEST, {"station": station})
-        points = []
-        for series in found:
-            (t_ms, value, quality) = series["values"][0]
-            device, quantity = series["tags"]["device"], series["tags"]["quantity"]
-            points.append(Point(station, device, quantity, t_ms, float(value), int(quality)))
-        return sorted(points, key=lambda point: (point.device, point.quantity))
+        return _newest(await self._query(_LATEST, {"station": station}), station)
+
+    async def latest_all(self) -> list[Point]:
+        return _newest(await self._query(_LATEST_ALL, {}))
 
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
@@ -83,6 +90,18 @@ class InfluxStore:
         lowest = await self._query(f'SELECT bottom("value", 1) {cut}', names)
         highest = await self._query(f'SELECT top("value", 1) {cut}', names)
         return sorted({*_values(lowest), *_values(highest)})
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        names = {"station": point.station, "device": point.device, "quantity": point.quantity}
+        found = await self._query(_READINGS.format(start=int(start_ms), end=int(end_ms), most=int(most)), names)
+        return [(int(t), float(value), int(bits or 0)) for one in found for t, value, bits in one["values"]
+                if value is not None]
+
+    async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
+        asked = _LABELS.format(start=int(start_ms), end=int(end_ms), most=int(most))
+        found = await self._query(asked, {"station": station})
+        return [LabelPoint(station, device, quantity, int(t), text) for one in found
+                for t, text, device, quantity in one["values"]]
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -172,6 +191,9 @@ def line_of(point: AnyPoint) -> str:
             device = f"device={_tag(point.device)}," if point.device else ""
             tags = f"{device}station={_tag(point.station)},what={_tag(point.what)}"
             return f"events,{tags} detail={_text(point.detail)} {point.t_ms}"
+        case LabelPoint():
+            tags = f"device={_tag(point.device)},quantity={_tag(point.quantity)},station={_tag(point.station)}"
+            return f"labels,{tags} text={_text(point.text)} {point.t_ms}"
 
 
 def _tag(name: str) -> str:
@@ -189,6 +211,16 @@ def _float(value: float) -> str:
 
 def _identifier(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _newest(found: list[dict[str, Any]], station: str = "") -> list[Point]:
+    """One point of each series; `station` where its tag was not asked for."""
+    points = []
+    for series in found:
+        (t_ms, value, quality), tags = series["values"][0], series["tags"]
+        points.append(Point(tags.get("station", station), tags["device"], tags["quantity"], t_ms, float(value),
+                            int(quality)))
+    return sorted(points, key=lambda point: (point.station, point.device, point.quantity))
 
 
 def _values(found: list[dict[str, Any]]) -> list[tuple[int, float]]:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,22 @@ import uvicorn
 import hub.broadcast
 from hub import forward
 from hub.broadcast import cap
+from hub.care import StoreCare
 from hub.config import HubConfig
 from hub.courier import Courier
 from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
-from hub.embedded import SqliteStore
+from hub.embedded import Mending, SqliteStore
 from hub.errors import TransientError
 from hub.forward import Forwarder
-from hub.influx import InfluxStore
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
 from hub.orders import StationOrders, read_orders
 from hub.roster import Roster
 from hub.store import Point, Store
+from hub.stores import open_store
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
@@ -56,7 +58,8 @@ class Hub:
         self.clock = clock
         data = Path(config.hub.data)
         self._database = Database(data / "hub.sqlite")
-        self.store: Store = _store_of(config, data)
+        mending = Mending(clock, asyncio.Event())
+        self.store: Store = open_store(config, mending)
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
         self.link = self._make_link()
@@ -64,6 +67,8 @@ class Hub:
         self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked)
         self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
+        self._care = (StoreCare(self.store, config.store, mending, self._forwarder, clock)
+                      if isinstance(self.store, SqliteStore) else None)
         channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)
                     for name in plugins.names(hub.broadcast)}
         self._dispatch = Dispatch(self._database, channels, clock)
@@ -93,7 +98,7 @@ class Hub:
             "courier": self._courier.run,
             "time": self._pass_time,
             "web": self._serve_web,
-        }
+        } | ({"store": self._care.run} if self._care else {})
 
     async def _keep_running(self, name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A part that fails is told, counted and started again: the others must not fall with it."""
@@ -166,11 +171,17 @@ class Hub:
         parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
                  "desk": self._desk.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
                  "restarts": self._restarts}
+        if isinstance(self.store, SqliteStore):
+            parts["store"] = self.store.counts
         return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
 
     async def stations(self) -> list[StationView]:
         rows = {row[0]: row for row in await self._database.run(self._read_stations)}
-        return [await self._station(station, rows.get(station)) for station in sorted(self._roster)]
+        latest: dict[str, list[Point]] | None = None
+        with suppress(TransientError):
+            newest = await self.store.latest_all()
+            latest = {station: list(points) for station, points in groupby(newest, lambda point: point.station)}
+        return [_view_of(station, rows.get(station), latest) for station in sorted(self._roster)]
 
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)
@@ -214,18 +225,18 @@ class Hub:
     def _read_stations(self) -> list[tuple[str, str | None, str | None, int]]:
         return self._database.connection.execute("SELECT id, card, heartbeat, heard_at FROM stations").fetchall()
 
-    async def _station(self, station: str, row: tuple[str, str | None, str | None, int] | None) -> StationView:
-        _, card, heartbeat, heard_at = row or (station, None, None, 0)
-        latest: Sequence[Point] | None = None
-        with suppress(TransientError):
-            latest = await self.store.latest(station)
-        return StationView(
-            station,
-            msgspec.json.decode(card, type=StationCard) if card else None,
-            msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
-            heard_at,
-            latest,
-        )
+
+def _view_of(
+    station: str, row: tuple[str, str | None, str | None, int] | None, latest: dict[str, list[Point]] | None
+) -> StationView:
+    _, card, heartbeat, heard_at = row or (station, None, None, 0)
+    return StationView(
+        station,
+        msgspec.json.decode(card, type=StationCard) if card else None,
+        msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
+        heard_at,
+        None if latest is None else latest.get(station, []),
+    )
 
 
 class Changes:
@@ -269,10 +280,3 @@ def _listener(address: str) -> socket.socket:
         return socket.create_server((host, int(port)))
     except (OSError, OverflowError) as err:
         raise HubError(f"hub: listen: {address} cannot be had: {err}") from err
-
-
-def _store_of(config: HubConfig, data: Path) -> Store:
-    table = config.store
-    if table.kind == "influxdb1":
-        return InfluxStore(table.url, table.database, table.user, table.password)
-    return SqliteStore(data / "store.sqlite")

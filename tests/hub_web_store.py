@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hub.errors import TransientError
-from hub.store import AnyPoint, Point
+from hub.store import AnyPoint, LabelPoint, Point, Row
 
 
 class MemoryStore:
@@ -34,6 +34,15 @@ class MemoryStore:
         points = self.points.get((station, device, quantity), [])
         inside = [(t, value) for t, value in points if start_ms <= t < end_ms]
         return inside if len(inside) <= most else _thinned(inside, start_ms, end_ms, most // 2)
+
+    async def latest_all(self) -> list[Point]:
+        raise NotImplementedError
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        raise NotImplementedError
+
+    async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
+        raise NotImplementedError
 
     async def close(self) -> None:
         return None

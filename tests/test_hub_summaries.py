@@ -10,8 +10,8 @@ import pytest
 
 from hub import landing
 from hub.checks import Refusal, inspect
-from hub.database import Database, SqliteFile
-from hub.embedded import SCHEMA, SqliteStore
+from hub.database import Database
+from hub.embedded import SqliteStore
 from hub.influx import InfluxStore
 from hub.store import Point, Store, SummaryPoint, points_of
 from hub.web.freshness import Freshness, of_station
@@ -90,14 +90,6 @@ async def test_windows_are_kept_beside_the_readings(tmp_path: Path, influxdb: In
     (row,) = influxdb.query(name, 'SELECT * FROM "summaries"')
     assert row == {"time": NOON_MS, "device": "gauge", "quantity": "stage_m", "station": STATION,
                    "since": NOON_MS - 300_000, "count": 30, "min": 1.25, "max": 1.75, "mean": 1.5}
-
-
-async def test_a_store_from_before_there_were_summaries_is_opened_and_takes_them(tmp_path: Path) -> None:
-    SqliteFile(tmp_path / "store.sqlite", SCHEMA, 1).close()
-    store = SqliteStore(tmp_path / "store.sqlite")
-    await store.write(points_of(STATION, summary(40), {}))
-    assert len(await store.latest(STATION)) == 1
-    await store.close()
 
 
 def test_messages_may_come_packed_and_damaged_ones_are_refused_by_name() -> None:
