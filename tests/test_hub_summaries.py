@@ -58,6 +58,15 @@ def test_a_summary_becomes_its_window_and_its_last_reading() -> None:
     assert points_of(STATION, summary(40, count=0), {}) == [Point(STATION, "gauge", "stage_m", NOON_MS, 1.5, 0)]
 
 
+def test_where_a_windows_time_was_taken_its_last_reading_moves_with_it_and_replaces_no_other() -> None:
+    """Two cards with one name: the same series, the same moment, two contents."""
+    first, second = (points_of(STATION, summary(40, last=last), times) for last, times in
+                     ((1.5, {}), (1.75, {0: NOON_MS + 1})))
+    assert [(one.t_ms, one.value) for one in [*first, *second] if isinstance(one, Point)] == [
+        (NOON_MS, 1.5), (NOON_MS + 1, 1.75)]
+    assert [one.t_ms for one in second if isinstance(one, SummaryPoint)] == [NOON_MS + 1]
+
+
 async def test_its_last_reading_is_the_newest_value_and_the_same_point_when_it_comes_by_itself(
     database: Database, store: Store
 ) -> None:
