@@ -23,6 +23,7 @@ QUALITY = "_quality"
 CSV_ENDS, PARQUET_END = (".csv", ".csv.gz"), ".parquet"
 NO_PARQUET = "Parquet needs pyarrow, which is not installed: pip install 'tocsin[parquet]'; --csv needs nothing more"
 _PAGE = 8192
+_LONG_UNITS = ("pct_lel", "pct_vol", "l_s", "l_min", "mm_h", "mg_m3")    # in names of quantities; others have no "_"
 
 Cell = float | str | int | None
 Line = tuple[int, list[str]]    # where it stands in the file, from 2 on; its cells as text, the time first
@@ -41,11 +42,12 @@ def series_of(column: str) -> tuple[str, str]:
 
 def column_of(device: str, quantity: str) -> str:
     """The shortest name of a column that `series_of` takes for that series."""
-    cuts = [quantity[:at] + f"_{device}" + quantity[at:] for at, letter in enumerate(quantity) if letter == "_"]
-    names = [quantity] if device == DEVICE else cuts if quantity in QUANTITIES else []
-    for name in names:
-        if series_of(name) == (device, quantity) and name != TIME and not name.endswith(QUALITY):
-            return name
+    name = quantity
+    if device != DEVICE and quantity in QUANTITIES:
+        unit = next((unit for unit in _LONG_UNITS if quantity.endswith(f"_{unit}")), quantity.rpartition("_")[2])
+        name = f"{quantity.removesuffix(unit)}{device}_{unit}"
+    if series_of(name) == (device, quantity) and name != TIME and not name.endswith(QUALITY):
+        return name
     return f"{device}/{quantity}"
 
 
