@@ -31,7 +31,11 @@ def histories(path: Path, rules: Rules, choice: Choice) -> Iterator[History]:
     """The readings of each station of a hub that these rules judge. Raises HistoryError or ConfigError."""
     config = load_hub(path)
     data = Path(config.hub.data)
-    cards = _cards(path, data / "hub.sqlite")
+    try:
+        imported = asyncio.run(_stations(config))
+    except (TransientError, DatabaseError) as err:
+        raise HistoryError(f"{path}: the store cannot be read: {err}") from err
+    cards = dict.fromkeys(imported) | _cards(path, data / "hub.sqlite")
     if choice.station and choice.station not in cards:
         raise HistoryError(f'{path}: "{choice.station}" is not a station of this hub; use {", ".join(sorted(cards))}')
     found = 0
@@ -47,6 +51,15 @@ def histories(path: Path, rules: Rules, choice: Choice) -> Iterator[History]:
         wanted = ", ".join(sorted({rule.quantity for rule in rules.rules}))
         raise HistoryError(f"{path}: no station of this hub has readings that a rule of {rules.place} judges "
                            f"({wanted}) in this time")
+
+
+async def _stations(config: HubConfig) -> set[str]:
+    """Those that the store has readings of, also where nobody enrolled them: records are imported."""
+    store = open_existing(config)
+    try:
+        return {point.station for point in await store.latest_all()}
+    finally:
+        await store.close()
 
 
 async def _history(

@@ -10,7 +10,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,7 +19,7 @@ from hub.config import HubConfig, load_hub
 from hub.database import DatabaseError
 from hub.errors import PermanentError, TransientError
 from hub.rollups import DAY_MS
-from hub.sheets import CSV_ENDS, PARQUET_END, SheetError, name_of
+from hub.sheets import CSV_ENDS, PARQUET_END, SheetError, lines, name_of
 from hub.store import OLDEST_MS, LabelPoint, Point, Store
 from hub.stores import open_store
 from hub.survey import TOLD, Survey, points, survey
@@ -56,13 +56,14 @@ class Importer:
         known = {(one.device, one.quantity) for one in await self._store.latest_all() if one.station == self._station}
         batch: list[Point | LabelPoint] = []
         rows = 0
-        for row in points(of, self._station):
-            batch += row
-            rows += 1
-            if len(batch) >= BATCH:
-                await self._write(batch, known)
-                told(rows)
-                batch, rows = [], 0
+        with closing(lines(of.path)) as found:    # also where this is stopped in the middle
+            for row in points(of, self._station, found):
+                batch += row
+                rows += 1
+                if len(batch) >= BATCH:
+                    await self._write(batch, known)
+                    told(rows)
+                    batch, rows = [], 0
         await self._write(batch, known)
         told(rows)
 

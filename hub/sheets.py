@@ -9,10 +9,10 @@ of labels. Beside a column there may be one with `_quality` behind its name: the
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from thresholds.replay.columns import DEVICE, series_name
 from tocsin.quantities import QUANTITIES
@@ -58,7 +58,7 @@ def name_of(path: Path) -> str:
 
 def header(path: Path) -> list[str]:
     """The names of all columns, the time's first. Raises SheetError."""
-    head = _parquet_header(path) if path.suffix == PARQUET_END else next((row for row in _csv_rows(path)), [])
+    head = _parquet_header(path) if path.suffix == PARQUET_END else _csv_header(path)
     if head[:1] != [TIME]:
         raise SheetError(f'{path}:1: the first column is "{head[0] if head else ""}"; it must be "{TIME}"')
     if len(head) == 1:
@@ -74,14 +74,14 @@ def header(path: Path) -> list[str]:
     return head
 
 
-def lines(path: Path) -> Iterator[Line]:
+def lines(path: Path) -> Generator[Line, None, None]:
     """All rows behind the header. Raises SheetError."""
     if path.suffix == PARQUET_END:
         yield from _parquet_lines(path)
         return
-    rows = _csv_rows(path)
-    next(rows, None)
-    yield from enumerate(rows, 2)
+    with closing(_csv_rows(path)) as rows:
+        next(rows, None)
+        yield from enumerate(rows, 2)
 
 
 @contextmanager
@@ -122,12 +122,23 @@ def need_parquet() -> None:
     _arrow()
 
 
-def _csv_rows(path: Path) -> Iterator[list[str]]:
+def _csv_rows(path: Path) -> Generator[list[str], None, None]:
     try:
-        with path.open("rb") as raw, (gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw) as plain:
-            yield from csv.reader(io.TextIOWrapper(plain, encoding="utf-8-sig", newline=""))
+        with _text(path) as file:    # a mark in front of UTF-8 is the habit of spreadsheets
+            yield from csv.reader(file)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as err:
         raise SheetError(f"{path}: cannot be read: {err}") from err
+
+
+def _csv_header(path: Path) -> list[str]:
+    with closing(_csv_rows(path)) as found:
+        return next(found, [])
+
+
+def _text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _parquet_header(path: Path) -> list[str]:
@@ -141,7 +152,7 @@ def _parquet_header(path: Path) -> list[str]:
     return list(schema.names)
 
 
-def _parquet_lines(path: Path) -> Iterator[Line]:
+def _parquet_lines(path: Path) -> Generator[Line, None, None]:
     arrow, parquet = _arrow()
     try:
         with parquet.ParquetFile(path) as file:

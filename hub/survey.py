@@ -6,12 +6,12 @@ then all of it is words. Whatever is bad is found before anything is written.
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from hub.sheets import QUALITY, header, lines, series_of
+from hub.sheets import QUALITY, Line, header, lines, series_of
 from hub.store import LATEST_MS, LONGEST_TEXT, OLDEST_MS, LabelPoint, Point, problem_of
 from tocsin.quantities import QUANTITIES
 from tocsin.times import iso, ms_of
@@ -73,12 +73,13 @@ def survey(path: Path, oldest_ms: int = OLDEST_MS) -> Survey:
     return found
 
 
-def points(of: Survey, station: str) -> Iterator[list[Point | LabelPoint]]:
-    """What is good, a row at a time. A row or a column without any value leaves an empty label, so that it is known."""
+def points(of: Survey, station: str, rows: Iterable[Line]) -> Iterator[list[Point | LabelPoint]]:
+    """What is good of the file's `rows`, a row at a time. A row or a column without any value leaves an empty label, so
+    that it is known."""
     base = {name: (*series_of(name), name in of.words) for name in of.columns if name not in of.marks}
     marks = {own: name for name, own in of.marks.items()}
     first = True
-    for line, cells in lines(of.path):
+    for line, cells in rows:
         t = _time(of, line, cells, tell=False)
         if t is None or line in of.again:
             continue
