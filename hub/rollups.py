@@ -87,8 +87,12 @@ def late_cells(connection: sqlite3.Connection, series_id: int, values: Values) -
 def add(connection: sqlite3.Connection, series_id: int, cells: Iterable[tuple[int, Cell]]) -> None:
     """Adds to the cells of every step; a time is any inside the smallest one."""
     rows: list[tuple[float | int | None, ...]] = []
-    for t, cell in cells:
-        rows += [(series_id, step, t // step * step, *cell) for step in STEPS_MS]
+    for step in STEPS_MS:
+        by_step: dict[int, list[Cell]] = {}
+        for t, cell in cells:
+            by_step.setdefault(t // step * step, []).append(cell)
+        cells = [(at, _joined(some)) for at, some in by_step.items()]
+        rows += [(series_id, step, at, *cell) for at, cell in cells]
     connection.executemany(_ADD, rows)
 
 
