@@ -27,6 +27,7 @@ DAY_MS = 86_400_000
 STATIONS, SERIES = 10, 5
 MOST = 600
 MONTH_BAR_MS, NEWEST_BAR_MS, YEAR_BAR_MS = 30.0, 10.0, 200.0
+BUSY = "the plain SELECT of these rows takes as long: the machine was busy"
 _AT_ONCE = 50_000
 _ROWS = "SELECT t_ms, value, quality FROM readings WHERE series_id = ? AND t_ms >= ? AND t_ms < ? ORDER BY t_ms"
 _CELLS = "SELECT low_ms, low, high_ms, high FROM rollups WHERE series_id = ? AND step_ms = ? AND t_ms >= ? AND t_ms < ?"
@@ -90,7 +91,7 @@ async def _compare(
     rows = []
     for what, name, bar, ours, floor in pairs:
         (our_ms,), (floor_ms,) = await medians_of_awaited(repeats, _timed(ours), _timed_plain(floor))
-        rows.append(Row(what, our_ms, floor_ms, name, "ms", repeats, floor=True, bar=bar))
+        rows.append(Row(what, our_ms, floor_ms, name, "ms", repeats, floor=True, bar=bar, why=BUSY))
     return [*rows, *await _write_rows(store, plain, days, repeats)]
 
 
