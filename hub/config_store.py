@@ -1,5 +1,6 @@
 """[store] of hub.toml: where readings are kept."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import msgspec
@@ -7,14 +8,15 @@ import msgspec
 from tocsin.config import Table
 
 Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+", description="an address like http://127.0.0.1:8086")]
-Days = Annotated[int, msgspec.Meta(ge=0, le=36_500, description="days, 0 for ever")]
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_525, description="days, 0 for ever")]
 HeaderText = Annotated[
     str, msgspec.Meta(pattern=r"^[!-~]*$", description='letters, digits and signs of ASCII without blanks, or ""')
 ]
 
 
 class StoreTable(Table, frozen=True):
-    """[store]"""
+    """[store]. `keep_days` and its like are the embedded store's: how long readings and their rollups are kept, 0 for
+    ever."""
 
     kind: Literal["embedded", "influxdb1", "influxdb2", "influxdb3"] = "embedded"
     url: Url = "http://127.0.0.1:8086"
@@ -26,6 +28,10 @@ class StoreTable(Table, frozen=True):
     bucket: str = ""
     downsample: Literal["off", "auto", "hub"] = "off"
     influx_keep_days: Days = 0
+    keep_days: Days = 3653
+    keep_10min_days: Days = 0
+    keep_1h_days: Days = 0
+    keep_1d_days: Days = 0
 
     def __post_init__(self) -> None:
         if self.kind == "influxdb2" and not (self.token and self.org):
@@ -34,3 +40,9 @@ class StoreTable(Table, frozen=True):
             raise ValueError("influx_keep_days: is not for the embedded store; use 0")
         if self.downsample != "off" and self.kind == "embedded":
             raise ValueError('downsample: is not for the embedded store; use "off"')
+        names = ("keep_days", "keep_10min_days", "keep_1h_days", "keep_1d_days")
+        for finer, coarser in pairwise(names):
+            fine, coarse = getattr(self, finer), getattr(self, coarser)
+            if coarse and not 0 < fine <= coarse:
+                raise ValueError(f"{coarser}: {coarse} is not allowed; use 0, for ever, or no less than {finer}, which "
+                                 f"is {fine}")

@@ -75,9 +75,11 @@ class Forwarder:
 
     async def step(self) -> bool:
         """Sends some records on and moves the cursor; False if none was there. Raises TransientError, sqlite3.Error."""
-        rows = await self._database.run(self._read)
+        cursor, rows = await self._database.run(self._read)
         for group in _groups(rows):
-            await self._forward(group)
+            if not await self._forward(cursor, group):
+                break
+            cursor = group[-1].id
         return bool(rows)
 
     async def prune(self) -> int:
@@ -105,7 +107,8 @@ class Forwarder:
             self.counts["beyond retention"] += points
             log.warning("store: %d points are older than it keeps any; they were left out", points)
 
-    async def _forward(self, rows: Sequence[landing.Row]) -> None:
+    async def _forward(self, before: int, rows: Sequence[landing.Row]) -> bool:
+        """False where a refill was asked for meanwhile: the cursor is elsewhere."""
         # in a thread, and not in the database's: neither warnings nor landing wait for it
         points, refused = await asyncio.to_thread(_opened, rows)
         for batch in _batches(points):
@@ -114,21 +117,29 @@ class Forwarder:
             except PermanentError as err:
                 refused += [_refused(point, reason) for point, reason in err.bad]
                 self._tell_expired(err.expired)
-        await self._database.run(self._move, rows[-1].id, points, refused)
+        if not await self._database.run(self._move, before, rows[-1].id, points, refused):
+            return False
         self.counts["forwarded"] += len(points)
         self.counts["refused"] += len(refused)
+        return True
 
-    def _read(self) -> list[landing.Row]:
+    def _read(self) -> tuple[int, list[landing.Row]]:
+        """The cursor, and what lies behind it."""
         connection = self._database.connection
-        return landing.read(connection, landing.cursor_of(connection, READER), _ROWS)
+        cursor = landing.cursor_of(connection, READER)
+        return cursor, landing.read(connection, cursor, _ROWS)
 
-    def _move(self, last_id: int, points: Sequence[AnyPoint], refused: Sequence[Refused]) -> None:
+    def _move(self, before: int, last_id: int, points: Sequence[AnyPoint], refused: Sequence[Refused]) -> bool:
+        """False where somebody asked for a refill meanwhile: the cursor stays where that has put it."""
         with self._database.transaction() as connection:
+            if landing.cursor_of(connection, READER) != before:
+                return False
             for one in refused:
                 landing.quarantine(connection, one, self._clock.now_ms())
             for note in self.on_forwarded:
                 note(connection, points)
             landing.move_cursor(connection, READER, last_id)
+            return True
 
     def _rewind(self, since_ms: int) -> None:
         with self._database.transaction() as connection:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -14,10 +13,9 @@ import numpy.typing as npt
 
 from hub.config import HubConfig, load_hub
 from hub.database import DatabaseError
-from hub.embedded import SqliteStore
 from hub.errors import TransientError
-from hub.influx import LineStore, place_of
-from hub.store import EARLIEST_MS, LATEST_MS, Point, Store
+from hub.store import LATEST_MS, OLDEST_MS, Point, Row, Store
+from hub.stores import open_existing
 from thresholds.replay.choice import Choice
 from thresholds.replay.gather import by_time, judged
 from thresholds.replay.history import History, HistoryError, datum_of, median_step_ms
@@ -29,41 +27,22 @@ from tocsin.quantities import QUANTITIES
 
 PAGE = 50_000    # readings asked for at a time
 
-Row = tuple[int, float, int]    # time in ms UTC, value, quality bits
-
-_READINGS = """
-SELECT r.t_ms, r.value, r.quality FROM readings r JOIN series s ON s.id = r.series_id
-WHERE s.station = ? AND s.device = ? AND s.quantity = ? AND r.t_ms >= ? AND r.t_ms < ? ORDER BY r.t_ms LIMIT ?
-"""
-
-
-class Past(Store, Protocol):
-    """A store that also gives readings as they were, with their marks."""
-
-    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        """The first `most` of the point's series with start <= time < end, in order. Raises TransientError."""
-
-
-class SqlitePast(SqliteStore):
-    """The embedded store."""
-
-    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        asked = (point.station, point.device, point.quantity, start_ms, end_ms, most)
-        rows: list[Row] = await self._run(lambda: self._file.connection.execute(_READINGS, asked).fetchall())
-        return rows
-
 
 def histories(path: Path, rules: Rules, choice: Choice) -> Iterator[History]:
     """The readings of each station of a hub that these rules judge. Raises HistoryError or ConfigError."""
     config = load_hub(path)
     data = Path(config.hub.data)
-    cards = _cards(path, data / "hub.sqlite")
+    try:
+        imported = asyncio.run(_stations(config))
+    except (TransientError, DatabaseError) as err:
+        raise HistoryError(f"{path}: the store cannot be read: {err}") from err
+    cards = dict.fromkeys(imported) | _cards(path, data / "hub.sqlite")
     if choice.station and choice.station not in cards:
         raise HistoryError(f'{path}: "{choice.station}" is not a station of this hub; use {", ".join(sorted(cards))}')
     found = 0
     for station in sorted(cards) if not choice.station else [choice.station]:
         try:
-            history = asyncio.run(_history(config, data, station, cards[station], rules, choice))
+            history = asyncio.run(_history(config, station, cards[station], rules, choice))
         except (TransientError, DatabaseError) as err:
             raise HistoryError(f"{path}: the store cannot be read: {err}") from err
         if history is not None:
@@ -75,11 +54,20 @@ def histories(path: Path, rules: Rules, choice: Choice) -> Iterator[History]:
                            f"({wanted}) in this time")
 
 
+async def _stations(config: HubConfig) -> set[str]:
+    """Those that the store has readings of, also where nobody enrolled them: records are imported."""
+    store = open_existing(config)
+    try:
+        return {point.station for point in await store.latest_all()}
+    finally:
+        await store.close()
+
+
 async def _history(
-    config: HubConfig, data: Path, station: str, card: StationCard | None, rules: Rules, choice: Choice
+    config: HubConfig, station: str, card: StationCard | None, rules: Rules, choice: Choice
 ) -> History | None:
     """None where nothing is judged."""
-    store = _store(config, data)
+    store = open_existing(config)
     try:
         points = {f"{point.device}/{point.quantity}": point for point in await store.latest(station)
                   if point.quantity in QUANTITIES}
@@ -97,9 +85,9 @@ async def _history(
         await store.close()
 
 
-async def _pages(store: Past, point: Point, choice: Choice) -> AsyncIterator[Sequence[Row]]:
+async def _pages(store: Store, point: Point, choice: Choice) -> AsyncIterator[Sequence[Row]]:
     """Readings of one series, some at a time, so that no answer of a server grows too large."""
-    start_ms = EARLIEST_MS if choice.start_ms is None else max(EARLIEST_MS, choice.start_ms)
+    start_ms = OLDEST_MS if choice.start_ms is None else max(OLDEST_MS, choice.start_ms)
     end_ms = LATEST_MS if choice.end_ms is None else min(LATEST_MS, choice.end_ms)
     while page := await store.readings(point, start_ms, end_ms, PAGE):
         yield page
@@ -111,15 +99,6 @@ async def _pages(store: Past, point: Point, choice: Choice) -> AsyncIterator[Seq
 def _arrays(page: Sequence[Row]) -> tuple[I64, npt.NDArray[np.float64], I64]:
     t, value, bits = zip(*page, strict=True)
     return np.array(t, np.int64), np.array(value, np.float64), np.array(bits, np.int64)
-
-
-def _store(config: HubConfig, data: Path) -> Past:
-    if config.store.kind != "embedded":
-        return LineStore(place_of(config.store))
-    path = data / "store.sqlite"
-    if not path.exists():
-        raise DatabaseError(f"{path} is not there; has this hub ever run here?")
-    return SqlitePast(path)
 
 
 def _cards(place: Path, path: Path) -> dict[str, StationCard | None]:

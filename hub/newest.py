@@ -1,32 +1,20 @@
-"""The newest points of many stations, for pages: a store that is slow or away must not hold them up."""
+"""The newest points of all stations, for pages: a store that is slow or away must not hold them up."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from hub.errors import TransientError
 from hub.store import Point, Store
 
-PATIENCE_S = 2.0    # for all stations together; without an answer by then a page says that it does not know
-_AT_ONCE = 16
+PATIENCE_S = 2.0    # without an answer by then a page says that it does not know
 
 
-async def newest(
-    store: Store, stations: Iterable[str], patience_s: float = PATIENCE_S
-) -> dict[str, Sequence[Point] | None]:
-    """By station; None where the store did not say in time."""
-    few = asyncio.Semaphore(_AT_ONCE)
-
-    async def ask(station: str) -> Sequence[Point] | None:
-        with suppress(TransientError):
-            async with few:
-                return await store.latest(station)
+async def newest(store: Store, patience_s: float = PATIENCE_S) -> Mapping[str, Sequence[Point]] | None:
+    """By station, of those that have any; None where the store did not say in time."""
+    try:
+        async with asyncio.timeout(patience_s):
+            points = await store.latest_all()
+    except (TransientError, TimeoutError):
         return None
-
-    asked = {station: asyncio.create_task(ask(station)) for station in stations}
-    if asked:
-        _, late = await asyncio.wait(asked.values(), timeout=patience_s)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-    return {station: None if task.cancelled() else task.result() for station, task in asked.items()}
+    return {station: list(some) for station, some in groupby(points, lambda point: point.station)}

@@ -15,11 +15,13 @@ import uvicorn
 import hub.broadcast
 from hub import forward
 from hub.broadcast import cap
+from hub.care import StoreCare
 from hub.config import HubConfig
 from hub.courier import Courier
 from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
+from hub.embedded import Mending, SqliteStore
 from hub.forward import Forwarder
 from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
@@ -29,7 +31,7 @@ from hub.newest import newest
 from hub.orders import StationOrders, read_orders
 from hub.roster import Roster
 from hub.store import Point, Store
-from hub.stores import store_of
+from hub.stores import open_store
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
@@ -56,7 +58,8 @@ class Hub:
         self.clock = clock
         data = Path(config.hub.data)
         self._database = Database(data / "hub.sqlite")
-        self.store: Store = store_of(config)
+        mending = Mending(clock, asyncio.Event())
+        self.store: Store = open_store(config, mending)
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
         self.link = self._make_link()
@@ -67,6 +70,8 @@ class Hub:
         self._downsampler = downsampler_of(config, self._database, self.store, clock)
         if self._downsampler:
             self._forwarder.on_forwarded.append(self._downsampler.note)
+        self._care = (StoreCare(self.store, config.store, mending, self._forwarder, clock)
+                      if isinstance(self.store, SqliteStore) else None)
         channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)
                     for name in plugins.names(hub.broadcast)}
         self._dispatch = Dispatch(self._database, channels, clock)
@@ -97,7 +102,7 @@ class Hub:
             "courier": self._courier.run,
             "time": self._pass_time,
             "web": self._serve_web,
-        }
+        } | ({"store": self._care.run} if self._care else {})
 
     async def _keep_running(self, name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A part that fails is told, counted and started again: the others must not fall with it."""
@@ -170,12 +175,15 @@ class Hub:
         parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
                  "desk": self._desk.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
                  "restarts": self._restarts, "downsampler": self._downsampler.counts if self._downsampler else {}}
+        if isinstance(self.store, SqliteStore):
+            parts["store"] = self.store.counts
         return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
 
     async def stations(self) -> list[StationView]:
         rows = {row[0]: row for row in await self._database.run(self._read_stations)}
-        latest = await newest(self.store, self._roster)
-        return [_station(station, rows.get(station), latest[station]) for station in sorted(self._roster)]
+        latest = await newest(self.store)
+        return [_station(station, rows.get(station), None if latest is None else latest.get(station, []))
+                for station in sorted(self._roster)]
 
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)

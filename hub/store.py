@@ -14,7 +14,8 @@ from tocsin.levels import Level
 from tocsin.messages import Detection, Event, Readings, Record, Siren, Start, Summary
 from tocsin.times import iso
 
-EARLIEST_MS = 946_684_800_000  # 2000-01-01
+EARLIEST_MS = 946_684_800_000  # 2000-01-01: no station spoke before
+OLDEST_MS = 86_400_000         # 1970-01-02: records older than any station are imported; a clock at zero has no time
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 LONGEST_NAME = 200
 LONGEST_TEXT = 60_000  # bytes; an InfluxDB string field ends at 64 KiB
@@ -76,7 +77,20 @@ class SummaryPoint:
     mean: float
 
 
-AnyPoint = Point | SummaryPoint | LevelPoint | EventPoint
+@dataclass(frozen=True, slots=True)
+class LabelPoint:
+    """A word beside the readings of an imported record: a provider's flag, the name of an experiment. `quantity` is its
+    column. An empty text stands for a row or a column of the record that has no value at all."""
+
+    station: str
+    device: str
+    quantity: str
+    t_ms: int
+    text: str
+
+
+AnyPoint = Point | SummaryPoint | LevelPoint | EventPoint | LabelPoint
+Row = tuple[int, float, int]    # time in ms UTC, value, quality bits
 
 
 class Store(Protocol):
@@ -89,14 +103,25 @@ class Store(Protocol):
     async def latest(self, station: str) -> list[Point]:
         """The newest point of each series, ordered by device and quantity."""
 
+    async def latest_all(self) -> list[Point]:
+        """The newest point of every series, ordered by station, device and quantity."""
+
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
     ) -> list[tuple[int, float]]:
         """(time, value) with start <= time < end, in order of time.
 
-        More than `most` are thinned out: the span is cut into `most // 2` equal buckets and of each the smallest and
-        the largest point are kept, at their own times. `most` is at least 2.
+        More than `most` are thinned out: the span is cut into at most `most // 2` equal buckets and of each the
+        smallest and the largest point are kept, at their own times. `most` is at least 2.
         """
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        """The first `most` readings of the point's series with start <= time < end, in order of time, as they were
+        received. The next page begins behind the last one's time."""
+
+    async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
+        """The first `most` labels of a station with start <= time < end, in order of time. The next page begins with
+        the last one's time, at which there may be more."""
 
     async def close(self) -> None:
         """Lets go of files and connections."""
@@ -111,14 +136,16 @@ def problem_of(point: AnyPoint) -> str:
     for name in names:
         if len(name) > LONGEST_NAME or _UNWRITABLE.search(name):
             return f"name {name[:LONGEST_NAME]!r}: use 1 to {LONGEST_NAME} characters, no backslash and no controls"
-    if not EARLIEST_MS <= point.t_ms < LATEST_MS:
-        return f"time {point.t_ms} ms is not between {iso(EARLIEST_MS)} and {iso(LATEST_MS)}"
+    if not OLDEST_MS <= point.t_ms < LATEST_MS:
+        return f"time {point.t_ms} ms is not between {iso(OLDEST_MS)} and {iso(LATEST_MS)}"
     if not all(map(math.isfinite, numbers)):
         return f"values {numbers} are not all finite"
     if not all(number in _INT64 for number in whole):
         return f"whole numbers {whole} do not all fit into 64 bits"
     if isinstance(point, EventPoint):
         return _text_problem(point.detail)
+    if isinstance(point, LabelPoint):
+        return _text_problem(point.text)
     return _text_problem(point.episode) if isinstance(point, LevelPoint) else ""
 
 
@@ -135,6 +162,8 @@ def _parts(point: AnyPoint) -> tuple[tuple[str, ...], tuple[float, ...], tuple[i
             return names, (point.value, point.threshold), (point.level, point.revision)
         case EventPoint():
             return (*_filled(point.station, point.what), point.device), (), ()
+        case LabelPoint():
+            return _filled(point.station, point.device, point.quantity), (), ()
 
 
 def _filled(*names: str) -> tuple[str, ...]:
@@ -185,11 +214,12 @@ def _of_summary(station: str, record: Summary, times: dict[int, int]) -> list[An
     """Two for each series: the window, and its last reading, which is the reading itself: where that was sent too, or
     comes later because somebody asked for it, it is the same point once more, and no rain falls twice."""
     found: list[AnyPoint] = []
-    for i, (t, series) in enumerate(zip(record.t, record.series, strict=True)):
+    for i, (own, series) in enumerate(zip(record.t, record.series, strict=True)):
         device, quantity = _split(series)
+        t = times.get(i, own)
         found.append(Point(station, device, quantity, t, record.last[i], record.quality[i]))
         if record.count[i]:
-            found.append(SummaryPoint(station, device, quantity, times.get(i, t), record.since, record.count[i],
+            found.append(SummaryPoint(station, device, quantity, t, record.since, record.count[i],
                                       record.min[i], record.max[i], record.mean[i]))
     return found
 

@@ -3,13 +3,25 @@
 from pathlib import Path
 
 from hub.config import HubConfig
-from hub.embedded import SqliteStore
+from hub.database import DatabaseError
+from hub.embedded import Mending, SqliteStore
 from hub.influx import LineStore, place_of
 from hub.store import Store
 
+FILE = "store.sqlite"
 
-def store_of(config: HubConfig) -> Store:
-    """Opens the embedded store, or makes a client that connects when it is asked. Raises DatabaseError."""
+
+def open_store(config: HubConfig, mending: Mending | None = None) -> Store:
+    """Opens the embedded store, with `mending` for the hub itself, or makes a client that connects when it is asked.
+    Raises DatabaseError."""
     if config.store.kind != "embedded":
         return LineStore(place_of(config.store))
-    return SqliteStore(Path(config.hub.data) / "store.sqlite")
+    return SqliteStore(Path(config.hub.data) / FILE, mending)
+
+
+def open_existing(config: HubConfig) -> Store:
+    """The same for who looks in beside the hub. Raises DatabaseError where the embedded store is not there yet."""
+    path = Path(config.hub.data) / FILE
+    if config.store.kind == "embedded" and not path.exists():
+        raise DatabaseError(f"{path} is not there; has this hub ever run here?")
+    return open_store(config)

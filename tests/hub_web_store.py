@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hub.errors import TransientError
-from hub.store import AnyPoint, Point
+from hub.store import AnyPoint, LabelPoint, Point, Row
 
 
 class MemoryStore:
@@ -21,9 +21,12 @@ class MemoryStore:
                 self.points.setdefault(key, []).append((point.t_ms, point.value))
 
     async def latest(self, station: str) -> list[Point]:
+        return [point for point in await self.latest_all() if point.station == station]
+
+    async def latest_all(self) -> list[Point]:
         if self.down:
             raise TransientError("connection refused")
-        return [Point(*key, *points[-1], 0) for key, points in self.points.items() if key[0] == station]
+        return [Point(*key, *points[-1], 0) for key, points in sorted(self.points.items())]
 
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
@@ -34,6 +37,12 @@ class MemoryStore:
         points = self.points.get((station, device, quantity), [])
         inside = [(t, value) for t, value in points if start_ms <= t < end_ms]
         return inside if len(inside) <= most else _thinned(inside, start_ms, end_ms, most // 2)
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        raise NotImplementedError
+
+    async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
+        raise NotImplementedError
 
     async def close(self) -> None:
         return None

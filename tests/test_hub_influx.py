@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hub.errors import PermanentError, TransientError
 from hub.influx import InfluxStore, line_of
-from hub.store import LONGEST_NAME, AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint
+from hub.store import LONGEST_NAME, AnyPoint, EventPoint, LabelPoint, LevelPoint, Point, SummaryPoint
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
 from tests.test_hub_stores import STAGE, WEEK_MS, stage_series, stages
@@ -38,6 +38,7 @@ ANY_POINTS = (
     | st.builds(SummaryPoint, AWKWARD, AWKWARD, AWKWARD, TIMES, INTS, INTS, FLOATS, FLOATS, FLOATS)
     | st.builds(LevelPoint, AWKWARD, AWKWARD, AWKWARD, TIMES, INTS, FLOATS, FLOATS, TEXTS, INTS)
     | st.builds(EventPoint, AWKWARD, TIMES, AWKWARD, AWKWARD | st.just(""), TEXTS)
+    | st.builds(LabelPoint, AWKWARD, AWKWARD, AWKWARD, TIMES, TEXTS)
 )
 
 
@@ -51,6 +52,8 @@ def place_of(point: AnyPoint) -> tuple[object, ...]:
             return "detections", point.station, point.series, point.rule, point.t_ms
         case EventPoint():
             return "events", point.station, point.what, point.device, point.t_ms
+        case LabelPoint():
+            return "labels", point.station, point.device, point.quantity, point.t_ms
 
 
 def on_one_line(point: AnyPoint) -> AnyPoint:
@@ -60,6 +63,8 @@ def on_one_line(point: AnyPoint) -> AnyPoint:
             return replace(point, episode=point.episode.replace("\n", " ").replace("\r", " "))
         case EventPoint():
             return replace(point, detail=point.detail.replace("\n", " ").replace("\r", " "))
+        case LabelPoint():
+            return replace(point, text=point.text.replace("\n", " ").replace("\r", " "))
         case _:
             return point
 
@@ -88,6 +93,8 @@ def influx_points(server: InfluxDb, database: str) -> list[AnyPoint]:
         EventPoint(r["station"], r["time"], r["what"], r.get("device") or "", r["detail"])
         for r in server.query(database, "SELECT * FROM events")
     ]
+    found += [LabelPoint(r["station"], r["device"], r["quantity"], r["time"], r["text"])
+              for r in server.query(database, "SELECT * FROM labels")]
     return found
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hub.embedded import SqliteStore
 from hub.errors import PermanentError
 from hub.influx import InfluxStore
-from hub.store import LONGEST_TEXT, AnyPoint, EventPoint, LevelPoint, Point, Store, problem_of
+from hub.store import LONGEST_TEXT, AnyPoint, EventPoint, LabelPoint, LevelPoint, Point, Store, problem_of
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
 
@@ -23,6 +23,7 @@ WEEK_MS = 7 * 86_400_000
 STAGE = Point("lin-an-01", "gauge", "stage_m", NOON_MS, 2.5, 0)
 LEVEL = LevelPoint("lin-an-01", "gauge/stage_m", "stage", NOON_MS, 3, 3.25, 3.0, "episode-1", 1)
 EVENT = EventPoint("lin-an-01", NOON_MS, "refused", "gauge", "silent: no answer")
+LABEL = LabelPoint("lin-an-01", "record", "quality", NOON_MS, 'suspect, "ice" = yes')
 
 
 def stages(*values: float, at: int = NOON_MS) -> list[AnyPoint]:
@@ -49,7 +50,10 @@ async def test_the_start_belongs_to_a_span_and_the_end_does_not(store: Store) ->
 
 async def test_a_store_that_was_never_written_has_nothing(store: Store) -> None:
     assert await store.latest("lin-an-01") == []
+    assert await store.latest_all() == []
     assert await stage_series(store) == []
+    assert await store.readings(STAGE, 0, NOON_MS, 10) == []
+    assert await store.labels("lin-an-01", 0, NOON_MS, 10) == []
 
 
 async def test_writing_again_changes_nothing_and_another_value_replaces(store: Store) -> None:
@@ -79,6 +83,38 @@ async def test_latest_is_the_newest_of_each_series(store: Store) -> None:
     assert await store.latest("lin-an-01") == [rain, newest]
 
 
+async def test_the_newest_of_all_stations_stands_in_order_of_their_names(store: Store) -> None:
+    other = replace(STAGE, station="lin-an-02", t_ms=NOON_MS - 5_000, value=9.0, quality=4)
+    await store.write([other, *stages(1.0, 2.0), replace(STAGE, device="a", value=0.0)])
+    newest = replace(STAGE, t_ms=NOON_MS + 1_000, value=2.0)
+    assert await store.latest_all() == [replace(STAGE, device="a", value=0.0), newest, other]
+
+
+async def test_readings_come_page_by_page_as_they_were(store: Store) -> None:
+    marked = [replace(one, quality=number) for number, one in enumerate(stages(0.1, -0.0, 1e300, 0.1 + 0.2))
+              if isinstance(one, Point)]
+    await store.write([*marked, replace(STAGE, device="gauge-2", value=8.0)])
+    first = await store.readings(STAGE, NOON_MS, NOON_MS + 4_000, 3)
+    assert first == [(one.t_ms, one.value, one.quality) for one in marked[:3]]
+    assert await store.readings(STAGE, first[-1][0] + 1, NOON_MS + 4_000, 3) == [(NOON_MS + 3_000, 0.1 + 0.2, 3)]
+    assert len(await store.readings(STAGE, NOON_MS, NOON_MS + 3_000, 10)) == 3
+    assert await store.readings(replace(STAGE, quantity="depth_m"), NOON_MS, NOON_MS + 4_000, 3) == []
+
+
+async def test_labels_are_kept_word_for_word_and_an_empty_one_too(store: Store) -> None:
+    later = [replace(LABEL, t_ms=NOON_MS + n, text=text) for n, text in enumerate(["", "水 G", "a,b c=d"], 1)]
+    await store.write([*later, LABEL, replace(LABEL, station="lin-an-02")])
+    assert await store.labels("lin-an-01", NOON_MS, NOON_MS + 4, 10) == [LABEL, *later]
+    assert await store.labels("lin-an-01", NOON_MS, NOON_MS + 4, 2) == [LABEL, later[0]]
+    assert await store.labels("lin-an-01", NOON_MS + 2, NOON_MS + 3, 10) == [later[1]]
+
+
+async def test_a_record_from_long_before_any_station_is_kept(store: Store) -> None:
+    old = replace(STAGE, t_ms=536_500_800_000)    # 1987
+    await store.write([old])
+    assert await store.readings(STAGE, 0, NOON_MS, 10) == [(old.t_ms, old.value, old.quality)]
+
+
 async def test_levels_and_events_stand_beside_readings(store: Store) -> None:
     await store.write([LEVEL, EVENT, STAGE, replace(EVENT, device="", what="start")])
     assert await stage_series(store) == [2.5]
@@ -91,7 +127,9 @@ BAD: dict[str, AnyPoint] = {
     "line feed in a name": replace(STAGE, device="gau\nge"),
     "backslash in a name": replace(STAGE, station="lin\\an"),
     "long name": replace(STAGE, device="g" * 201),
-    "before 2000": replace(STAGE, t_ms=0),
+    "before 1970": replace(STAGE, t_ms=0),
+    "long label": replace(LABEL, text="水" * LONGEST_TEXT),
+    "label of nothing": replace(LABEL, quantity=""),
     "after 2100": replace(STAGE, t_ms=1 << 60),
     "wide integer": replace(STAGE, quality=1 << 63),
     "infinite threshold": replace(LEVEL, threshold=float("inf")),

@@ -10,8 +10,8 @@ import pytest
 
 from hub import landing
 from hub.checks import Refusal, inspect
-from hub.database import Database, SqliteFile
-from hub.embedded import SCHEMA, SqliteStore
+from hub.database import Database
+from hub.embedded import SqliteStore
 from hub.influx import InfluxStore
 from hub.store import Point, Store, SummaryPoint, points_of
 from hub.web.freshness import Freshness, of_station
@@ -58,6 +58,15 @@ def test_a_summary_becomes_its_window_and_its_last_reading() -> None:
     assert points_of(STATION, summary(40, count=0), {}) == [Point(STATION, "gauge", "stage_m", NOON_MS, 1.5, 0)]
 
 
+def test_where_a_windows_time_was_taken_its_last_reading_moves_with_it_and_replaces_no_other() -> None:
+    """Two cards with one name: the same series, the same moment, two contents."""
+    first, second = (points_of(STATION, summary(40, last=last), times) for last, times in
+                     ((1.5, {}), (1.75, {0: NOON_MS + 1})))
+    assert [(one.t_ms, one.value) for one in [*first, *second] if isinstance(one, Point)] == [
+        (NOON_MS, 1.5), (NOON_MS + 1, 1.75)]
+    assert [one.t_ms for one in second if isinstance(one, SummaryPoint)] == [NOON_MS + 1]
+
+
 async def test_its_last_reading_is_the_newest_value_and_the_same_point_when_it_comes_by_itself(
     database: Database, store: Store
 ) -> None:
@@ -90,14 +99,6 @@ async def test_windows_are_kept_beside_the_readings(tmp_path: Path, influxdb: In
     (row,) = influxdb.query(name, 'SELECT * FROM "summaries"')
     assert row == {"time": NOON_MS, "device": "gauge", "quantity": "stage_m", "station": STATION,
                    "since": NOON_MS - 300_000, "count": 30, "min": 1.25, "max": 1.75, "mean": 1.5}
-
-
-async def test_a_store_from_before_there_were_summaries_is_opened_and_takes_them(tmp_path: Path) -> None:
-    SqliteFile(tmp_path / "store.sqlite", SCHEMA, 1).close()
-    store = SqliteStore(tmp_path / "store.sqlite")
-    await store.write(points_of(STATION, summary(40), {}))
-    assert len(await store.latest(STATION)) == 1
-    await store.close()
 
 
 def test_messages_may_come_packed_and_damaged_ones_are_refused_by_name() -> None:

@@ -1,10 +1,12 @@
 """Rain of the last hour and day on the console, and what it costs the store."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -16,9 +18,11 @@ from hub.errors import TransientError
 from hub.store import Point
 from hub.web.curves import DAY_MS
 from hub.web.freshness import of_station
+from hub.web.panels import Frame, panels
 from hub.web.rain import KEPT_MS, MOST_POINTS, SPAN_MS, Fallen, Rainfall, fallen
+from hub.web.words import Words
 from tests.hub_web_view import HOUR, MINUTE, NOW, RAIN, PlainView, calm, card, client_of, page_of, station, text_of
-from tocsin.messages import SeriesCard
+from tocsin.messages import SeriesCard, StationCard
 
 Client = httpx.AsyncClient
 GAUGE = ("longtan-upper", "gauge", "rain_total_mm")
@@ -193,3 +197,16 @@ async def test_amounts_that_the_store_would_thin_out_are_not_summed(
     ]
     (hour, _) = await rain_of(view, SeriesCard("gauge/rain_mm", "rain_mm", period_s, (0.0, 50.0)))
     assert hour.mm == (mm if mm is None else pytest.approx(mm))
+
+
+async def test_a_week_of_rain_by_the_minute_is_summed_whole_in_the_bars(tmp_path: Path) -> None:
+    """More readings than a chart has points: of amounts none may be left out."""
+    store = SqliteStore(tmp_path / "store.sqlite")
+    week_ms = 7 * 86_400_000
+    await store.write([Point("a", "bucket", "rain_mm", NOW - n * 60_000, 0.25, 0) for n in range(7 * 1440)])
+    series = SeriesCard("bucket/rain_mm", "rain_mm", 60.0, (0.0, 500.0), "")
+    frame = Frame("a", NOW - week_ms, NOW, 6 * 3_600_000, ZoneInfo("UTC"), Words("en"))
+    (panel,) = await panels(store, StationCard("A", "", "0" * 12, 0.0, 0.0, [series], [], ""), frame)
+    bars = [float(mm) for mm in re.findall(r"([\d.]+) mm</title>", panel.svg)]
+    assert sum(bars) == pytest.approx(7 * 1440 * 0.25, abs=0.3)
+    await store.close()

@@ -218,6 +218,18 @@ def test_a_period_is_what_the_station_said_or_what_its_readings_show(
     assert "count from" not in told.err
 
 
+def test_a_station_that_was_only_imported_is_judged_too(
+    rules: Path, hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = lines(capsys, rules, hub)
+    database = Database(hub.parent / "hub-data" / "hub.sqlite")
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM stations WHERE id = 'weir'")
+    database.close()
+    assert {one["station"] for one in before} == {"bridge", "weir"}
+    assert lines(capsys, rules, hub) == before
+
+
 def test_a_station_that_cannot_be_judged_does_not_stop_the_others(
     tmp_path: Path, hub: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,8 @@ COMMANDS = {
     "siren-off": ("edge.siren_off", "switch a station's siren off while its agent does not run"),
     "hub": ("hub.command", "run the hub"),
     "send": ("hub.send", "at the hub: send a station rules or a command, and hear its answer"),
+    "export": ("hub.export", "at the hub: readings of its store into CSV or Parquet"),
+    "import": ("hub.importing", "at the hub: records into its store"),
     "enrol": ("hub.enrol", "at the hub: make a new station's keys and files, or those of a dead one's successor"),
     "simulate": ("simulators.command", "play instruments on real wires"),
     "demo": ("simulators.demo", "the whole journey on this machine: a storm in a minute"),

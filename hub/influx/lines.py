@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import isfinite
 
-from hub.store import EARLIEST_MS, LATEST_MS, AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint, problem_of
+from hub.store import (
+    LATEST_MS,
+    OLDEST_MS,
+    AnyPoint,
+    EventPoint,
+    LabelPoint,
+    LevelPoint,
+    Point,
+    SummaryPoint,
+    problem_of,
+)
 
 LARGEST_BODY = 4 << 20      # bytes of lines in one request, but for a single long line; servers take 10 MB and more
 _SERIES = 1 << 16           # series whose head is remembered
@@ -72,6 +82,9 @@ def line_of(point: AnyPoint) -> str:
             device = f"device={_tag(point.device)}," if point.device else ""
             tags = f"{device}station={_tag(point.station)},what={_tag(point.what)}"
             return f"events,{tags} detail={_text(point.detail)} {point.t_ms}"
+        case LabelPoint():
+            return (f"labels,{series_tags(point.station, point.device, point.quantity)} text={_text(point.text)}"
+                    f" {point.t_ms}")
 
 
 def series_tags(station: str, device: str, quantity: str) -> str:
@@ -82,7 +95,7 @@ def series_tags(station: str, device: str, quantity: str) -> str:
 def _reading(point: Point) -> str:
     """The line of a reading at the speed of a stream; "" where `problem_of` has something to say."""
     t_ms, value, quality = point.t_ms, point.value, point.quality
-    if EARLIEST_MS <= t_ms < LATEST_MS and isfinite(value) and -_INT64 <= quality < _INT64:
+    if OLDEST_MS <= t_ms < LATEST_MS and isfinite(value) and -_INT64 <= quality < _INT64:
         head = _head(point.station, point.device, point.quantity)
         return f"{head}{float(value)!r},quality={quality}i {t_ms}" if head else ""
     return ""
@@ -91,7 +104,7 @@ def _reading(point: Point) -> str:
 @lru_cache(maxsize=_SERIES)
 def _head(station: str, device: str, quantity: str) -> str:
     """A reading's line up to its value; "" for names that cannot be written."""
-    if problem_of(Point(station, device, quantity, EARLIEST_MS, 0.0, 0)):
+    if problem_of(Point(station, device, quantity, OLDEST_MS, 0.0, 0)):
         return ""
     return _readings_head(station, device, quantity)
 

@@ -3,7 +3,7 @@ bound parameters of 1.x are not in the published API of 2.x."""
 
 from typing import Any
 
-from hub.store import Point
+from hub.store import LabelPoint, Point, Row
 
 Found = list[dict[str, Any]]    # the series of one statement's answer
 
@@ -11,6 +11,15 @@ Found = list[dict[str, Any]]    # the series of one statement's answer
 def latest(station: str) -> str:
     where = f'"station" = {text(station)} GROUP BY "device", "quantity"'
     return f'SELECT last("value"), "quality" FROM "readings" WHERE {where}'  # noqa: S608 - quoted by `text`
+
+
+def latest_all() -> str:
+    return 'SELECT last("value"), "quality" FROM "readings" GROUP BY "station", "device", "quantity"'
+
+
+def labels(station: str, start_ms: int, end_ms: int, most: int) -> str:
+    return (f'SELECT "text", "device", "quantity" FROM "labels" WHERE "station" = {text(station)}'  # noqa: S608 - quoted
+            f" AND time >= {int(start_ms)}ms AND time < {int(end_ms)}ms ORDER BY time LIMIT {int(most)}")
 
 
 def span(station: str, device: str, quantity: str, start_ms: int, end_ms: int) -> str:
@@ -28,14 +37,20 @@ def identifier(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def points(station: str, found: Found) -> list[Point]:
-    """The answer to `latest`, ordered by device and quantity."""
+def points(found: Found, station: str = "") -> list[Point]:
+    """The newest of each series, ordered by station, device and quantity; `station` where its tag was not asked for."""
     made = []
     for series in found:
-        (t_ms, value, quality) = series["values"][0]
-        tags = series["tags"]
-        made.append(Point(station, tags["device"], tags["quantity"], t_ms, float(value), int(quality or 0)))
-    return sorted(made, key=lambda point: (point.device, point.quantity))
+        (t_ms, value, quality), tags = series["values"][0], series["tags"]
+        made.append(Point(tags.get("station", station), tags["device"], tags["quantity"], t_ms, float(value),
+                          int(quality or 0)))
+    return sorted(made, key=lambda point: (point.station, point.device, point.quantity))
+
+
+def words(station: str, found: Found) -> list[LabelPoint]:
+    """The answer to `labels`."""
+    return [LabelPoint(station, device, quantity, int(t), said) for one in found
+            for t, said, device, quantity in one["values"]]
 
 
 def values(found: Found) -> list[tuple[int, float]]:
@@ -43,7 +58,7 @@ def values(found: Found) -> list[tuple[int, float]]:
     return [(row[0], float(row[1])) for series in found for row in series["values"] if row[1] is not None]
 
 
-def rows(found: Found) -> list[tuple[int, float, int]]:
+def rows(found: Found) -> list[Row]:
     """(time, value, quality)."""
     return [(int(t), float(value), int(bits or 0)) for series in found for t, value, bits in series["values"]
             if value is not None]

@@ -15,7 +15,7 @@ from hub.influx.answers import Answer, Said, failed, understood, words_of
 from hub.influx.lines import Line, bodies, packed, rendered
 from hub.influx.place import Place, Where, influxdb1
 from hub.influx.queries import Found, identifier
-from hub.store import AnyPoint, Point
+from hub.store import AnyPoint, LabelPoint, Point, Row
 
 _TIMEOUT_S = 30.0       # of a write
 _READ_TIMEOUT_S = 5.0   # pages wait for it
@@ -67,7 +67,10 @@ class LineStore:
             raise TransientError(f"{self.place.url}: {answer.words}")
 
     async def latest(self, station: str) -> list[Point]:
-        return queries.points(station, await self.query(queries.latest(station)))
+        return queries.points(await self.query(queries.latest(station)), station)
+
+    async def latest_all(self) -> list[Point]:
+        return queries.points(await self.query(queries.latest_all()))
 
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
@@ -87,11 +90,14 @@ class LineStore:
         highest = await self.query(f'SELECT top("value", 1) {cut}')
         return sorted({*queries.values(lowest), *queries.values(highest)})
 
-    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[tuple[int, float, int]]:
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
         where = queries.span(point.station, point.device, point.quantity, start_ms, end_ms)
         return queries.rows(
             await self.query(f'SELECT "value", "quality" {where} ORDER BY time LIMIT {int(most)}')
         )
+
+    async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
+        return queries.words(station, await self.query(queries.labels(station, start_ms, end_ms, most)))
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -19,6 +19,7 @@ from tocsin.messages import RuleCard, SeriesCard, StationCard
 from tocsin.quantities import QUANTITIES
 
 MOST_POINTS = 600
+MOST_AMOUNTS = 250_000    # of rain as it fell: thinned out it cannot be summed; a week of a reading every 3 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,13 @@ async def panels(store: Store, card: StationCard, frame: Frame) -> list[Panel]:
         # a rain sum at the left edge needs what fell before it
         before = max([frame.bar_ms, *(rule.over_s * 1000 for rule in rules)]) if is_rain(quantity) else 0
         start = frame.start_ms - before
+        most = MOST_AMOUNTS if quantity == RAIN else MOST_POINTS
         try:
-            points = await store.series(frame.station, device, quantity, start, frame.end_ms + 1, MOST_POINTS)
+            points = await store.series(frame.station, device, quantity, start, frame.end_ms + 1, most)
         except TransientError:
             found.append(Panel(frame.say.quantity(quantity), unit_of(quantity), device, Markup("")))
             continue
-        curve = _Curve(f"c{number}", device, quantity, points, _gap_ms(series, frame, len(points), start))
+        curve = _Curve(f"c{number}", device, quantity, points, _gap_ms(series, frame, len(points), start, most))
         found += _rain(curve, rules, frame) if is_rain(quantity) else [_line(curve, rules, frame)]
     return found
 
@@ -104,12 +106,12 @@ def _rules_of(card: StationCard, series: SeriesCard) -> list[RuleCard]:
     return [rule for rule in card.rules if rule.series in keys and rule.feature in {"value", "sum"}]
 
 
-def _gap_ms(series: SeriesCard, frame: Frame, count: int, start_ms: int) -> int:
+def _gap_ms(series: SeriesCard, frame: Frame, count: int, start_ms: int, most: int) -> int:
     """Longer than this between two points is a gap; where the store thinned them, its buckets are the measure."""
     span_ms = frame.end_ms - start_ms
     expected = round(max(series.period_s, frame.summary_s) * 1000 * FRESH_PERIODS)
-    thinned = count > MOST_POINTS // 4
-    return max(expected, 4 * span_ms // MOST_POINTS + 1) if thinned else expected
+    thinned = count > most // 4
+    return max(expected, 4 * span_ms // most + 1) if thinned else expected
 
 
 def _thresholds(rules: Sequence[RuleCard], over_s: int) -> tuple[Threshold, ...]:

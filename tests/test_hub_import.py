@@ -1,0 +1,345 @@
+"""tocsin import and export: bad rows, what is there already, marks, names, a hub that runs meanwhile."""
+
+import asyncio
+import builtins
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub import export, importing, sheets
+from hub.embedded import SqliteStore
+from hub.errors import TransientError
+from hub.sheets import column_of, series_of
+from hub.store import LabelPoint, Point
+from tests.hub_messages import NOON_MS
+from tests.hub_records import cells, hub_file, rows
+from tocsin.quantities import QUANTITIES
+from tocsin.times import iso
+
+MINUTE_MS = 60_000
+STAGE = Point("bridge", "radar", "stage_m", NOON_MS, 1.5, 0)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    return hub_file(tmp_path)
+
+
+def store_of(hub: Path) -> Path:
+    return hub.parent / "hub-data" / "store.sqlite"
+
+
+def write(hub: Path, *points: Point | LabelPoint) -> None:
+    async def put() -> None:
+        store = SqliteStore(store_of(hub))
+        await store.write(points)
+        await store.close()
+
+    asyncio.run(put())
+
+
+def held(hub: Path, table: str = "readings") -> list[tuple[Any, ...]]:
+    """(device, quantity, time less NOON in ms, value, marks) of what the store has."""
+    sql = ("SELECT s.device, s.quantity, r.t_ms - ?, r.value, r.quality FROM readings r JOIN series s"
+           " ON s.id = r.series_id ORDER BY 1, 2, 3") if table == "readings" else (
+           "SELECT device, quantity, t_ms - ?, text FROM labels ORDER BY 3, 1, 2")
+    connection = sqlite3.connect(store_of(hub))
+    try:
+        return connection.execute(sql, (NOON_MS,)).fetchall()
+    finally:
+        connection.close()
+
+
+def sheet(hub: Path, *lines: str, name: str = "bridge.csv") -> Path:
+    path = hub.parent / name
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def at(minutes: float) -> str:
+    return iso(NOON_MS + round(minutes * MINUTE_MS))
+
+
+def taken(hub: Path, *words: str | Path) -> int:
+    return importing.run([str(hub), *map(str, words)])
+
+
+def out(hub: Path, *words: str) -> Path:
+    assert export.run([str(hub), "--csv", str(hub.parent / "out"), *words]) == 0
+    return hub.parent / "out"
+
+
+def test_columns_become_series_and_words_become_labels(hub: Path) -> None:
+    file = sheet(hub, "time,stage_m,stage_weir_m,flow_v2_l_s,wind/speed_kn,flag,event", f"{at(0)},0.10,,3,7.5,G,1",
+                 f"{at(1)},,,,,,", f"{at(2.5)},-0.0,2,,,suspect,")
+    assert taken(hub, file) == 0
+    assert held(hub) == [
+        ("record", "event", 0, 1.0, 0), ("record", "stage_m", 0, 0.1, 0), ("record", "stage_m", 150_000, -0.0, 0),
+        ("v2", "flow_l_s", 0, 3.0, 0), ("weir", "stage_m", 150_000, 2.0, 0), ("wind", "speed_kn", 0, 7.5, 0)]
+    assert held(hub, "labels") == [("record", "flag", 0, "G"), ("record", "stage_m", 60_000, ""),
+                                   ("record", "flag", 150_000, "suspect")]
+    names, found = cells(out(hub) / "bridge.csv.gz")
+    assert names == {"time", "stage_m", "stage_weir_m", "flow_v2_l_s", "wind/speed_kn", "flag", "event"}
+    assert found[at(1)] == {}
+    assert found[at(2.5)] == {"stage_m": 0.0, "stage_weir_m": 2.0, "flag": "suspect"}
+
+
+def test_marks_of_readings_go_out_and_come_back(hub: Path) -> None:
+    marked = [Point("bridge", "radar", "stage_m", NOON_MS + n, 1.0 + n, bits) for n, bits in enumerate((0, 2, 8))]
+    good = Point("bridge", "bucket", "rain_total_mm", NOON_MS, 7.0, 0)
+    write(hub, *marked, good)
+    before = held(hub)
+    exported = out(hub) / "bridge.csv.gz"
+    assert next(rows(exported)) == ["time", "rain_total_bucket_mm", "stage_radar_m", "stage_radar_m_quality"]
+    store_of(hub).unlink()
+    assert taken(hub, exported) == 0
+    assert held(hub) == before
+
+
+def test_bad_rows_are_told_by_line_and_nothing_is_written(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = sheet(hub, "time,stage_m,stage_m_quality,flag", f"{at(0)},1.5,0,a", "yesterday,1.5,,", f"{at(1)},1.5,",
+                 f"{at(2)},high,,", f"{at(3)},nan,,b", f"{at(0)},9.9,,", "1969-01-01T00:00:00Z,1.5,,",
+                 f"{at(4)},1.0,-3,", f"{at(5)},,4,", f"{at(6)},1.25,4,")
+    assert taken(hub, file) == 1
+    told = capsys.readouterr().err
+    for line, words in (
+        (3, 'time "yesterday"; write ISO 8601 in UTC'), (4, "3 cells; the header has 4"),
+        (5, 'stage_m: "high" is not a finite number; the cell is left out'), (6, 'stage_m: "nan" is not a finite'),
+        (7, "its time is that of line 2"), (8, "time 1969-01-01T00:00:00Z: use times from 1970-01-02T00:00:00Z"),
+        (9, 'stage_m_quality: "-3" is not allowed'), (10, "stage_m_quality: 4 marks no value: stage_m is empty"),
+    ):
+        assert f"{file}:{line}: {words}" in told
+    assert "8 bad rows or cells: nothing of this file is imported" in told
+    assert held(hub) == []
+    assert taken(hub, file, "--skip-bad") == 0
+    assert held(hub) == [("record", "stage_m", 0, 1.5, 0), ("record", "stage_m", 240_000, 1.0, 0),
+                         ("record", "stage_m", 360_000, 1.25, 4)]
+    assert [row[2:] for row in held(hub, "labels")] == [(0, "a"), (120_000, ""), (180_000, "b"), (300_000, "")]
+
+
+@pytest.mark.parametrize(("lines", "words"), [
+    (["date,stage_m"], 'the first column is "date"; it must be "time"'),
+    (["time"], 'there is no column beside "time"'),
+    (["time,stage_m,record/stage_m"], 'columns "stage_m" and "record/stage_m" are both record/stage_m'),
+    (["time,a,"], 'column "" is not a name'),
+    (["time,a\\b", "2024-01-01T00:00:00Z,1"], "no backslash"),
+])
+def test_a_file_that_is_no_record_says_why(
+    hub: Path, lines: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert taken(hub, sheet(hub, *lines)) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_names_of_stations_and_files_are_checked_before_anything_is_read(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert taken(hub, sheet(hub, "time,a", name="Upper_Bridge.csv")) == 1
+    assert '"Upper_Bridge" is not allowed as a station' in capsys.readouterr().err
+    assert taken(hub, sheet(hub, "time,a", name="a.txt")) == 1
+    assert "use a file whose name ends in .csv, .csv.gz, .parquet" in capsys.readouterr().err
+    assert taken(hub, hub.parent / "none.csv", "--station", "x") == 1
+    assert "none.csv: cannot be read: " in capsys.readouterr().err
+
+
+def test_again_changes_nothing_and_another_value_is_left_unless_replaced(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = sheet(hub, "time,stage_radar_m,flag", f"{at(0)},1.5,a", f"{at(1)},2.5,b")
+    write(hub, STAGE, Point("bridge", "radar", "stage_m", NOON_MS + MINUTE_MS, 2.25, 0),
+          LabelPoint("bridge", "record", "flag", NOON_MS, "z"))
+    before = held(hub)
+    assert taken(hub, file) == 1
+    told = capsys.readouterr()
+    assert '2 rows for station "bridge": 1 values written, 1 were there already' in told.out
+    assert "2 values differ from the store's, left as they are" in told.err
+    assert f"the first: record/flag at {at(0)}: the store has z, the file a" in told.err
+    assert held(hub) == before
+    assert taken(hub, file, "--replace") == 0
+    assert [row[3] for row in held(hub)] == [1.5, 2.5]
+    assert [row[3] for row in held(hub, "labels")] == ["a", "b"]
+    capsys.readouterr()
+    assert taken(hub, file) == 0
+    assert "0 values written, 4 were there already" in capsys.readouterr().out
+
+
+def test_what_would_be_deleted_again_at_once_is_not_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = hub_file(tmp_path, keep_days=30)
+    assert taken(hub, sheet(hub, "time,stage_m", "2001-01-01T00:00:00Z,1")) == 1
+    assert "older readings are not kept: see keep_days of [store]" in capsys.readouterr().err
+
+
+def test_an_import_that_was_stopped_goes_on(
+    hub: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importing, "BATCH", 10)
+    file = sheet(hub, "time,stage_m", *(f"{at(n)},{n}" for n in range(100)))
+    write_ = SqliteStore.write
+    left = [3]
+
+    async def stop(self: SqliteStore, points: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        await write_(self, points)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteStore, "write", stop)
+        assert taken(hub, file) == importing.STOPPED
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert len(held(hub)) == 30
+    assert taken(hub, file) == 0
+    assert "70 values written, 30 were there already" in capsys.readouterr().out
+    assert [row[3] for row in held(hub)] == [float(n) for n in range(100)]
+
+
+def test_a_hub_that_writes_meanwhile_loses_nothing_and_its_rollups_stay_right(hub: Path) -> None:
+    """Two processes on one file: the import of an old month, and the hub's readings of now."""
+    file = sheet(hub, "time,stage_radar_m", *(f"{at(-n)},{n % 7}" for n in range(40_000, 0, -1)))
+    write(hub, STAGE)
+    ended = threading.Event()
+
+    def import_it() -> None:
+        subprocess.run([sys.executable, "-m", "tocsin", "import", hub, file], check=True, capture_output=True)
+        ended.set()
+
+    async def go_on() -> int:
+        store = SqliteStore(store_of(hub))
+        number = 0
+        try:
+            while not ended.is_set() or number < 100:
+                number += 1
+                await store.write([Point("bridge", "radar", "stage_m", NOON_MS + number * 1_000, 1.0, 0)])
+            found = await store.rollups(STAGE, 600_000, 0, 1 << 50)
+            assert sum(one.number for one in found) == 40_000 + 1 + number
+            assert {one.number for one in found if one.t_ms + 600_000 <= NOON_MS} == {10}
+        finally:
+            await store.close()
+        return number
+
+    thread = threading.Thread(target=import_it)
+    thread.start()
+    written = asyncio.run(go_on())
+    thread.join()
+    assert len(held(hub)) == 40_000 + 1 + written
+
+
+def test_export_gives_what_was_chosen_and_says_what_there_is(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(hub, STAGE, Point("bridge", "bucket", "rain_mm", NOON_MS + 1, 0.0, 0),
+          Point("weir", "radar", "stage_m", NOON_MS, 4.0, 0))
+    folder = out(hub)
+    assert sorted(path.name for path in folder.iterdir()) == ["bridge.csv.gz", "weir.csv.gz"]
+    assert list(rows(folder / "bridge.csv.gz")) == [
+        ["time", "rain_bucket_mm", "stage_radar_m"], [at(0), "", "1.5"], [iso(NOON_MS + 1), "0.0", ""]]
+    out(hub, "--station", "bridge", "--series", "radar/stage_m")
+    assert list(rows(folder / "bridge.csv.gz")) == [["time", "stage_radar_m"], [at(0), "1.5"]]
+    capsys.readouterr()
+    out(hub, "--from", "2025-01-01", "--to", "2025-02-01T00:00:00Z")
+    assert "weir: nothing in this choice, no file" in capsys.readouterr().out
+    assert list(rows(folder / "bridge.csv.gz")) == [["time", "stage_radar_m"], [at(0), "1.5"]]
+    assert export.run([str(hub), "--csv", str(folder), "--station", "mill"]) == 1
+    assert 'the store has nothing of "mill"; use bridge, weir' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        export.run([str(hub), "--csv", str(folder), "--from", "soon"])
+    assert '"soon" is not allowed; use 2018-08-20' in capsys.readouterr().err
+
+
+def test_a_hub_that_never_ran_has_nothing_to_export(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export.run([str(hub), "--csv", str(hub.parent / "out")]) == 1
+    assert "is not there; has this hub ever run here?" in capsys.readouterr().err
+    assert not store_of(hub).exists()
+
+
+def test_pages_of_every_length_give_every_row_once(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{at(n)},{n if n % 3 else ''},{n / 2 if n % 5 == 0 else ''},{'ab'[n % 2] if n % 4 else ''}"
+             for n in range(60)]
+    file = sheet(hub, "time,stage_m,flow_m3s,flag", *lines)
+    assert taken(hub, file) == 0
+    whole = cells(out(hub) / "bridge.csv.gz")
+    assert len(whole[1]) == 60
+    for page in (2, 3, 7, 20, 59, 60, 61):
+        monkeypatch.setattr(export, "PAGE", page)
+        assert cells(out(hub) / "bridge.csv.gz") == whole
+
+
+def test_a_failed_export_leaves_no_half_file(
+    hub: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(hub, STAGE)
+    before = (out(hub) / "bridge.csv.gz").read_bytes()
+
+    async def away(*_: object) -> None:
+        raise TransientError("disk I/O error")
+
+    monkeypatch.setattr(export, "_fill", away)
+    monkeypatch.setattr(export, "_is_marked", lambda *_: asyncio.sleep(0, result=False))
+    assert export.run([str(hub), "--csv", str(hub.parent / "out")]) == 1
+    assert "disk I/O error" in capsys.readouterr().err
+    assert [path.name for path in (hub.parent / "out").iterdir()] == ["bridge.csv.gz"]
+    assert (hub.parent / "out" / "bridge.csv.gz").read_bytes() == before
+
+
+def test_without_pyarrow_parquet_says_what_to_install(
+    hub: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = builtins.__import__
+
+    def none(name: str, *rest: Any) -> Any:
+        if name.startswith("pyarrow"):
+            raise ImportError(name)
+        return find(name, *rest)
+
+    write(hub, STAGE)
+    monkeypatch.setattr(builtins, "__import__", none)
+    assert export.run([str(hub), "--parquet", str(hub.parent / "out")]) == 1
+    assert capsys.readouterr().err.strip() == sheets.NO_PARQUET
+    (hub.parent / "x.parquet").write_bytes(b"PAR1")
+    assert taken(hub, hub.parent / "x.parquet") == 1
+    assert sheets.NO_PARQUET in capsys.readouterr().err
+
+
+def test_a_parquet_file_that_is_none_or_has_no_times_says_so(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    bad = hub.parent / "bad.parquet"
+    bad.write_bytes(b"not parquet at all")
+    assert taken(hub, bad) == 1
+    assert "bad.parquet: cannot be read: " in capsys.readouterr().err
+    pq.write_table(pa.table({"time": [1, 2], "stage_m": [1.0, 2.0]}), bad)
+    assert taken(hub, bad) == 1
+    assert "column time is of type int64; it must be a timestamp" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["record", "radar", "x1", "total", "l", "m", "quality", "stage", "a_b", "1"])
+def test_every_series_has_a_column_that_means_it(device: str) -> None:
+    found = [column_of(device, quantity) for quantity in (*QUANTITIES, "time", "anomaly", "stage_radar_m", "x_quality")]
+    assert len(set(found)) == len(found)
+    assert [series_of(name) for name in found] == [
+        (device, quantity) for quantity in (*QUANTITIES, "time", "anomaly", "stage_radar_m", "x_quality")]
+    assert "time" not in found
+
+
+@given(device=st.text("ab_1/", min_size=1), quantity=st.text("abm_/", min_size=1))
+def test_a_column_is_never_another_series(device: str, quantity: str) -> None:
+    if "/" not in quantity:
+        assert series_of(column_of(device, quantity)) == (device, quantity)
+
+
+def test_columns_look_as_in_records() -> None:
+    assert [column_of(*one) for one in (
+        ("record", "stage_m"), ("radar", "stage_m"), ("pu1", "flow_l_s"), ("1", "soil_water_m3m3"),
+        ("west", "ch4_pct_lel"), ("record", "anomaly"), ("radar", "speed_kn"))] == [
+        "stage_m", "stage_radar_m", "flow_pu1_l_s", "soil_water_1_m3m3", "ch4_west_pct_lel", "anomaly",
+        "radar/speed_kn"]
