@@ -1,8 +1,9 @@
 """Up to where the hub has the log: written down, though not at every answer, and in a thread of its own."""
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
+from tocsin.beside import Threads
 from tocsin.log import Log
 
 _EVERY_S = 5.0
@@ -20,7 +21,7 @@ class Cursor:
         self.seq, self.hub = storage.cursor, storage.cursor_hub
         self._log = storage
         self._saved_s = 0.0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cursor")
+        self._thread = Threads(1, "cursor")
         self._writing: Future[None] | None = None
 
     def save(self, seq: int, hub: str, now_s: float) -> None:

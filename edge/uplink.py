@@ -15,7 +15,7 @@ import msgspec
 
 from edge.cursor import Cursor
 from edge.holding import Holding
-from edge.lanes import History, Live, Pace, Requests, asked_for, newest_first, next_of
+from edge.lanes import History, Live, Pace, Reader, Requests, asked_for, newest_first, next_of
 from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
 from edge.spans import Spans, within
@@ -67,9 +67,9 @@ class Uplink:
         self._card: list[Entry] = []  # the start record of this run
         self._history: History | None = None
         self._holding = Holding(thinner)
-        self._requests = Requests()
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
+        self._reader, self._requests = Reader(self._wake.set), Requests(self._wake.set)
         self.on_answer: Callable[[Committed], None] = lambda _answer: None
         self._looked_s = 0.0
         self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
@@ -244,9 +244,10 @@ class Uplink:
         if not history.ready and not history.ended:
             if len(self._underway.sent) + self._holding.covered >= _UNANSWERED:
                 return False  # what is ready goes all the same: the summary that they wait for may be in it
-            group, history.ended = await asyncio.to_thread(next_of, history.entries, self._pace.bytes)
-            if history is not self._history:  # begun anew meanwhile
-                return True
+            read = self._reader.next(history.entries, self._pace.bytes)
+            if read is None:
+                return False
+            group, history.ended = read
             for entry in group:
                 self._pass(history, entry)
             if history.ended:
@@ -280,8 +281,7 @@ class Uplink:
         return entry.seq not in self._underway.sent and entry.seq not in self._spans
 
     async def _send_asked(self, link: Link) -> bool:
-        group = await self._requests.next(self._underway, self._pace.bytes)
-        if group:
+        if group := self._requests.next(self._underway, self._pace.bytes):
             await self._publish(link, topics.READINGS, group)
         return bool(group)
 
