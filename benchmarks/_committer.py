@@ -1,9 +1,10 @@
-"""The least of a hub: `python -m benchmarks._committer PORT ID KEY` answers `committed` to every record of a station.
+"""The least of a hub: `python -m benchmarks._committer PORT ID KEY [CA]` answers `committed` to all of a station.
 
 Stands in for a hub where only the station is measured; it keeps nothing.
 """
 
 import asyncio
+import ssl
 import sys
 
 import aiomqtt
@@ -24,11 +25,14 @@ class _Id(msgspec.Struct):
     seq: int
 
 
-async def serve(port: int, station: str, key: str) -> None:
-    """For ever; a broker that goes away is waited for."""
+async def serve(port: int, station: str, key: str, ca: str = "") -> None:
+    """For ever; a broker that goes away is waited for. `ca`: the file of who signed the broker's certificate."""
+    tls = ssl.create_default_context(cafile=ca) if ca else None
     while True:
         try:
-            async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            async with aiomqtt.Client(
+                "127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, tls_context=tls
+            ) as client:
                 for lane in _LANES:
                     await client.subscribe(topics.up(station, lane), qos=1)
                 await _answer(client, station, key)
@@ -51,4 +55,4 @@ async def _answer(client: aiomqtt.Client, station: str, key: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    asyncio.run(serve(int(sys.argv[1]), *sys.argv[2:]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.backward import remembered
-from edge.restore import CHECKPOINT
+from edge.checkpoint import CHECKPOINT
 from edge.uplink import Uplink
 from tests.edge_bench import Bench
 from tests.lines import until
