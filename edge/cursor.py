@@ -6,7 +6,9 @@ from concurrent.futures import Future
 from tocsin.beside import Threads
 from tocsin.log import Log
 
-_EVERY_S = 5.0
+_EVERY_S = 300.0       # a card takes more for it than for the records of that time; a crash only repeats them
+_MOST_BEHIND = 20_000  # records: of a log that drains not all goes up again
+_LEAST_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,9 @@ class Cursor:
         """That hub has everything up to `seq`. `now_s`: monotonic seconds."""
         if self._writing is not None and not self._writing.done():
             return  # the next answer says it again
-        if seq > self.seq and (now_s - self._saved_s >= _EVERY_S or not self.hub):
+        since_s = now_s - self._saved_s
+        many = seq - self.seq >= _MOST_BEHIND and since_s >= _LEAST_S
+        if seq > self.seq and (since_s >= _EVERY_S or many or not self.hub):
             self.move(seq, hub)
             self._saved_s = now_s
 
