@@ -41,15 +41,24 @@ async def serve(port: int, station: str, key: str, ca: str = "") -> None:
 
 
 async def _answer(client: aiomqtt.Client, station: str, key: str) -> None:
-    loop, topic = asyncio.get_running_loop(), topics.committed(station)
     waiting: list[RecordId] = []
-    told_s = 0.0
-    async for message in client.messages:
-        for record in upload_of(bytes(message.payload)).records:
-            one = msgspec.json.decode(record, type=_Id)
-            waiting.append(RecordId(one.boot, one.seq, digest(bytes(record))))
-        if loop.time() - told_s >= APART_S:
-            told_s, ranges = loop.time(), ranges_of(waiting)
+    telling = asyncio.create_task(_tell(client, station, key, waiting))
+    try:
+        async for message in client.messages:
+            for record in upload_of(bytes(message.payload)).records:
+                one = msgspec.json.decode(record, type=_Id)
+                waiting.append(RecordId(one.boot, one.seq, digest(bytes(record))))
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+
+
+async def _tell(client: aiomqtt.Client, station: str, key: str, waiting: list[RecordId]) -> None:
+    topic = topics.committed(station)
+    while True:
+        await asyncio.sleep(APART_S)
+        if waiting:
+            ranges = ranges_of(waiting)
             waiting.clear()
             await client.publish(topic, seal(encode(Committed(VERSION, "bench", ranges)), topic, key), qos=1)
 
