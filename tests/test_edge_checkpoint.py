@@ -63,7 +63,7 @@ def test_the_newest_is_used_and_after_a_power_cut_the_one_on_the_disk(tmp_path: 
     assert newest > kept
     bench.read(2.9)
     bench.kill(written=99)
-    assert "orange" in bench.operations.levels()
+    assert "orange" in bench.operations.levels().en
     bench.stop()
     storage = Log(bench.folder / "log")
     assert [found[0] if found else 0 for found in [checkpoint_of(bench.folder, storage)]] == [newest]
@@ -110,7 +110,7 @@ def test_without_such_memory_the_disk_has_it_each_hour(
     seq = saved(bench, keep=True)
     bench.read(2.8)
     bench.kill(written=99)
-    assert "orange" in bench.operations.levels()
+    assert "orange" in bench.operations.levels().en
     found = checkpoint_of(bench.folder, bench.agent._log)
     assert found is not None
     assert found[0] == seq
