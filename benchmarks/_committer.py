@@ -1,9 +1,10 @@
-"""The least of a hub: `python -m benchmarks._committer PORT ID KEY` answers `committed` to every record of a station.
+"""The least of a hub: `python -m benchmarks._committer PORT ID KEY [CA]` answers `committed` to all of a station.
 
 Stands in for a hub where only the station is measured; it keeps nothing.
 """
 
 import asyncio
+import ssl
 import sys
 
 import aiomqtt
@@ -24,11 +25,14 @@ class _Id(msgspec.Struct):
     seq: int
 
 
-async def serve(port: int, station: str, key: str) -> None:
-    """For ever; a broker that goes away is waited for."""
+async def serve(port: int, station: str, key: str, ca: str = "") -> None:
+    """For ever; a broker that goes away is waited for. `ca`: the file of who signed the broker's certificate."""
+    tls = ssl.create_default_context(cafile=ca) if ca else None
     while True:
         try:
-            async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            async with aiomqtt.Client(
+                "127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, tls_context=tls
+            ) as client:
                 for lane in _LANES:
                     await client.subscribe(topics.up(station, lane), qos=1)
                 await _answer(client, station, key)
@@ -37,18 +41,27 @@ async def serve(port: int, station: str, key: str) -> None:
 
 
 async def _answer(client: aiomqtt.Client, station: str, key: str) -> None:
-    loop, topic = asyncio.get_running_loop(), topics.committed(station)
     waiting: list[RecordId] = []
-    told_s = 0.0
-    async for message in client.messages:
-        for record in upload_of(bytes(message.payload)).records:
-            one = msgspec.json.decode(record, type=_Id)
-            waiting.append(RecordId(one.boot, one.seq, digest(bytes(record))))
-        if loop.time() - told_s >= APART_S:
-            told_s, ranges = loop.time(), ranges_of(waiting)
+    telling = asyncio.create_task(_tell(client, station, key, waiting))
+    try:
+        async for message in client.messages:
+            for record in upload_of(bytes(message.payload)).records:
+                one = msgspec.json.decode(record, type=_Id)
+                waiting.append(RecordId(one.boot, one.seq, digest(bytes(record))))
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+
+
+async def _tell(client: aiomqtt.Client, station: str, key: str, waiting: list[RecordId]) -> None:
+    topic = topics.committed(station)
+    while True:
+        await asyncio.sleep(APART_S)
+        if waiting:
+            ranges = ranges_of(waiting)
             waiting.clear()
             await client.publish(topic, seal(encode(Committed(VERSION, "bench", ranges)), topic, key), qos=1)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    asyncio.run(serve(int(sys.argv[1]), *sys.argv[2:]))

@@ -57,6 +57,7 @@ class Care:
                           + self._rounds_s[device.table.bus]
                           for device in station.devices if isinstance(device.driver, PolledDriver)}
         self.watchdog = Watchdog(notify, clock, recorder, self._pauses_s, self._stalled)
+        pipeline.on_tick = self.watchdog.ticked
 
     def parts(self) -> Parts:
         return {"checkup": self.checkup.run, "watchdog": self.watchdog.run}

@@ -1,11 +1,14 @@
 """Up to where the hub has the log: written down, though not at every answer, and in a thread of its own."""
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
+from tocsin.beside import Threads
 from tocsin.log import Log
 
-_EVERY_S = 5.0
+_EVERY_S = 300.0       # a card takes more for it than for the records of that time; a crash only repeats them
+_MOST_BEHIND = 20_000  # records: of a log that drains not all goes up again
+_LEAST_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +23,16 @@ class Cursor:
         self.seq, self.hub = storage.cursor, storage.cursor_hub
         self._log = storage
         self._saved_s = 0.0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cursor")
+        self._thread = Threads(1, "cursor")
         self._writing: Future[None] | None = None
 
     def save(self, seq: int, hub: str, now_s: float) -> None:
         """That hub has everything up to `seq`. `now_s`: monotonic seconds."""
         if self._writing is not None and not self._writing.done():
             return  # the next answer says it again
-        if seq > self.seq and (now_s - self._saved_s >= _EVERY_S or not self.hub):
+        since_s = now_s - self._saved_s
+        many = seq - self.seq >= _MOST_BEHIND and since_s >= _LEAST_S
+        if seq > self.seq and (since_s >= _EVERY_S or many or not self.hub):
             self.move(seq, hub)
             self._saved_s = now_s
 

@@ -13,8 +13,9 @@ import msgspec
 
 from edge.rows import Recent, block_of
 from edge.ruling import candidate_of, plan_of
+from edge.saved import Part, Saved, loaded, packed, squeezed
 from edge.serviced import compare_anew, is_served, served
-from edge.sounding import Heard, Sounding, Wait
+from edge.sounding import Sounding
 from edge.tracks import let_go_of, operate, track_of
 from thresholds.kernel import (
     Block,
@@ -23,8 +24,8 @@ from thresholds.kernel import (
     State,
     StateError,
     new_epoch,
+    parts_of,
     restore,
-    save,
     start,
     step,
 )
@@ -60,28 +61,13 @@ class Decided:
     noted: bool = False
 
 
-class _Saved(msgspec.Struct, frozen=True):
-    """All that a decider remembers beside its rules."""
-
-    live: bytes
-    shadow: bytes | None
-    now_ms: int
-    begun_ms: int
-    service: dict[str, int]
-    stuck: list[str]
-    waits: list[Wait]
-    gone: list[tuple[str, str, int]]
-    answered: list[Heard] = []
-    quiet: list[Heard] = []
-
-
 class Decider:
     """`live` decides, `shadow` is a candidate beside it. `config` is the record of the rules in force.
 
     `now_ms` is the newest time of an input, `begun_ms` the newest place of the log where a reader can begin.
     """
 
-    def __init__(self, config: Config, *, memory: bytes = b"") -> None:
+    def __init__(self, config: Config, *, memory: Part = b"") -> None:
         """Begins with nothing, or with what `save` gave; the memory of `config` is not looked at. Raises REFUSED."""
         self.config = msgspec.structs.replace(config, memory=b"")
         plan, candidate = plan_of(config), candidate_of(config)
@@ -93,7 +79,7 @@ class Decider:
         self.sounding = Sounding()
         self.shadow: State | None = None
         if memory:
-            saved = _loaded(memory)
+            saved = loaded(memory)
             self.live = restore(plan, saved.live)
             if candidate is not None and saved.shadow is not None:
                 self.shadow = restore(candidate, saved.shadow)
@@ -117,16 +103,21 @@ class Decider:
 
     def save(self) -> bytes:
         """What a decider needs to go on from here, with `config`."""
-        saved = _Saved(save(self.live), save(self.shadow) if self.shadow else None, self.now_ms, self.begun_ms,
-                       self.service, sorted(self.stuck), self.sounding.waits,
-                       sorted((*name, revision) for name, revision in self._gone.items()),
-                       self.sounding.answered, self.sounding.quiet)
-        return msgspec.msgpack.encode(saved)
+        return b"".join(self.parts())
+
+    def parts(self) -> list[Part]:
+        """As `save`, nothing large copied: to be written down before the next record is taken."""
+        nothing, shadow = memoryview(b""), self.shadow
+        saved = Saved(nothing, nothing if shadow else None, self.now_ms, self.begun_ms,
+                      self.service, sorted(self.stuck), self.sounding.waits,
+                      sorted((*name, revision) for name, revision in self._gone.items()),
+                      self.sounding.answered, self.sounding.quiet)
+        return packed(saved, {"live": parts_of(self.live)} | ({"shadow": parts_of(shadow)} if shadow else {}))
 
     def remembered(self, t_ms: int) -> Config:
         """`config` once more, with all that is remembered: a reader of the log can begin there."""
         self.begun_ms = t_ms
-        return msgspec.structs.replace(self.config, t=t_ms, memory=zlib.compress(self.save(), 1))
+        return msgspec.structs.replace(self.config, t=t_ms, memory=squeezed(self.parts()))
 
     @classmethod
     def of(cls, config: Config) -> "Decider":
@@ -138,7 +129,7 @@ class Decider:
 
     def same_as(self, other: "Decider") -> bool:
         """Whether both will decide the same on whatever comes."""
-        own, its = (msgspec.structs.replace(_loaded(one.save()), begun_ms=0) for one in (self, other))
+        own, its = (msgspec.structs.replace(loaded(one.save()), begun_ms=0) for one in (self, other))
         return self.config.hash == other.config.hash and own == its
 
     def in_service(self, name: str, t_ms: int) -> bool:
@@ -272,10 +263,3 @@ def _candidate(state: State | None, plan: Plan | None, station: str, history: It
     for block in history:
         step(state, block)
     return state
-
-
-def _loaded(memory: bytes) -> _Saved:
-    try:
-        return msgspec.msgpack.decode(memory, type=_Saved)
-    except msgspec.MsgspecError as err:
-        raise StateError(f"what was saved cannot be read: {err}") from err

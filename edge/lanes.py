@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -135,10 +135,38 @@ class History:
         return rest
 
 
+class Reader:
+    """Reads ahead of what goes up, in one thread: nothing else waits for a disk that hangs, and it is asked once."""
+
+    def __init__(self, ready: Callable[[], None]) -> None:
+        """`ready` is called when something was read."""
+        self._ready = ready
+        self._lane: Iterator[Entry] | None = None
+        self._reading: asyncio.Future[tuple[list[Entry], bool]] | None = None
+
+    def next(self, lane: Iterator[Entry], most_bytes: int) -> tuple[list[Entry], bool] | None:
+        """What `next_of` gives, or None: it is being read. What was read of another lane is dropped. Raises OSError."""
+        reading = self._reading
+        if reading is not None and not reading.done():
+            return None
+        mine, self._reading = self._lane is lane, None
+        if reading is not None and not reading.cancelled():
+            failed = reading.exception()
+            if mine and failed is None:
+                return reading.result()
+            if mine and failed is not None:
+                raise failed
+        self._lane = lane
+        self._reading = asyncio.ensure_future(asyncio.to_thread(next_of, lane, most_bytes))
+        self._reading.add_done_callback(lambda _reading: self._ready())
+        return None
+
+
 class Requests:
     """Readings that somebody asked for: one message at a time, the next one when the hub has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, ready: Callable[[], None]) -> None:
+        self._reader = Reader(ready)
         self._lanes: deque[Iterator[Entry]] = deque()
         self._group: list[Entry] = []
 
@@ -148,14 +176,14 @@ class Requests:
             raise SaidError(say("raw_busy", most=_MOST_REQUESTS))
         self._lanes.append(entries)
 
-    async def next(self, underway: Underway, most_bytes: int) -> list[Entry]:
-        """What goes up now: what was lost of the last message, else the next one. Raises OSError."""
+    def next(self, underway: Underway, most_bytes: int) -> list[Entry]:
+        """What goes up now: what was lost of the last message, else the next one, once it is read. Raises OSError."""
         if any(entry.seq in underway.sent for entry in self._group):
             return []
         self._group = [entry for entry in self._group if entry.seq in underway.given_up]
         if not self._group and self._lanes:
-            lane = self._lanes[0]
-            self._group, ended = await asyncio.to_thread(next_of, lane, most_bytes)
+            read = self._reader.next(self._lanes[0], most_bytes)
+            self._group, ended = read or ([], False)
             if ended:
                 self._lanes.popleft()
         return self._group

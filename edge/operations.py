@@ -35,6 +35,7 @@ from tocsin.times import iso, ms_of
 
 LONGEST_SHELVING_MIN = 24 * 60.0
 _LONGEST_TOLD = 4000     # characters: what is all wrong with a long file is more than the hub takes
+_READ_WITHIN_S = 300.0   # of 25 h of readings; what comes meanwhile is kept in memory
 
 log = logging.getLogger(__name__)
 
@@ -225,8 +226,11 @@ class Operations:
         """
         upto = self._recorder.keep()
         try:
-            rows = await asyncio.to_thread(
-                lambda: Recent(recent(self._log.folder, self._pipeline.decider.now_ms, upto + 1)))
+            async with asyncio.timeout(_READ_WITHIN_S):
+                rows = await asyncio.to_thread(
+                    lambda: Recent(recent(self._log.folder, self._pipeline.decider.now_ms, upto + 1)))
+        except TimeoutError as err:
+            raise OSError(f"the disk does not answer within {_READ_WITHIN_S:g} s") from err
         finally:
             now_ms = self._pipeline.now_ms()    # before what was kept is taken: a step of the clock belongs to it
             kept = self._recorder.kept()

@@ -7,7 +7,7 @@ before the log is written; neither waits for the other.
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -78,6 +78,7 @@ class Pipeline:
         self.handled = 0
         self.latest: dict[str, Readings] = {}
         self.retired_may_go = False
+        self.on_tick: Callable[[], None] = lambda: None
         self._recorder = recorder
         self._keeper = keeper
         self._health = health
@@ -117,6 +118,7 @@ class Pipeline:
             self._ticked = True
         self._follow(decided)
         self._sound_in_time()
+        self.on_tick()
 
     def decide(self, record: Input, history: Recent | None = None) -> Decided:
         """Takes an input that is no reading and no tick, logs it, and follows. Raises one of decider.REFUSED."""

@@ -7,10 +7,12 @@ import os
 import socket
 import termios
 from collections.abc import Callable
-
-import serial
+from typing import TYPE_CHECKING
 
 from edge.config import BusTable
+
+if TYPE_CHECKING:
+    import serial
 
 _CONNECT_S = 2.0
 _MOST_KEPT = 4096  # bytes that nobody has read; of a babbling line the newest are kept
@@ -124,6 +126,8 @@ class Port:
             _settle(self._waiting, True)
 
     def _open_serial(self) -> None:
+        import serial  # 2 MB, which a station without a serial line does not need
+
         table = self._table
         try:
             self._serial = serial.Serial(

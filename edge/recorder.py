@@ -13,11 +13,11 @@ import logging
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
 
+from tocsin.beside import Threads
 from tocsin.inputs import (
     LOCAL,
     Acknowledge,
@@ -75,7 +75,7 @@ class Recorder:
         self._pending: list[Entry] = []
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
+        self._thread = Threads(1, "log")
         self._synced_s = time.monotonic()
         self._written = self._synced = self._sync_asked = storage.next_seq - 1
         self._error = ""
@@ -248,6 +248,9 @@ class Recorder:
     def close(self) -> None:
         """The last group, once nobody adds any more: what was decoded is not lost by a stop."""
         self._thread.shutdown(wait=True)
+        if self._thread.hanging:  # it may write yet, and only one may
+            log.error("the log cannot be closed: the disk does not answer; %d records are given up", len(self._pending))
+            return
         fresh = [entry for entry in self._pending if entry.seq >= self._log.next_seq]
         try:
             self._append(fresh)

@@ -1,7 +1,6 @@
 """What an agent knows again after a restart: the checkpoint, and the tail of the log decided once more."""
 
 import logging
-import struct
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from edge.backward import recent, remembered
+from edge.checkpoint import checkpoint_of
 from edge.config import Station
 from edge.decider import REFUSED, Decider
 from edge.findings import detection
@@ -18,12 +18,10 @@ from edge.ruling import config_of
 from thresholds.kernel import Change
 from thresholds.parts import named
 from tocsin.inputs import Config
-from tocsin.log import Entry, Log, replace_file
+from tocsin.log import Entry, Log
 from tocsin.messages import Detection, record_of
 
-CHECKPOINT = "checkpoint"
 SUCCESSION = "succession"   # what the hub knew of the station before this one: `tocsin enrol --replace` writes it
-_HEAD = struct.Struct("<QI")
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +42,13 @@ class Restored:
     exact: bool
 
 
-def write_checkpoint(folder: Path, seq: int, config: bytes, memory: bytes) -> None:
-    """What a decider knew after record `seq`, which must be in the log: its rules and `save`. Raises OSError."""
-    replace_file(folder / CHECKPOINT, _HEAD.pack(seq, len(config)), config, memory, sync=False)
-
-
 def restored(station: Station, storage: Log) -> Restored:
     """Nothing is cleared by a restart: levels come back as they were, under the rules that were in force.
 
     A level that was told and that the log no longer explains - readings dropped by age, another version of the kernel -
     stays until fresh readings are below. What of the log cannot be read is left out and named in `storage.damage`.
     """
-    found = _checkpoint(station, storage) or _remembered(storage)
+    found = checkpoint_of(station.folder, storage) or _remembered(storage)
     seq, decider = found or (0, None)
     held = False
     if decider is None and not any(entry.kind == KINDS[Config] for entry in storage.read(strict=False)):
@@ -83,28 +76,6 @@ def restored(station: Station, storage: Log) -> Restored:
     unlogged = [detection(change) for change in decided if change.revision > told.get(named(change.track), 0)]
     exact = exact and replay.exact and not held and not storage.suspects
     return Restored(decider, unlogged, uncommitted, seq, exact)
-
-
-def _checkpoint(station: Station, storage: Log) -> tuple[int, Decider] | None:
-    """The last record that the saved decider knows, and that decider; None where none can be used."""
-    path = station.folder / CHECKPOINT
-    try:
-        data = path.read_bytes()
-        seq, length = _HEAD.unpack_from(data)
-        if seq < storage.next_seq:
-            config = record_of(data[_HEAD.size:_HEAD.size + length])
-            if isinstance(config, Config):
-                return seq, Decider(config, memory=data[_HEAD.size + length:])
-            log.warning("checkpoint not used, the log is played instead: it names no rules")
-            return None
-        # it must not wait until other records have these numbers
-        path.unlink()
-        log.warning("checkpoint after record %d, but the log ends at %d: not used", seq, storage.next_seq - 1)
-    except FileNotFoundError:
-        pass
-    except (OSError, struct.error, *REFUSED) as err:
-        log.warning("checkpoint not used, the log is played instead: %s", err)
-    return None
 
 
 def _remembered(storage: Log) -> tuple[int, Decider] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from edge.mounts import SELDOM_S
 from edge.survey import SeriesNow, StationNow
 from edge.words import WIDTH, Words, cells, folded, width
 from tocsin.faults import Fault
@@ -38,6 +39,7 @@ TABLE = {
     "log": ("LOG", "日志"),
     "size": ("{size} MB; {free} MB free on the disk", "{size} MB；磁盘剩余 {free} MB"),
     "waiting": ("NOT WRITTEN: {error}; {count} records wait", "无法写入：{error}；{count} 条等待"),
+    "journal": ("ext4 commits each {s} s: mount it with commit=300", "ext4 每 {s} 秒提交一次：请以 commit=300 挂载"),
     "thinned": ("thinned by step {step}", "已精简到第 {step} 级"),
     "siren": ("SIREN", "警报器"),
     "silent": ("silent", "静默"),
@@ -182,6 +184,8 @@ class _Page:
         yield "", f"  {words('size', size=f'{disk.log / 1e6:.1f}', free=f'{disk.free / 1e6:.0f}')}"
         if disk.error:
             yield from self._plain(words("waiting", error=disk.error, count=disk.waiting), _RED, "  ")
+        if 0 < disk.journal_s < SELDOM_S:
+            yield _YELLOW, f"  {words('journal', s=disk.journal_s)}"
         step = _table(self._now.health.get("log")).get("thinned", 0)
         if step:
             yield _YELLOW, f"  {words('thinned', step=step)}"

@@ -12,6 +12,7 @@ import msgspec
 
 from edge.care import battery_of
 from edge.config import Device, Station
+from edge.mounts import journal_s
 from edge.pipeline import Pipeline
 from edge.poll import Poller
 from edge.power import Power
@@ -84,12 +85,13 @@ class LinkNow(msgspec.Struct, frozen=True):
 
 
 class DiskNow(msgspec.Struct, frozen=True):
-    """Bytes. `error`: why the log cannot be written, "" where it can."""
+    """Bytes. `error`: why the log cannot be written, "" where it can. `journal_s`: as edge.mounts says."""
 
     log: int
     free: int
     waiting: int
     error: str
+    journal_s: int = 0
 
 
 class PowerNow(msgspec.Struct, frozen=True):
@@ -209,7 +211,7 @@ class Survey:
         status = self.recorder.status
         try:
             return DiskNow(_size(self.storage.folder), shutil.disk_usage(self.storage.folder).free, status.pending,
-                           status.error)
+                           status.error, journal_s(self.storage.folder))
         except OSError as err:    # then above all somebody wants to know how the rest is
             return DiskNow(0, 0, status.pending, status.error or str(err))
 

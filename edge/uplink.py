@@ -15,34 +15,30 @@ import msgspec
 
 from edge.cursor import Cursor
 from edge.holding import Holding
-from edge.lanes import History, Live, Pace, Requests, asked_for, newest_first, next_of
+from edge.lanes import History, Live, Pace, Reader, Requests, asked_for, newest_first, next_of
 from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
+from edge.sending import Sending
 from edge.spans import Spans, within
 from edge.underway import Underway
 from tocsin import topics
 from tocsin.link import Link, LinkDownError
 from tocsin.log import Entry, Log
 from tocsin.messages import (
-    VERSION,
     Answer,
     Committed,
     Detection,
     Readings,
     Start,
     Summary,
-    Upload,
     decode,
-    encode,
 )
 from tocsin.orders import Obeyed
-from tocsin.packing import WORTH, pack
-from tocsin.signing import SealError, mark_of, unseal
+from tocsin.signing import SealError, unseal
 
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
 _URGENT_WITHIN_S = 10.0    # a warning is repeated sooner
 _LOOK_EVERY_S = 1.0
-_PACKED_FROM = 4096        # bytes of a message; without a budget live ones stay as they are, which is quickest
 _URGENT = {KINDS[Detection]: topics.DETECTIONS, KINDS[Answer]: topics.ANSWERS, KINDS[Obeyed]: topics.ANSWERS}
 _READINGS, _SUMMARY = KINDS[Readings], KINDS[Summary]
 
@@ -61,16 +57,17 @@ class Uplink:
         self._spans = Spans(storage.cursor)
         self._cursor = Cursor(storage)
         self._underway = Underway()
-        self._pace = Pace()
         self._live = Live(_UNANSWERED)
         self._urgent: dict[int, Entry] = {}
         self._card: list[Entry] = []  # the start record of this run
         self._history: History | None = None
         self._holding = Holding(thinner)
-        self._requests = Requests()
+        self._sending = Sending(station, key, self._underway, self._holding, self._give_up)
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
+        self._reader, self._requests = Reader(self._wake.set), Requests(self._wake.set)
         self.on_answer: Callable[[Committed], None] = lambda _answer: None
+        self.on_too_large: Callable[[str], None] = log.error
         self._looked_s = 0.0
         self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
 
@@ -169,7 +166,7 @@ class Uplink:
         self._underway.give_up_all()
         self._urgent = {entry.seq: entry for entry in newest_first(list(self._urgent.values()))}
         self._live.begin(self._spans)
-        self._pace = Pace()
+        self._sending.pace = Pace()
         self._read_again()
         self._wake.set()
 
@@ -223,18 +220,18 @@ class Uplink:
         for kind, lane in _URGENT.items():
             waiting = (entry for entry in self._urgent.values() if entry.kind == kind
                        and (entry.seq not in sent or now_s - sent[entry.seq].at_s > within_s))
-            group, _ = next_of(waiting, self._pace.bytes)
+            group, _ = next_of(waiting, self._sending.pace.bytes)
             if group:
                 # the station's card goes along: a hub that came up just now must know whom a detection warns
                 card = [entry for entry in self._card if entry.seq not in self._spans]
-                await self._publish(link, lane, [*card, *group])
+                await self._sending.publish(link, lane, [*card, *group])
                 return True
         return False
 
     async def _send_live(self, link: Link) -> bool:
-        group, _ = next_of(filter(self._is_new, self._live.taken()), self._pace.bytes)
+        group, _ = next_of(filter(self._is_new, self._live.taken()), self._sending.pace.bytes)
         if group:
-            await self._publish(link, topics.READINGS, group)
+            await self._sending.publish(link, topics.READINGS, group)
         return bool(group)
 
     async def _send_history(self, link: Link) -> bool:
@@ -244,16 +241,17 @@ class Uplink:
         if not history.ready and not history.ended:
             if len(self._underway.sent) + self._holding.covered >= _UNANSWERED:
                 return False  # what is ready goes all the same: the summary that they wait for may be in it
-            group, history.ended = await asyncio.to_thread(next_of, history.entries, self._pace.bytes)
-            if history is not self._history:  # begun anew meanwhile
-                return True
+            read = self._reader.next(history.entries, self._sending.pace.bytes)
+            if read is None:
+                return False
+            group, history.ended = read
             for entry in group:
                 self._pass(history, entry)
             if history.ended:
                 self._holding.end(history)
-        part = next_of(filter(self._is_new, history.taken()), self._pace.bytes)[0]
+        part = next_of(filter(self._is_new, history.taken()), self._sending.pace.bytes)[0]
         if part:
-            await self._publish(link, topics.READINGS, part)
+            await self._sending.publish(link, topics.READINGS, part)
         if history.ended and not history.ready:
             self._history = None
         return True
@@ -280,21 +278,13 @@ class Uplink:
         return entry.seq not in self._underway.sent and entry.seq not in self._spans
 
     async def _send_asked(self, link: Link) -> bool:
-        group = await self._requests.next(self._underway, self._pace.bytes)
-        if group:
-            await self._publish(link, topics.READINGS, group)
+        if group := self._requests.next(self._underway, self._sending.pace.bytes):
+            await self._sending.publish(link, topics.READINGS, group)
         return bool(group)
 
-    async def _publish(self, link: Link, lane: str, group: Sequence[Entry]) -> None:
-        message = encode(
-            Upload(VERSION, self._station, [msgspec.Raw(entry.payload) for entry in group], mark_of(self._key)))
-        loop = asyncio.get_running_loop()
-        begun_s = loop.time()
-        for entry in group:  # before the await: the hub may answer before the broker does
-            self._underway.put(entry, begun_s)
-        packed = pack(message, WORTH if self._holding.on else _PACKED_FROM)
-        await link.publish(topics.up(self._station, lane), packed)
-        self._pace.took(len(message), loop.time() - begun_s)
+    def _give_up(self, entry: Entry, why: str) -> None:
+        self._settle(entry.seq, entry.seq)
+        self.on_too_large(f"record {entry.seq} stays in the log and is not sent: {why}")
 
     def close(self) -> None:
         self._cursor.close(self._spans.floor)

@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge.budget import Budget
+from edge.checkpoint import Checkpoints
 from edge.health import Health
 from edge.operations import Operations
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
-from edge.restore import write_checkpoint
 from edge.tidy import Tidy
 from edge.uplink import Uplink
 from tocsin import topics
@@ -22,6 +22,7 @@ from tocsin.packing import pack
 
 TICK_S = 10.0
 CHECKPOINT_S = 60.0
+KEPT_S = 3600.0  # on the disk: what a start after a power cut has to decide once more, and what a card has to take
 NEWS_S = 60.0  # what changed is told before the next heartbeat in time, not oftener
 KEEP_S = 7 * 86400.0  # what is delivered stays this long: a hub restored from a backup asks for it
 REMEMBER_MS = 86_400_000  # the log can be replayed from the oldest such place in it
@@ -44,7 +45,8 @@ class Watch:
         self._station = station
         self._mark = mark
         self._boot = boot
-        self._folder = folder
+        self._checkpoints = Checkpoints(folder)
+        self._kept_s: float | None = None
         self._clock = clock
         self._log = storage
         self._pipeline = pipeline
@@ -143,12 +145,16 @@ class Watch:
             await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
         await asyncio.to_thread(self._budget.meter.save_due, now_ms)
         self._pipeline.remember(after_ms=REMEMBER_MS)
-        seq, decider = self._recorder.last_seq, self._pipeline.decider
-        config, memory = encode(decider.config), decider.save()
+        seq, decider, now_s = self._recorder.last_seq, self._pipeline.decider, self._clock.monotonic_s()
+        keep = self._kept_s is None or now_s - self._kept_s >= KEPT_S
+        self._checkpoints.prepare(seq, encode(decider.config), decider.parts(), keep=keep)
         with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_DISK_S):
-                await self._recorder.synced(seq)  # after a power cut no checkpoint may know more than the log
-            await asyncio.to_thread(write_checkpoint, self._folder, seq, config, memory)
+            async with asyncio.timeout(_DISK_S):  # no checkpoint may know more than the log
+                await (self._recorder.synced(seq) if keep else self._recorder.written(seq))
+            await asyncio.to_thread(self._checkpoints.publish)
+            if keep:
+                await asyncio.to_thread(self._checkpoints.keep)
+                self._kept_s = now_s
 
     def _heartbeat(self, *, online: bool) -> Heartbeat:
         siren = self._pipeline.siren

@@ -1,4 +1,4 @@
-"""Tells systemd that the station works: not that the process lives, but that it polls and that its log grows.
+"""Tells systemd that the station works: not that the process lives, but that it polls, decides and logs.
 
 The protocol is that of sd_notify(3): a datagram to the socket that NOTIFY_SOCKET names. Without one nothing is said.
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from edge.recorder import Recorder
+from edge.watch import TICK_S
 from tocsin.clock import Clock
 
 _MARGIN_S = 60.0
@@ -52,7 +53,8 @@ class Notify:
 
 
 class Watchdog:
-    """`tried` hears of every poll; `beat` says that all is well, or says nothing; `run` beats until cancelled."""
+    """`tried` hears of every poll, `ticked` of every tick; `beat` says that all is well, or nothing; `run` beats until
+    cancelled."""
 
     def __init__(
         self, notify: Notify, clock: Clock, recorder: Recorder, pauses_s: Mapping[str, float],
@@ -67,6 +69,7 @@ class Watchdog:
         self._real_s = real_s
         self._began_s = clock.monotonic_s()
         self._tried_s: dict[str, float] = {}
+        self._ticked_s = self._began_s
         self._wrote = (-1, real_s())
         self._ready = False
         self._stalled = ""
@@ -75,6 +78,10 @@ class Watchdog:
         """It was asked, whatever came of it."""
         self._tried_s[device] = self._clock.monotonic_s()
 
+    def ticked(self) -> None:
+        """The decider was told the time, and what follows from it was done."""
+        self._ticked_s = self._clock.monotonic_s()
+
     def stalled(self) -> str:
         """What does not go on, in words; "" where everything does."""
         now_s = self._clock.monotonic_s()
@@ -82,6 +89,8 @@ class Watchdog:
             idle_s = now_s - self._tried_s.get(device, self._began_s)
             if idle_s > pause_s + _MARGIN_S:
                 return f"device {device} has not been asked for {idle_s:.0f} s"
+        if now_s - self._ticked_s > TICK_S + _MARGIN_S:  # no silence, and no level whose time to sound comes
+            return f"the decider has not been told the time for {now_s - self._ticked_s:.0f} s"
         status, real_s = self._recorder.status, self._real_s()
         if not status.pending or status.error or status.written_seq != self._wrote[0]:
             self._wrote = status.written_seq, real_s  # a disk that refuses is told elsewhere, and no restart helps

@@ -56,7 +56,8 @@ class Episode(msgspec.Struct, frozen=True):
     `stage` is what the rule asks for; with authority `confirm` a person must agree before it is said to be more than
     `prepare`, with `after` nobody may object for `hold_s` from `asked_at` on (ms UTC of the hub's clock). A historic
     episode was learned of too late: it counts for nothing until it changes live. `place` and the position (degrees,
-    WGS 84) are the station's own words; `feature`, `value`, `threshold` and `target` as in the detection.
+    WGS 84) are the station's own words; `feature`, `value`, `threshold` and `target` as in the detection. `boot` is the
+    run of the station that told it.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Episode(msgspec.Struct, frozen=True):
     hold_s: float = 0.0
     asked_at: int = 0
     consent: Consent = Consent.NONE
+    boot: str = ""
 
 
 class Call(msgspec.Struct, frozen=True):

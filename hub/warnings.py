@@ -21,6 +21,9 @@ from tocsin.times import utc
 _STAGES = tuple(Stage)
 
 
+WRONG_CLOCK_MS = 3_600_000  # a detection further in the future than that was told by a clock that was wrong
+
+
 class EpisodeChanged(msgspec.Struct, frozen=True, tag="episode", tag_field="what", omit_defaults=True):
     """A station's detection. `settled`: its clear is already here too. Place and position are the station's own."""
 
@@ -138,7 +141,7 @@ def _changed(
 ) -> tuple[HubWarning | None, list[Action]]:
     key = key_of(event.station, event.detection)
     known = (warning.episodes.get(key) or warning.earlier.get(key)) if warning else None
-    if known is not None and not _newer(event.detection, known):
+    if known is not None and not _newer(event.detection, known, now_ms):
         return warning, []
     episode = authority.asked(_episode(event, known, policy), known, now_ms)
     if warning is not None and warning.state is WarningState.OPEN:
@@ -151,13 +154,14 @@ def _changed(
     return _opened(warning, key, episode, event, now_ms, policy)
 
 
-def _newer(detection: Detection, known: Episode) -> bool:
+def _newer(detection: Detection, known: Episode, now_ms: int) -> bool:
     if detection.revision > known.revision:
         return True
-    # a station whose memory was replaced counts from 1 again, and one that lost its power before the disk took a record
-    # counts that number twice; ignoring it would mute it
+    # a station whose memory was replaced counts from 1 again, and one that lost its power before the disk took its
+    # records counts their numbers twice; ignoring them would mute it
     other = detection.episode != known.id or detection.revision == known.revision
-    return other and detection.t > known.changed_at
+    after_loss = known.boot not in {"", detection.boot} and detection.t <= now_ms + WRONG_CLOCK_MS
+    return (other or after_loss) and detection.t > known.changed_at
 
 
 def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Episode:
@@ -186,6 +190,7 @@ def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Ep
         detection.feature,
         detection.target,
         detection.hold_s,
+        boot=detection.boot,
     )
 
 

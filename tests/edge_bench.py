@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.agent import Agent
+from edge.checkpoint import Checkpoints
 from edge.config import load_station
 from edge.operations import Operations
-from edge.restore import write_checkpoint
 from tests.stations import STAGE_RULES, START_MS, SetClock, StationFiles, radar_device, rain_device
 from tocsin.levels import Level
 from tocsin.messages import Detection, Event, EventKind, Record, encode, record_of
@@ -86,7 +86,9 @@ class Bench:
     def checkpoint(self) -> None:
         self.flush()
         decider = self.agent.pipeline.decider
-        write_checkpoint(self.folder, self.agent.recorder.last_seq, encode(decider.config), decider.save())
+        checkpoints = Checkpoints(self.folder)
+        checkpoints.prepare(self.agent.recorder.last_seq, encode(decider.config), decider.parts(), keep=False)
+        checkpoints.publish()
 
     def kill(self, written: int = 0) -> None:
         """kill -9 when so many of the waiting records had been written; then the next start."""

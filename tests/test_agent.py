@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.agent import Agent
-from edge.restore import CHECKPOINT
+from edge.checkpoint import CHECKPOINT
 from simulators.devices import RadarLevel, Relay
 from simulators.faults import Refuses, Silent
 from simulators.instruments import Measures

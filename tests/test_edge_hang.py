@@ -1,7 +1,10 @@
 """A disk that does not answer: nothing that counts waits for it, and it is not asked again and again."""
 
 import asyncio
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +12,23 @@ import pytest
 from edge.agent import Agent
 from edge.config import load_station
 from edge.cursor import Cursor
+from edge.recorder import KINDS, Recorder
+from tests.lines import until
+from tests.shared_data import REPOSITORY
 from tests.stations import START_MS
+from tests.tasks import beside
 from tests.test_edge_disk import stocked, writing
+from tests.test_edge_uplink import BOOT, Rig, hasty
 from tocsin.clock import WoundClock
-from tocsin.log import Log
+from tocsin.inputs import Tick
+from tocsin.log import Entry, Log
+from tocsin.messages import Answer, encode
+
+__all__ = ["hasty"]
+
+
+def warning(seq: int) -> Entry:
+    return Entry(seq, KINDS[Answer], encode(Answer(BOOT, seq, seq, "who", "key", "text")))
 
 
 async def test_ticks_go_on_while_a_disk_hangs_and_it_is_asked_once(
@@ -57,3 +73,100 @@ async def test_a_cursor_that_the_disk_does_not_take_keeps_nobody_waiting(
     answers.set()
     cursor.close(49)
     assert (Log(tmp_path).cursor, Log(tmp_path).cursor_hub) == (49, "hub-1")
+
+
+class Hanging:
+    """Reads of a log that give nothing until `answers`."""
+
+    def __init__(self, storage: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers = threading.Event()
+        self.asked = 0
+        self._read = storage.read
+        monkeypatch.setattr(storage, "read", self)
+
+    def __call__(self, after: int = 0) -> Iterator[Entry]:
+        self.asked += 1
+        self.answers.wait()
+        yield from self._read(after)
+
+
+async def test_a_log_that_cannot_be_read_holds_up_neither_warnings_nor_live_readings_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: None
+) -> None:
+    rig = Rig(tmp_path, held=5)
+    disk = Hanging(rig.log, monkeypatch)
+    try:
+        async with rig.running(), asyncio.timeout(5):
+            await until(lambda: disk.asked == 1)
+            for _ in range(10):  # the link comes and goes meanwhile
+                await rig.uplink.connected()
+                rig.record()
+                await until(lambda: rig.log.next_seq - 1 in rig.hub.has)
+                rig.record(warning)
+                await until(lambda: rig.log.next_seq - 1 in rig.hub.has)
+            assert disk.asked == 1
+            assert not rig.hub.has.keys() & {1, 2, 3, 4, 5}
+            disk.answers.set()
+            await rig.all_settled()
+        assert rig.hub.has.keys() >= {1, 2, 3, 4, 5}
+    finally:
+        disk.answers.set()
+
+
+async def test_an_answer_to_a_request_that_cannot_be_read_holds_up_nothing_and_comes_whole_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: None
+) -> None:
+    rig = Rig(tmp_path, held=5)
+    async with rig.running(), asyncio.timeout(5):
+        await rig.all_settled()
+        disk = Hanging(rig.log, monkeypatch)
+        rig.hub.has.clear()
+        try:
+            rig.uplink.ask("", 0, 100)
+            await until(lambda: disk.asked == 1)
+            rig.record(warning)
+            await until(lambda: rig.log.next_seq - 1 in rig.hub.has)
+            assert not rig.hub.has.keys() & {1, 2, 3, 4, 5}
+        finally:
+            disk.answers.set()
+        await until(lambda: rig.hub.has.keys() >= {1, 2, 3, 4, 5})
+
+
+async def test_a_stop_does_not_wait_for_a_log_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tocsin.beside.LEAVE_AFTER_S", 0.05)
+    storage, answers, asked = Log(tmp_path), threading.Event(), threading.Event()
+
+    def hang(_entries: object) -> None:
+        asked.set()
+        answers.wait()
+
+    monkeypatch.setattr(storage, "append", hang)
+    recorder = Recorder(storage, BOOT, lambda _entries: None)
+    async with beside(recorder.run()):
+        recorder.add(Tick("", 0, START_MS))
+        await until(asked.is_set)
+        recorder.add(Tick("", 0, START_MS + 1))
+    recorder.close()  # the second one is not written beside the first
+    assert recorder.status.pending == 2
+    answers.set()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_process_ends_though_a_thread_of_its_own_never_will(own: bool) -> None:
+    hang = "Threads(1, 'log').submit(wait)" if own else "asyncio.ensure_future(asyncio.to_thread(wait))"
+    program = f"""
+import asyncio, os, signal, threading
+import tocsin.beside
+from tocsin.beside import Threads
+from tocsin.service import run_until_stopped
+tocsin.beside.LEAVE_AFTER_S = 0.05
+wait = threading.Event().wait
+async def main():
+    hanging = {hang}
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.Event().wait()
+run_until_stopped(main)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True, timeout=20)

@@ -10,9 +10,10 @@ import pytest
 from drivers import radar_level
 from edge import agent as agents
 from edge import watch as watches
+from edge.checkpoint import CHECKPOINT, Checkpoints
 from edge.config import load_station
 from edge.recorder import KINDS, Recorder
-from edge.restore import CHECKPOINT, restored, write_checkpoint
+from edge.restore import restored
 from simulators.faults import Silent
 from tests.lines import until
 from tests.stations import START_MS, StationFiles, radar_device, running, wind
@@ -265,6 +266,8 @@ def test_a_record_that_cannot_be_read_does_not_keep_an_agent_from_starting(tmp_p
 def test_a_checkpoint_that_knows_more_than_the_log_is_not_kept_for_later(tmp_path: Path) -> None:
     path = StationFiles(tmp_path, "tcp://127.0.0.1:9", devices=radar_device()).write()
     storage = Log(tmp_path / "station-data" / "log")
-    write_checkpoint(tmp_path / "station-data", 7, b"", b"")
+    checkpoints = Checkpoints(tmp_path / "station-data")
+    checkpoints.prepare(7, b"", [], keep=False)
+    checkpoints.publish()
     restored(load_station(path), storage)
     assert not (tmp_path / "station-data" / CHECKPOINT).exists(), "soon another record has the number 7"

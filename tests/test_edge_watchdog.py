@@ -95,6 +95,7 @@ def test_a_device_that_nobody_asks_ends_the_pings_and_is_told_once(
     site = Guarded(tmp_path, notify)
     site.tried("gauge", "bucket")
     site.bench.clock.pass_ms(2 * MINUTE_MS)
+    site.dog.ticked()
     site.dog.beat()
     assert "WATCHDOG=1" in manager.heard()
     site.tried("bucket")
@@ -104,9 +105,46 @@ def test_a_device_that_nobody_asks_ends_the_pings_and_is_told_once(
     assert manager.heard() == [f"STATUS=device gauge has not been asked for {s} s" for s in (121, 122)]
     assert site.said == ["device gauge has not been asked for 121 s"]
     site.tried("gauge")
+    site.dog.ticked()
     site.dog.beat()
     assert "WATCHDOG=1" in manager.heard()
     site.bench.stop()
+
+
+def test_a_decider_that_is_not_told_the_time_ends_the_pings_and_is_told_once(
+    tmp_path: Path, manager: Manager, notify: Notify
+) -> None:
+    """As when each tick fails by a defect: polls and log go on, and no silence and no sounding in time is seen."""
+    site = Guarded(tmp_path, notify)
+    site.bench.clock.pass_ms(70_000)
+    site.tried("gauge", "bucket")
+    site.dog.beat()
+    assert "WATCHDOG=1" in manager.heard()
+    for _ in range(2):
+        site.bench.clock.pass_ms(1000)
+        site.dog.beat()
+    assert manager.heard() == [f"STATUS=the decider has not been told the time for {s} s" for s in (71, 72)]
+    assert site.said == ["the decider has not been told the time for 71 s"]
+    site.dog.ticked()
+    site.dog.beat()
+    assert "WATCHDOG=1" in manager.heard()
+    site.bench.stop()
+
+
+def test_a_tick_that_fails_is_none_for_the_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+    dog = bench.agent.care.watchdog
+    dog._pauses_s.clear()
+    bench.clock.pass_ms(MINUTE_MS)
+    bench.tick()
+    bench.clock.pass_ms(MINUTE_MS)
+    assert dog.stalled() == ""
+    monkeypatch.setattr(bench.agent.pipeline, "_sound_in_time", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        bench.tick()
+    bench.clock.pass_ms(11_000)
+    assert dog.stalled() == "the decider has not been told the time for 71 s"
+    bench.stop()
 
 
 def test_a_writer_that_does_not_move_ends_the_pings_but_a_disk_that_refuses_does_not(
@@ -140,6 +178,7 @@ def test_dead_devices_that_take_a_line_long_do_not_end_the_pings(
     for unit in range(10, 40):
         dog.tried(f"gauge-{unit}")
     clock.pass_ms(300_000)  # a poll each minute, and two exchanges of five seconds with each of thirty
+    dog.ticked()
     assert dog.stalled() == ""
     clock.pass_ms(121_000)
     assert dog.stalled() == "device gauge-10 has not been asked for 421 s"

@@ -7,7 +7,7 @@ import pytest
 from hub.board import Board
 from hub.model import WarningState, Why
 from hub.warnings import Answered, Confirmed, EpisodeChanged, Tick, step
-from tests.village import NEXT_VILLAGE, POLICY, VILLAGERS, Life, at, changed, detection
+from tests.village import NEXT_BOOT, NEXT_VILLAGE, POLICY, VILLAGERS, Life, at, changed, detection
 from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import BulletinKind
 
@@ -106,6 +106,31 @@ def test_a_number_that_a_power_cut_made_the_station_count_twice_does_not_mute_it
     life.found(detection(Level.RED, "14:40", 2, previous=Level.YELLOW))
     assert life.now.level == Level.RED
     assert {person for _, person, _ in life.asks} == set(VILLAGERS)
+
+
+def test_several_numbers_that_a_power_cut_made_the_station_count_twice_do_not_mute_it() -> None:
+    """The disk refused, so the hub heard of them and the log did not; the episode goes on under lower numbers."""
+    life = Life()
+    life.found(detection(Level.YELLOW, "14:05", 1))
+    life.found(detection(Level.ORANGE, "14:10", 2, previous=Level.YELLOW))
+    life.found(detection(Level.RED, "14:15", 3, previous=Level.ORANGE))
+    life.found(detection(Level.ORANGE, "14:20", 4, previous=Level.RED))
+    life.take_asks()
+    life.found(detection(Level.RED, "14:40", 2, previous=Level.YELLOW, boot=NEXT_BOOT))
+    assert life.now.level == Level.RED
+    assert {person for _, person, _ in life.asks} == set(VILLAGERS)
+    life.found(detection(Level.ORANGE, "14:50", 3, previous=Level.RED, boot=NEXT_BOOT))
+    assert life.now.level == Level.ORANGE
+
+
+@pytest.mark.parametrize("when", ["14:04", "16:30"])
+def test_what_an_earlier_run_had_told_does_not_come_back_as_news(when: str) -> None:
+    """Late, and then also told by a clock that was far ahead."""
+    life = Life()
+    life.found(detection(Level.ORANGE, "14:05", 3, boot=NEXT_BOOT))
+    before = life.now
+    life.found(detection(Level.RED, when, 2), "14:10")
+    assert life.now is before
 
 
 @pytest.mark.parametrize("revision", [1, 2])

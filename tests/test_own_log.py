@@ -9,9 +9,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.checkpoint import CHECKPOINT
 from edge.own_log import decisions_of, replayed
 from edge.recorder import KINDS
-from edge.restore import CHECKPOINT
 from tests.edge_bench import GAUGE, LATCHED, MINUTE_MS, Bench
 from tests.lines import until
 from tests.stations import START_MS, wind

@@ -11,7 +11,7 @@ from thresholds import selecting, tick
 from thresholds.binding import bind
 from thresholds.kernel import Block, save, start, step
 from thresholds.rules import rules_of
-from thresholds.selecting import KEPT, few, index, whole
+from thresholds.selecting import KEPT, KEPT_OF, few, index, whole
 from thresholds.series import Series
 from thresholds.tables import Tables
 from tocsin.readings import Quality
@@ -60,19 +60,21 @@ def test_evenly_spaced_numbers_become_a_slice_of_the_same(numbers: list[int], st
     assert isinstance(index(np.arange(3, 50, step_by)), slice)
 
 
-def tables_of_many() -> Tables:
-    series = [Series(f"radar-{number}/stage_m", "stage_m", 60_000, (0.0, 9.0)) for number in range(KEPT + 20)]
+def tables_of_many(count: int) -> Tables:
+    series = [Series(f"radar-{number}/stage_m", "stage_m", 60_000, (0.0, 9.0)) for number in range(count)]
     rules = rules_of({"rule": [{"name": "stage", "quantity": "stage_m", "off_below": 0.2, "yellow": 1.5}]}, "many")
     return start(bind(rules, series)).tables
 
 
-def test_those_asked_for_last_are_kept_and_no_more_than_a_number_of_them() -> None:
-    tables = tables_of_many()
-    every, first = whole(tables, KEPT + 20), few(tables, np.array([0]))
-    for number in range(1, KEPT + 10):
-        few(tables, np.array([number]))
-        assert few(tables, np.array([0])) is first
-    assert few(tables, np.array([KEPT + 9])) is few(tables, np.array([KEPT + 9]))
-    assert whole(tables, KEPT + 20) is every
-    assert len(tables.selections) == KEPT + 1
-    assert np.array([1]).tobytes() not in tables.selections
+@pytest.mark.parametrize(("count", "most"), [(100, KEPT), (400, KEPT_OF * 400)])
+def test_those_asked_for_last_are_kept_and_no_more_than_a_number_of_series(count: int, most: int) -> None:
+    tables = tables_of_many(count)
+    every, singly = whole(tables, count), [few(tables, np.array([number])) for number in range(count)]
+    assert [few(tables, np.array([number])) for number in range(count)] == singly, "each of them is still there"
+    for second in range(2, most // 8):
+        few(tables, np.array([0, 1, second % count])[:2 + (second % count > 1)])
+        few(tables, np.arange(second % 40, second % 40 + 1 + second % 30))
+        assert few(tables, np.array([0])) is singly[0]
+        assert sum(map(len, tables.selections)) <= most * 8
+    assert whole(tables, count) is every
+    assert np.array([count - 1]).tobytes() not in tables.selections

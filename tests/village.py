@@ -27,6 +27,7 @@ NEXT_VILLAGE = "330112100202"
 TOWN = "330112100000"
 COUNTY = "330112000000"
 BOOT = "00000000000000aa"
+NEXT_BOOT = "00000000000000b2"  # the run after it
 PRIVATE_KEY = "11" * 32
 
 PEOPLE = (
@@ -100,9 +101,10 @@ def detection(
     hold_s: float = 0.0,
     feature: str = "value",
     target: float | None = None,
+    boot: str = BOOT,
 ) -> Detection:
     return Detection(
-        boot=BOOT,
+        boot=boot,
         seq=seq or revision,
         t=at(when, day),
         series=series,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from thresholds import tell, tick
 from thresholds.rule import LIMIT, SCALE
-from thresholds.state import State, StateError, restore, save, start
+from thresholds.state import State, StateError, parts_of, restore, save, start
 from thresholds.tables import I64, NEVER, Bools
 from thresholds.tell import Change, Freshness, Outcome
 from thresholds.tick import begin_anew
@@ -20,8 +20,8 @@ from tocsin.readings import Quality
 
 __all__ = [
     "SCALE", "Block", "Change", "Features", "Freshness", "Outcome", "State", "StateError", "acknowledge", "begin_anew",
-    "clear", "features", "last_t", "levels", "new_epoch", "pending", "quantize", "restore", "save", "shelve", "stale",
-    "start", "step",
+    "clear", "features", "last_t", "levels", "new_epoch", "parts_of", "pending", "quantize", "restore", "save",
+    "shelve", "stale", "start", "step",
 ]
 
 MISSING = int(Quality.MISSING)

@@ -29,7 +29,8 @@ from thresholds.tables import (
     Tables,
 )
 
-KEPT = 256    # selections
+KEPT = 1024   # series in all selections that are kept, each some 300 bytes; with many series each may be in
+KEPT_OF = 4   # so many: devices that are read one by one always find theirs
 FEW_OF = 4    # fewer than one in so many series are worth tables of their own
 
 
@@ -44,9 +45,15 @@ def whole(tables: Tables, width: int) -> Selection:
 def few(tables: Tables, series: I64) -> Selection:
     """These series, in order."""
     key, kept = series.tobytes(), tables.selections
-    found = kept.pop(key, None) or _Maker(tables, series, whole=False).make()
-    if len(kept) > KEPT:
-        del kept[next(one for one in kept if one)]    # the one that was not asked for the longest
+    found = kept.pop(key, None)
+    if found is None:
+        found = _Maker(tables, series, whole=False).make()
+        spare = max(KEPT, KEPT_OF * tables.series.period.size) * series.itemsize - sum(map(len, kept))
+        for old in [one for one in kept if one]:    # the one that was not asked for the longest goes first
+            if spare >= len(key):
+                break
+            del kept[old]
+            spare += len(old)
     kept[key] = found
     return found
 

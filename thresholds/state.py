@@ -156,13 +156,18 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
 
 def save(state: State) -> bytes:
     """The state in bytes: a header, the arrays in the order of Memory (little endian), a digest of both."""
+    return b"".join(parts_of(state))
+
+
+def parts_of(state: State) -> list[bytes | memoryview]:
+    """As `save`, the arrays as they are: to be written down before the next block."""
     arrays = [getattr(state.memory, one.name) for one in fields(Memory)]
     header = msgspec.json.encode(_Header(VERSION, state.plan.hash, state.station, sum(array.size for array in arrays)))
     parts: list[bytes | memoryview] = [MAGIC, len(header).to_bytes(4, "little"), header, *map(_bytes_of, arrays)]
     digest = hashlib.blake2b(digest_size=DIGEST)
     for part in parts:
         digest.update(part)
-    return b"".join([*parts, digest.digest()])
+    return [*parts, digest.digest()]
 
 
 def _bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
@@ -171,10 +176,10 @@ def _bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
     return little.reshape(-1).view(np.uint8).data
 
 
-def restore(plan: Plan, data: bytes) -> State:
+def restore(plan: Plan, data: bytes | memoryview) -> State:
     """The state that was saved. Raises StateError for damaged data, another version, or another plan."""
-    body, digest = data[:-DIGEST], data[-DIGEST:]
-    if not body.startswith(MAGIC) or hashlib.blake2b(body, digest_size=DIGEST).digest() != digest:
+    body, digest = memoryview(data)[:-DIGEST], data[-DIGEST:]
+    if body[:len(MAGIC)] != MAGIC or hashlib.blake2b(body, digest_size=DIGEST).digest() != digest:
         raise StateError(f"saved state of {len(data)} bytes is damaged or something else")
     begin = len(MAGIC) + 4
     end = begin + int.from_bytes(body[len(MAGIC):begin], "little")
@@ -192,7 +197,7 @@ def restore(plan: Plan, data: bytes) -> State:
     return state
 
 
-def _header(data: bytes) -> _Header:
+def _header(data: memoryview) -> _Header:
     try:
         version = msgspec.json.decode(data, type=dict[str, object]).get("version")
         if version != VERSION:

@@ -14,8 +14,14 @@ class Client(aiomqtt.Client):
     """Takes what aiomqtt.Client takes, but for `logger`."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
+        """`largest`, once connected: the bytes of the largest packet that the broker takes; 0 where it set no limit."""
+        self.largest = 0
         self._ear = _Ear()
         super().__init__(*args, **named, logger=_logger_to(self._ear))
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        self.largest = getattr(properties, "MaximumPacketSize", 0)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         if not self._connected.done():

@@ -14,7 +14,7 @@ class EventKind(StrEnum):
     CLOCK = "clock"              # the clock stepped
     SIREN = "siren"              # the siren could not be commanded, or can be again
     DISK = "disk"                # the log was damaged or could not be written
-    FAULT = "fault"              # a part of the agent failed and begins again
+    FAULT = "fault"              # a part of the agent failed and begins again, or a record is too large for the broker
     STUCK = "stuck"              # a series may be stuck or blocked: its value does not move, or moves again
     SERVICE = "service"          # somebody works on a device: begun or ended
     CALIBRATION = "calibration"  # an offset, a datum or a size of tip is another one

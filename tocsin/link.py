@@ -14,10 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from tocsin.broker import Broker as Broker
 from tocsin.broker import TlsError, context_of, in_words
 from tocsin.client import Client
+from tocsin.messages import LARGEST
 from tocsin.traffic import Traffic
 
 _FIRST_WAIT_S = 0.25
@@ -26,6 +29,8 @@ KEEPALIVE_S = 10  # a link that lost its far end without a word is noticed withi
 _UNACKNOWLEDGED_MS = 15_000  # and sooner where something is under way: the kernel then gives the connection up
 _TIMEOUT_S = 10.0
 _PUBLISH_S = 30.0  # 32 kB on a bad phone link; a link that is gone is noticed by the keep-alive
+_AROUND = 16  # bytes of a packet around topic and payload: head, lengths, number, no properties
+LARGEST_PACKET = LARGEST + (64 << 10)  # a topic is as long as that at most
 _INCOMING = 20_000  # beyond it the oldest wait at the sender: what was not committed is sent again
 
 log = logging.getLogger(__name__)
@@ -33,6 +38,10 @@ log = logging.getLogger(__name__)
 
 class LinkDownError(Exception):
     """There is no connection, or it broke before the broker took the message."""
+
+
+class TooLargeError(LinkDownError):
+    """A message that would end the connection: it was not sent, and will not go another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Link:
         self._on_message = on_message
         self._on_connect = on_connect
         self._will = will
-        self._client: aiomqtt.Client | None = None
+        self._client: Client | None = None
         self._lost: asyncio.Future[None] | None = None
         self._up = asyncio.Event()
 
@@ -105,10 +114,14 @@ class Link:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Returns when the broker has it. Raises LinkDownError."""
+        """Returns when the broker has it. Raises LinkDownError, and TooLargeError for what it does not take."""
         client, lost = self._client, self._lost
         if client is None or lost is None:
             raise LinkDownError("not connected")
+        most, size = min(LARGEST_PACKET, client.largest or LARGEST_PACKET), len(payload) + len(topic.encode()) + _AROUND
+        if size > most:
+            raise TooLargeError(f"{size} bytes, and {self._broker.host} takes {most}" if most < LARGEST_PACKET else
+                                f"{size} bytes; at most {most}")
         # aiomqtt's own deadline is asyncio.wait_for, which before Python 3.12 can swallow a cancellation, and which
         # waits on though the connection is gone
         publishing = asyncio.ensure_future(client.publish(topic, payload, qos=1, retain=retain, timeout=math.inf))
@@ -124,7 +137,7 @@ class Link:
         finally:
             publishing.cancel()
 
-    async def _serve(self, client: aiomqtt.Client) -> None:
+    async def _serve(self, client: Client) -> None:
         for topic in self._subscriptions:
             await client.subscribe(topic, qos=1)
             _raise_if_cancelled()
@@ -150,7 +163,7 @@ class Link:
             with suppress(LinkDownError):  # the connection broke again; the next one calls this again
                 await self._on_connect()
 
-    def _new_client(self) -> aiomqtt.Client:
+    def _new_client(self) -> Client:
         will = self._will() if self._will else None
         return Client(
             self._broker.host,
@@ -170,7 +183,15 @@ class Link:
             ],
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
             tls_context=context_of(self._broker) if self._broker.tls else None,
+            properties=_properties(),
         )
+
+
+def _properties() -> Properties:
+    """Of the connection: what is larger than any message of ours is not sent to us."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = LARGEST_PACKET
+    return properties
 
 
 def _raise_if_cancelled() -> None:

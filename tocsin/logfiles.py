@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,6 +56,11 @@ def _read(
 
 def replace_file(path: Path, *parts: bytes, sync: bool) -> None:
     """Temporary file, sync, rename: readers see the old content or the new, never half of it."""
+    replace_with(path, parts, sync=sync)
+
+
+def replace_with(path: Path, parts: Iterable[bytes], *, sync: bool) -> None:
+    """As `replace_file`, with what comes one after the other."""
     temporary = path.with_name(path.name + ".new")
     try:
         with temporary.open("wb") as file:

@@ -6,11 +6,11 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tocsin.beside import Threads
 from tocsin.clock import Clock, clock_of
 from tocsin.config import ConfigError
 
@@ -52,7 +52,7 @@ def run_until_stopped(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - inside a coroutine that runs
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="beside"))
+        loop.set_default_executor(Threads(_THREADS, "beside"))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
         await make()
