@@ -7,10 +7,10 @@ alone changes is decided at the moment when it is due, not when the hub came to 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
+from hub.groups_inputs import Heard, Input, Landed, Ruled, Started, Ticked
 from hub.groups_rules import GROUP, SCALE, Group, GroupKind, LevelRule
 from hub.groups_state import Decision, Late, Memory, State, Track
 from hub.groups_weigh import Reach, due_of, observed, reach_of
@@ -20,58 +20,19 @@ from tocsin.events import EventKind
 from tocsin.levels import Authority, Stage
 from tocsin.messages import Detection, Event
 
-TOO_OLD_MS = 30 * 60_000       # on arrival: from then on a raise is history
 SETTLED_MS = 60_000            # without more late history, after which it is reconstructed
 ORPHAN_MS = 30 * 60_000        # a raised group whose rule is gone falls after so long
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
-    """One landed record of a station; what it says, where group rules ask for it. `at`: when it arrived, ms UTC."""
-
-    station: str
-    at: int
-    record: Detection | Event | None = None
-
-
-class Ticked(msgspec.Struct, frozen=True, tag="tick", tag_field="what"):
-    """The hub looked at the clock, and something was due."""
-
-    at: int
-
-
-class Heard(msgspec.Struct, frozen=True, tag="heard", tag_field="what"):
-    """A heartbeat, which does not land; `until`: a link that sleeps has said that it is not heard before."""
-
-    station: str
-    at: int
-    until: int
-
-
-class Started(msgspec.Struct, frozen=True, tag="start", tag_field="what"):
-    """The hub's own start: while it was away it heard nobody, and that is no station's silence."""
-
-    at: int
-
-
-class Ruled(msgspec.Struct, frozen=True, tag="rules", tag_field="what"):
-    """These rules are in force from now on: the file's tables, and the age from which a raise is history."""
-
-    at: int
-    tables: dict[str, Any]
-    too_old_ms: int = TOO_OLD_MS
-
-
-Input = Landed | Ticked | Heard | Started | Ruled
-
-
-@dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Late history from `first` to `last` (event time, ms UTC) has settled: what would have been decided with it?"""
+    """Late history from `first` to `last` (event time, ms UTC) has settled: what would have been decided with it?
+    `upto` is the last landed record that was known at that moment."""
 
     at: int
     first: int
     last: int
+    upto: int
 
 
 Action = Decision | Rebuild
@@ -95,19 +56,23 @@ class _Work:
         self._groups = groups
         self._too_old_ms = too_old_ms
         self._t = state.t
+        self._id = state.id
         self._tracks = dict(state.tracks)
         self._heard = dict(state.heard)
         self._stale = dict(state.stale)
         self._memories = dict(state.groups)
         self._late = state.late
         self._asked = {name for group in groups for pick in group.picks for name in pick.stations}
-        self._watched = {name for group in groups for name in group.watched}
+        self._watched: dict[str, int] = {}    # the shortest silence that counts
+        for group in groups:
+            for name in group.watched:
+                self._watched[name] = min(group.silent_ms, self._watched.get(name, group.silent_ms))
         self._due: int | None = None    # never later than what is due next, while known
         self.changed = False
         self.actions: list[Action] = []
 
     def state(self) -> State:
-        return State(self._t, self._tracks, self._heard, self._stale, self._memories, self._late)
+        return State(self._t, self._id, self._tracks, self._heard, self._stale, self._memories, self._late)
 
     def take(self, one: Input) -> None:
         match one:
@@ -116,9 +81,11 @@ class _Work:
                 return
             case Landed():
                 self._take_landed(one)
+                self._id = one.id
             case Heard():
                 self._hear(one.station, max(one.at, one.until))
                 self._to(one.at)
+                self._weigh()
             case Started():
                 for station in self._heard:
                     self._hear(station, one.at)
@@ -126,13 +93,17 @@ class _Work:
                 self._weigh()
             case Ruled():
                 self._to(one.at)
+                self._tracks = one.tracks | self._tracks
                 self._rule(one.at)
         self.changed = True
 
     def _take_landed(self, row: Landed) -> None:
         self._to(row.at)
         if row.station in self._watched:
+            silent = self._t - self._heard.get(row.station, self._t) >= self._watched[row.station]
             self._hear(row.station, self._t)
+            if silent:
+                self._weigh()
         if isinstance(row.record, Detection):
             self._take_detection(row.station, row.record, late=row.at - row.record.t > self._too_old_ms)
         elif isinstance(row.record, Event) and row.station in self._watched:
@@ -183,7 +154,7 @@ class _Work:
                 return
             self._t, self.changed = due, True
             if self._late is not None and due >= self._late.at + SETTLED_MS:
-                self.actions.append(Rebuild(due, self._late.first, self._late.last))
+                self.actions.append(Rebuild(due, self._late.first, self._late.last, self._id))
                 self._late = None
             self._weigh()
 

@@ -42,7 +42,7 @@ class Pick:
 
     def counts(self, series: str, rule: str, hazard: Hazard) -> bool:
         """Whether a rule of a member station, on that series, is meant."""
-        if self.rule and rule != self.rule or self.hazard not in {None, hazard}:
+        if (self.rule and rule != self.rule) or self.hazard not in {None, hazard}:
             return False
         name = series.rpartition("/")[2]
         known = QUANTITIES.get(name)
@@ -51,7 +51,7 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class LevelRule:
-    """One level of a group: it holds from `on` on, and falls below `off`. Weight, or in other kinds a level's number."""
+    """One level of a group: it rises at `on` and falls below `off`, weights or in other kinds a level's number."""
 
     level: Level
     on: int

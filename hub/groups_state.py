@@ -101,9 +101,11 @@ class Late(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """Everything that the next decision depends on. `tracks` and `stale` by station; `heard` of watched stations."""
+    """Everything that the next decision depends on. `id` is the last landed record; `tracks` and `stale` by station;
+    `heard` of watched stations."""
 
     t: int = 0
+    id: int = 0
     tracks: dict[str, dict[str, Track]] = {}
     heard: dict[str, int] = {}
     stale: dict[str, dict[str, int]] = {}
