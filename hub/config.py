@@ -166,9 +166,21 @@ def check(path: Path) -> list[str]:
         config = _read_hub(path)
     except ConfigError as err:
         return err.problems
-    if config.hub.broker.startswith(EMBEDDED):
+    placed = _placed(config, path.parent)
+    found = _problems_of_groups(path, placed.groups.rules)
+    if not config.hub.broker.startswith(EMBEDDED):
+        found += [f"{path}: hub: {problem}" for problem in problems_of(placed.broker)]
+    return found
+
+
+def _problems_of_groups(path: Path, rules: str) -> list[str]:
+    from hub import groups_file    # it needs this module
+
+    if not rules:
         return []
-    return [f"{path}: hub: {problem}" for problem in problems_of(_placed(config, path.parent).broker)]
+    if not Path(rules).is_file():
+        return [f'{path}: groups: rules: "{rules}" is not there; name a file beside this one, or its whole path']
+    return groups_file.check(Path(rules))
 
 
 def _read_hub(path: Path) -> HubConfig:

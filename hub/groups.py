@@ -83,8 +83,7 @@ class _Work:
                 self._take_landed(one)
                 self._id = one.id
             case Heard():
-                self._hear(one.station, max(one.at, one.until))
-                self._to(one.at)
+                self._hear(one.station, one.until)
                 self._weigh()
             case Started():
                 for station in self._heard:

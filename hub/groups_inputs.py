@@ -28,10 +28,10 @@ class Ticked(msgspec.Struct, frozen=True, tag="tick", tag_field="what"):
 
 
 class Heard(msgspec.Struct, frozen=True, tag="heard", tag_field="what"):
-    """A heartbeat, which does not land; `until`: a link that sleeps has said that it is not heard before."""
+    """A heartbeat, which does not land, of a station that would soon count as silent. `until`: when it came, or until
+    when its link said that it sleeps, ms UTC."""
 
     station: str
-    at: int
     until: int
 
 

@@ -122,12 +122,12 @@ def decided(connection: sqlite3.Connection) -> list[bytes]:
     return [body.encode() for (body,) in connection.execute("SELECT body FROM group_log ORDER BY id")]
 
 
-def heard_of(connection: sqlite3.Connection, station: str) -> tuple[int, int]:
-    """When the station was last heard, heartbeats too, and until when its link said that it sleeps (ms UTC)."""
+def heard_of(connection: sqlite3.Connection, station: str) -> int:
+    """When the station was last heard, heartbeats too; or until when its link said that it sleeps. ms UTC, 0: never."""
     row = connection.execute(
         "SELECT heard_at, coalesce(json_extract(heartbeat, '$.next_s'), 0) FROM stations WHERE id = ?",
         (station,)).fetchone()
-    return (int(row[0]), int(row[0]) + round(row[1] * 1000)) if row else (0, 0)
+    return int(row[0]) + round(row[1] * 1000) if row else 0
 
 
 def _record(raw: bytes | None) -> Detection | Event | None:

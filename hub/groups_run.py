@@ -140,6 +140,7 @@ class Groups:
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM landing").fetchone()
         rows = log_of.rows_after(connection, self._read_to, last)
         if rows:
+            self._take_heartbeats(rows[-1][1].at)
             before, state_before = self._read_to, self._state
             self._read_to = rows[-1][0]
             try:
@@ -153,21 +154,19 @@ class Groups:
         while self._process():
             pass
         self._reload(now_ms)
-        heard = [Heard(station, now_ms, until) for station, until in self._sleepers(now_ms)]
-        if heard:
-            self._take(heard)
+        self._take_heartbeats(now_ms)
         self._take([Ticked(now_ms)])
 
-    def _sleepers(self, now_ms: int) -> list[tuple[str, int]]:
-        """Stations that would now count as silent, and whose heartbeats say otherwise: heartbeats do not land."""
-        found = []
+    def _take_heartbeats(self, now_ms: int) -> None:
+        """Of stations that would count as silent by then, and whose heartbeats say otherwise: those do not land."""
+        found = set[str]()
         for group in self._rules:
-            for station in group.watched:
-                if now_ms - self._state.heard.get(station, now_ms) >= group.silent_ms:
-                    _, until = log_of.heard_of(self._database.connection, station)
-                    if until > self._state.heard[station] and now_ms - until < group.silent_ms:
-                        found.append((station, until))
-        return sorted(set(found))
+            found |= {station for station in group.watched
+                      if now_ms - self._state.heard.get(station, now_ms) >= group.silent_ms}
+        until = {station: log_of.heard_of(self._database.connection, station) for station in sorted(found)}
+        heard = [Heard(station, t) for station, t in until.items() if t > self._state.heard[station]]
+        if heard:
+            self._take(heard)
 
     def _reload(self, now_ms: int) -> None:
         if self._path is None or (stamp := _stamp_of(self._path)) == self._stamp:

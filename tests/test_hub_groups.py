@@ -161,7 +161,7 @@ def test_silence_alone_may_be_blue_and_a_neighbour_makes_it_a_step_more() -> Non
 def test_a_heartbeat_a_sleeping_link_and_the_hub_s_own_absence_are_no_silence() -> None:
     net = Net.of(SILENCE)
     net.takes(row("b", Level.RED, "14:05", 1), Landed("c", at("14:05")))
-    net.takes(Heard("a", at("14:09"), at("14:40")), Started(at("14:45")))
+    net.takes(Heard("a", at("14:40")), Started(at("14:45")))
     net.takes(Ticked(at("14:54:59")))
     assert net.decided == []
     assert net.takes(Ticked(at("14:56")))[0].at == at("14:55")

@@ -1,5 +1,6 @@
 """Group rules equal a plain loop, and the same log gives the same bytes however it is cut, restarted or looked at."""
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -80,7 +81,7 @@ def test_cuts_restarts_and_idle_ticks_change_no_byte(
     state, _ = run(State(), [Ruled(BEGIN, {})], rules, TOO_OLD_MS)
     found: list[Decision] = []
     edges = sorted({0, len(rows), *(cut for cut in cuts if cut < len(rows))})
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in itertools.pairwise(edges):
         state = msgspec.json.decode(encode(state), type=State)
         part: list[Input] = list(rows[first:last])
         if last < len(rows) and part:    # the hub looks at the clock between two rows
