@@ -174,7 +174,7 @@ def check(path: Path) -> list[str]:
 
 
 def _problems_of_groups(path: Path, rules: str) -> list[str]:
-    from hub import groups_file    # it needs this module
+    from hub import groups_file  # it needs this module
 
     if not rules:
         return []

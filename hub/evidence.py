@@ -99,7 +99,9 @@ def _group(episode: Episode, group: Gathered, hazard: Hazard, speech: Speech) ->
         names.append(speech.both(f"and {more} more", f"等{len(group.members)}处"))
     listed = speech.both(f" ({', '.join(names)})", f"（{'、'.join(names)}）") if names else ""
     text = speech.both(group.text_en, group.text_zh or group.text_en)
-    return Finding(f"{text}{speech.gap if text else ''}{what}", found.value + listed, found.threshold)
+    if text:
+        what = speech.both(f"{text} {what[0].upper()}{what[1:]}", f"{text}{what}")
+    return Finding(what, found.value + listed, found.threshold)
 
 
 def _member(one: Member, speech: Speech) -> str:

@@ -19,14 +19,11 @@ from hub.groups_rebuild import rebuilt
 from hub.groups_rules import GROUP, Group
 from hub.groups_state import Decision, State
 from hub.landing import cursor_of
+from thresholds.replay.history import HistoryError
 from tocsin.config import ConfigError
 from tocsin.levels import Level
 from tocsin.messages import encode
 from tocsin.times import utc
-
-
-class ReplayError(Exception):
-    """There is nothing to replay; says why."""
 
 
 def replayed(connection: sqlite3.Connection) -> list[bytes]:
@@ -56,23 +53,23 @@ def judged(connection: sqlite3.Connection, groups: Sequence[Group], too_old_ms: 
 
 
 def replay_hub(rules: Path | None, hub: Path) -> list[Decision]:
-    """Of the hub that this hub.toml describes. Raises ConfigError or ReplayError."""
+    """Of the hub that this hub.toml describes. Raises ConfigError or HistoryError."""
     config = load_hub(hub)
     groups = load_groups(rules) if rules is not None else ()
     path = Path(config.hub.data) / "hub.sqlite"
     if not path.exists():
-        raise ReplayError(f"{hub}: {path} is not there; has this hub ever run here?")
+        raise HistoryError(f"{hub}: {path} is not there; has this hub ever run here?")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as connection:
             if rules is None:
                 return list(_again(connection))
             return list(judged(connection, groups, round(config.call.too_old_s * 1000)))
     except sqlite3.Error as err:
-        raise ReplayError(f"{path}: cannot be read: {err}") from err
+        raise HistoryError(f"{path}: cannot be read: {err}") from err
 
 
 def run_command(rules: Path | None, hubs: Sequence[Path], zone: tzinfo, *, as_json: bool) -> Iterator[str]:
-    """The lines of the answer. Raises ConfigError or ReplayError."""
+    """The lines of the answer. Raises ConfigError or HistoryError."""
     if not hubs:
         raise ConfigError([f"{rules}: holds group rules; name a hub.toml whose landed records they shall judge"])
     for hub in hubs:

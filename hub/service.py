@@ -22,6 +22,7 @@ from hub.desk import Desk
 from hub.dispatch import Dispatch
 from hub.forward import Forwarder
 from hub.groups_run import Groups
+from hub.groups_state import Decision
 from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
 from hub.landing import cursor_of
@@ -208,6 +209,9 @@ class Hub:
 
     async def hold(self, warning_id: str, by: str) -> None:
         await self._desk.hold(warning_id, by)
+
+    async def group_decisions(self, limit: int) -> list[Decision]:
+        return [told.decision for told in await self._groups.recent(limit)]
 
     async def wait_changed(self, since: int) -> int:
         return await self._changes.wait(since)

@@ -15,7 +15,9 @@ from hub.groups_replay import replayed
 from hub.groups_run import Groups
 from hub.journal import Asked, Said
 from hub.model import WarningState, Why
-from tests.village import COUNTY, NEXT_VILLAGE, VILLAGE, Village, at, detection
+from tests.hubs import HubFiles
+from tests.village import CARDS, NEXT_VILLAGE, VILLAGE, Village, at, detection
+from tocsin.__main__ import main
 from tocsin.config import ConfigError
 from tocsin.health import Heartbeat
 from tocsin.levels import Hazard, Level, Stage
@@ -109,7 +111,7 @@ async def test_two_stations_warn_the_village_below_with_their_names_as_evidence(
     assert list(below.calls) == ["Chen Bo"]
     (bulletin,) = await net.village.desk.bulletins_of(below.id)
     assert bulletin.place == "Next Village"
-    assert ("Water from both bridges is on its way. stations that warn together 2 of 2 "
+    assert ("Water from both bridges is on its way. Stations that warn together 2 of 2 "
             "(Upper Bridge orange, Mill Creek red), threshold 2, since 14:01") in bulletin.text_en
     assert ("上游两处来水正在下泄。同时达到预警的站点2处（共2处）（上桥橙色、磨坊溪红色），"
             "阈值2处，自8月8日14:01起") in bulletin.text_zh
@@ -324,7 +326,6 @@ async def test_a_hub_does_not_start_on_a_bad_file_and_forgets_rules_that_are_no_
 
 
 async def test_it_runs_woken_and_survives_a_failure(net: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert COUNTY
     failed = asyncio.Event()
     process = net.groups.process
 
@@ -345,3 +346,28 @@ async def test_it_runs_woken_and_survives_a_failure(net: Hub, monkeypatch: pytes
     while not net.bodies():
         await asyncio.sleep(0)
     task.cancel()
+
+
+async def test_the_command_says_what_other_rules_would_have_decided(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = HubFiles(tmp_path, "mqtt://127.0.0.1:9", [(name, "22" * 32) for name in CARDS])
+    path = files.write()
+    path.write_text(f'{path.read_text()}\n[groups]\nrules = "groups.toml"\n', encoding="utf-8")
+    (tmp_path / "hub-data").mkdir()
+    hub = Hub(tmp_path / "hub-data", NET)
+    (tmp_path / "groups.toml").write_text(NET, encoding="utf-8")
+    (tmp_path / "other.toml").write_text(NET.replace('at = "orange"', 'at = "red"'), encoding="utf-8")
+    await night(hub)
+    hub.village.close()
+    assert main(["replay", str(path), "--tz", "Asia/Shanghai"]) == 0
+    own = capsys.readouterr().out.splitlines()
+    assert own[0] == "2024-08-08 14:03:00  orange  two bridges: upper-bridge orange, mill-creek red"
+    assert main(["replay", str(tmp_path / "groups.toml"), str(path), "--tz", "Asia/Shanghai"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == own[0]
+    assert main(["replay", str(tmp_path / "other.toml"), str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: no group rule would have decided anything. 没有组合规则触发。\n"
+    assert main(["replay", str(tmp_path / "groups.toml")]) == 1
+    assert "name a hub.toml whose landed records they shall judge" in capsys.readouterr().err
+    assert main(["replay", str(tmp_path / "groups.toml"), str(path), "--html", "x"]) == 1
+    assert "--html is not for group rules" in capsys.readouterr().err
