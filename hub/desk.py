@@ -25,7 +25,7 @@ from hub.database import Database
 from hub.journal import Asked, JournalRow, Said
 from hub.landing import move_cursor
 from hub.model import Warning as HubWarning
-from hub.model import WarningState, Why
+from hub.model import WarningState
 from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Held, Say, Tick, said, step, why_of
 from tocsin import plugins
 from tocsin.clock import Clock
@@ -267,11 +267,6 @@ class Desk:
         after = said(warning, bulletin.id, bulletin.sent)
         work.board.put(after)
         self._keep(work, after)
-        if say.kind is BulletinKind.CLOSE:
-            # an area's topic retains one bulletin: the all-clear of one hazard must not hide another that goes on
-            for other in work.board.open(warning.area):
-                if other.said:
-                    self._say(work, other.id, Say(BulletinKind.UPDATE, Why.RENEWED), 0)
 
     def _keep(self, work: _Work, warning: HubWarning) -> None:
         work.changed = True
