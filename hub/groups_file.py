@@ -72,6 +72,8 @@ def _picks(table: GroupTable) -> tuple[Pick, ...]:
 
 def _level_rule(table: GroupTable, level: Level) -> LevelRule:
     on, off = weights_of(table)[level] if table.kind is GroupKind.COINCIDENCE else (level / SCALE, level / SCALE)
+    if table.kind is GroupKind.SILENCE:    # it moves nobody
+        return LevelRule(level, _thousandths(on), _thousandths(off))
     authority = table.authority.get(level.word, Authority.CONFIRM)  # type: ignore[call-overload]
     stage = table.stage.get(level.word, STAGES.get(level, Stage.WATCH))  # type: ignore[call-overload]
     hold_s = table.hold_s if authority is Authority.AFTER and table.hold_s else 0.0

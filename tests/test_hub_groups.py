@@ -131,6 +131,7 @@ def test_a_station_silent_while_its_neighbours_warn_is_an_alarm_that_rises_with_
     assert net.decided == [], "silent, and all is calm"
     (raised,) = net.takes(row("b", Level.YELLOW, "14:30", 1))
     assert (raised.level, raised.technical, raised.at) == (Level.YELLOW, True, at("14:30"))
+    assert (raised.stage, raised.authority) == (Stage.WATCH, Authority.AUTO)
     assert raised.members == [Member("a", 2, at("14:01"), silent=True), Member("b", 2, at("14:30"))]
     assert (raised.value, raised.threshold, raised.since) == (29.0, 10.0, at("14:01"))
     (higher,) = net.takes(row("c", Level.RED, "14:31", 1))

@@ -1,4 +1,4 @@
-"""Group rules on a real database, beside the desk: what lands decides, once, whatever is killed."""
+"""Group rules on a real database, beside the desk: what lands becomes warnings, calls and alarms."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,103 +7,36 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hub import groups_log, journal
+from hub import journal
 from hub.callout import Policy
 from hub.config import GroupsTable
 from hub.evidence import Speech, finding
 from hub.groups_replay import replayed
-from hub.groups_run import Groups
 from hub.journal import Asked, Said
 from hub.model import WarningState, Why
-from tests.hubs import HubFiles
-from tests.village import CARDS, NEXT_VILLAGE, VILLAGE, Village, at, detection
-from tocsin.__main__ import main
+from tests.hub_groups_hub import NET, SILENT, GroupHub
+from tests.village import NEXT_VILLAGE, VILLAGE, at, detection
 from tocsin.config import ConfigError
 from tocsin.health import Heartbeat
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.messages import VERSION, BulletinKind, Readings
 
-NET = f"""
-[[group]]
-name = "two bridges"
-kind = "coincidence"
-hazard = "flood"
-area = "{NEXT_VILLAGE}"
-stations = ["upper-bridge", "mill-creek"]
-at = "orange"
-orange = 2
-off_delay_min = 10
-place = "Next Village"
-place_zh = "邻村"
-text_en = "Water from both bridges is on its way."
-text_zh = "上游两处来水正在下泄。"
-"""
-SILENT = f"""
-[[group]]
-name = "nobody hears"
-kind = "silence"
-hazard = "flood"
-area = "{VILLAGE}"
-stations = ["upper-bridge", "mill-creek", "next-door"]
-silent_min = 10
-"""
-
-
-class Hub:
-    """A village with group rules: both go through landing together."""
-
-    def __init__(self, folder: Path, text: str) -> None:
-        self.rules = folder / "groups.toml"
-        self.rules.write_text(text, encoding="utf-8")
-        self.village = Village(folder)
-        self.config = msgspec.structs.replace(self.village.config, groups=GroupsTable(str(self.rules)))
-        for station in ("upper-bridge", "mill-creek", "next-door"):
-            self.village.starts(station)
-        self.open()
-
-    def open(self) -> None:
-        self.groups = Groups(self.village.database, self.config, self.village.clock, self.village.desk.wake)
-
-    def restart(self) -> None:
-        self.village.restart()
-        self.open()
-
-    async def reads(self) -> None:
-        while await self.groups.process():
-            pass
-        await self.village.reads()
-
-    async def ticks(self, until: str, every_s: int = 20) -> None:
-        while self.village.clock.now_ms() < at(until):
-            self.village.clock.wind_to(min(at(until), self.village.clock.now_ms() + every_s * 1000))
-            await self.groups.tick()
-            await self.village.desk.process()
-            await self.village.desk.tick()
-
-    async def finds(self, level: Level, when: str, revision: int, station: str, **more: object) -> None:
-        self.village.clock.wind_to(max(at(when), self.village.clock.now_ms()))
-        self.village.finds(detection(level, when, revision, **more), station)  # type: ignore[arg-type]
-        await self.reads()
-
-    def bodies(self) -> list[bytes]:
-        return groups_log.decided(self.village.database.connection)
-
 
 @pytest.fixture
-async def net(tmp_path: Path) -> AsyncIterator[Hub]:
-    hub = Hub(tmp_path, NET)
+async def net(tmp_path: Path) -> AsyncIterator[GroupHub]:
+    hub = GroupHub(tmp_path, NET)
     yield hub
     hub.village.close()
 
 
 @pytest.fixture
-async def silent(tmp_path: Path) -> AsyncIterator[Hub]:
-    hub = Hub(tmp_path, SILENT)
+async def silent(tmp_path: Path) -> AsyncIterator[GroupHub]:
+    hub = GroupHub(tmp_path, SILENT)
     yield hub
     hub.village.close()
 
 
-async def test_two_stations_warn_the_village_below_with_their_names_as_evidence(net: Hub) -> None:
+async def test_two_stations_warn_the_village_below_with_their_names_as_evidence(net: GroupHub) -> None:
     await net.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
     await net.finds(Level.RED, "14:05", 1, "mill-creek")
     below, = (one for one in await net.village.desk.open_warnings() if one.area == NEXT_VILLAGE)
@@ -123,7 +56,7 @@ async def test_two_stations_warn_the_village_below_with_their_names_as_evidence(
     assert journal.replay(rows, Policy.of(net.config)) == stored
 
 
-async def test_the_group_s_clear_closes_its_warning_and_no_other(net: Hub) -> None:
+async def test_the_group_s_clear_closes_its_warning_and_no_other(net: GroupHub) -> None:
     await net.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
     await net.finds(Level.ORANGE, "14:05", 1, "mill-creek")
     await net.finds(Level.CLEAR, "14:06", 2, "mill-creek", previous=Level.ORANGE)
@@ -136,7 +69,7 @@ async def test_the_group_s_clear_closes_its_warning_and_no_other(net: Hub) -> No
 
 
 async def test_a_shadow_rule_is_logged_and_calls_nobody(tmp_path: Path) -> None:
-    hub = Hub(tmp_path, NET + "shadow = true\n")
+    hub = GroupHub(tmp_path, NET + "shadow = true\n")
     await hub.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
     await hub.finds(Level.ORANGE, "14:05", 1, "mill-creek")
     assert [one.area for one in await hub.village.desk.open_warnings()] == [VILLAGE]
@@ -145,7 +78,7 @@ async def test_a_shadow_rule_is_logged_and_calls_nobody(tmp_path: Path) -> None:
     hub.village.close()
 
 
-async def test_silence_calls_who_is_on_duty_and_tells_the_village_nothing(silent: Hub) -> None:
+async def test_silence_calls_who_is_on_duty_and_tells_the_village_nothing(silent: GroupHub) -> None:
     await silent.finds(Level.RED, "14:08", 1, "upper-bridge")
     silent.village.starts("next-door")
     await silent.ticks("14:10:20")
@@ -168,7 +101,7 @@ async def test_silence_calls_who_is_on_duty_and_tells_the_village_nothing(silent
     assert (over.state, "the keeper" in over.calls) == (WarningState.CLOSED, False)
 
 
-async def test_heartbeats_keep_a_quiet_station_from_counting_as_silent(silent: Hub) -> None:
+async def test_heartbeats_keep_a_quiet_station_from_counting_as_silent(silent: GroupHub) -> None:
     await silent.finds(Level.RED, "14:05", 1, "upper-bridge")
     connection = silent.village.database.connection
     for minute in range(6, 40):
@@ -188,7 +121,7 @@ async def test_heartbeats_keep_a_quiet_station_from_counting_as_silent(silent: H
     assert alarm.opened_at == at("14:59:00"), "the link said that it sleeps for 10 min after 14:39"
 
 
-async def test_the_hub_s_own_absence_is_nobody_s_silence(silent: Hub) -> None:
+async def test_the_hub_s_own_absence_is_nobody_s_silence(silent: GroupHub) -> None:
     await silent.finds(Level.RED, "14:05", 1, "upper-bridge")
     await silent.ticks("14:06")
     silent.village.clock.wind_to(at("16:00"))
@@ -200,53 +133,7 @@ async def test_the_hub_s_own_absence_is_nobody_s_silence(silent: Hub) -> None:
     assert len(silent.bodies()) == 1
 
 
-async def night(hub: Hub, *, kill_after: int | None = None) -> None:
-    """Floods come and go over hours; the hub is stopped after each step where asked."""
-    script = [("upper-bridge", Level.ORANGE, "14:01"), ("mill-creek", Level.RED, "14:03"),
-              ("next-door", Level.BLUE, "14:10"), ("mill-creek", Level.CLEAR, "14:30"),
-              ("upper-bridge", Level.YELLOW, "15:20"),
-              ("mill-creek", Level.ORANGE, "15:50"), ("upper-bridge", Level.RED, "16:00")]
-    for step, (station, level, when) in enumerate(script):
-        await hub.ticks(when, every_s=47)
-        await hub.finds(level, when, step + 1, station)
-        if kill_after is not None and step % (kill_after + 1) == 0:
-            hub.restart()
-    await hub.ticks("17:30", every_s=47)
-
-
-@pytest.mark.parametrize("kill_after", [None, 0, 1, 3])
-async def test_a_replay_of_the_log_gives_every_decision_byte_for_byte(tmp_path: Path, kill_after: int | None) -> None:
-    hub = Hub(tmp_path, NET + SILENT)
-    await night(hub, kill_after=kill_after)
-    bodies = hub.bodies()
-    assert len(bodies) >= 6
-    assert replayed(hub.village.database.connection) == bodies
-    hub.village.close()
-
-
-async def test_a_crash_before_the_commit_decides_the_same_again(net: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    await net.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
-    net.village.clock.wind_to(at("14:05"))
-    net.village.finds(detection(Level.ORANGE, "14:05", 1), "mill-creek")
-
-    def torn(*_: object) -> None:
-        raise OSError("pulled plug")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(groups_log, "keep", torn)
-        with pytest.raises(OSError, match="pulled plug"):
-            await net.groups.process()
-    assert net.bodies() == []
-    net.restart()
-    await net.reads()
-    assert len(net.bodies()) == 1
-    net.restart()
-    await net.reads()
-    assert len(net.bodies()) == 1
-    assert replayed(net.village.database.connection) == net.bodies()
-
-
-async def test_decided_and_not_yet_told_is_told_after_a_crash_once(net: Hub) -> None:
+async def test_decided_and_not_yet_told_is_told_after_a_crash_once(net: GroupHub) -> None:
     await net.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
     net.village.clock.wind_to(at("14:05"))
     net.village.finds(detection(Level.ORANGE, "14:05", 1), "mill-creek")
@@ -259,7 +146,7 @@ async def test_decided_and_not_yet_told_is_told_after_a_crash_once(net: Hub) -> 
     assert net.village.desk.counts.get("group decisions", 0) == 0
 
 
-async def test_what_was_decided_long_ago_calls_nobody_when_it_is_told(net: Hub) -> None:
+async def test_what_was_decided_long_ago_calls_nobody_when_it_is_told(net: GroupHub) -> None:
     await net.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
     net.village.clock.wind_to(at("14:05"))
     net.village.finds(detection(Level.ORANGE, "14:05", 1), "mill-creek")
@@ -270,7 +157,7 @@ async def test_what_was_decided_long_ago_calls_nobody_when_it_is_told(net: Hub) 
     assert (below.historic, below.calls) == (True, {})
 
 
-async def test_late_history_is_reconstructed_marked_and_calls_nobody(net: Hub) -> None:
+async def test_late_history_is_reconstructed_marked_and_calls_nobody(net: GroupHub) -> None:
     net.village.clock.wind_to(at("16:00"))
     for level, when, revision in ((Level.ORANGE, "14:01", 1), (Level.CLEAR, "14:40", 2)):
         net.village.finds(detection(level, when, revision), "upper-bridge")
@@ -286,7 +173,7 @@ async def test_late_history_is_reconstructed_marked_and_calls_nobody(net: Hub) -
     assert replayed(net.village.database.connection) == net.bodies()
 
 
-async def test_calm_readings_cost_no_commit(net: Hub) -> None:
+async def test_calm_readings_cost_no_commit(net: GroupHub) -> None:
     await net.reads()
     for seq in range(50):
         net.village.lands("upper-bridge", Readings("00000000000000aa", 2_000 + seq, [at("14:00")], ["radar/stage_m"],
@@ -297,7 +184,7 @@ async def test_calm_readings_cost_no_commit(net: Hub) -> None:
     assert net.village.database.connection.total_changes == before
 
 
-async def test_other_rules_are_taken_without_a_restart_and_bad_ones_are_not(net: Hub) -> None:
+async def test_other_rules_are_taken_without_a_restart_and_bad_ones_are_not(net: GroupHub) -> None:
     await net.finds(Level.YELLOW, "14:01", 1, "upper-bridge")
     await net.finds(Level.YELLOW, "14:02", 1, "mill-creek")
     net.rules.write_text(NET.replace("orange = 2", "ornage = 2"), encoding="utf-8")
@@ -313,7 +200,7 @@ async def test_other_rules_are_taken_without_a_restart_and_bad_ones_are_not(net:
     assert replayed(net.village.database.connection) == net.bodies()
 
 
-async def test_a_hub_does_not_start_on_a_bad_file_and_forgets_rules_that_are_no_longer_named(net: Hub) -> None:
+async def test_a_hub_does_not_start_on_a_bad_file_and_forgets_rules_that_are_no_longer_named(net: GroupHub) -> None:
     connection = net.village.database.connection
     assert connection.execute("SELECT count(*) FROM cursors WHERE reader = 'groups'").fetchone()[0] == 1
     net.rules.write_text("[[group]]\n", encoding="utf-8")
@@ -325,7 +212,7 @@ async def test_a_hub_does_not_start_on_a_bad_file_and_forgets_rules_that_are_no_
     assert await net.groups.process() == 0
 
 
-async def test_it_runs_woken_and_survives_a_failure(net: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_runs_woken_and_survives_a_failure(net: GroupHub, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = asyncio.Event()
     process = net.groups.process
 
@@ -346,28 +233,3 @@ async def test_it_runs_woken_and_survives_a_failure(net: Hub, monkeypatch: pytes
     while not net.bodies():
         await asyncio.sleep(0)
     task.cancel()
-
-
-async def test_the_command_says_what_other_rules_would_have_decided(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    files = HubFiles(tmp_path, "mqtt://127.0.0.1:9", [(name, "22" * 32) for name in CARDS])
-    path = files.write()
-    path.write_text(f'{path.read_text()}\n[groups]\nrules = "groups.toml"\n', encoding="utf-8")
-    (tmp_path / "hub-data").mkdir()
-    hub = Hub(tmp_path / "hub-data", NET)
-    (tmp_path / "groups.toml").write_text(NET, encoding="utf-8")
-    (tmp_path / "other.toml").write_text(NET.replace('at = "orange"', 'at = "red"'), encoding="utf-8")
-    await night(hub)
-    hub.village.close()
-    assert main(["replay", str(path), "--tz", "Asia/Shanghai"]) == 0
-    own = capsys.readouterr().out.splitlines()
-    assert own[0] == "2024-08-08 14:03:00  orange  two bridges: upper-bridge orange, mill-creek red"
-    assert main(["replay", str(tmp_path / "groups.toml"), str(path), "--tz", "Asia/Shanghai"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == own[0]
-    assert main(["replay", str(tmp_path / "other.toml"), str(path)]) == 0
-    assert capsys.readouterr().out == f"{path}: no group rule would have decided anything. 没有组合规则触发。\n"
-    assert main(["replay", str(tmp_path / "groups.toml")]) == 1
-    assert "name a hub.toml whose landed records they shall judge" in capsys.readouterr().err
-    assert main(["replay", str(tmp_path / "groups.toml"), str(path), "--html", "x"]) == 1
-    assert "--html is not for group rules" in capsys.readouterr().err

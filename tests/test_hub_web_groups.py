@@ -54,7 +54,7 @@ async def test_a_group_s_warning_shows_its_members_and_links_only_stations(view:
     for path in ("/?lang=en", "/warnings/w-group?lang=en"):
         text = await page(view, path)
         assert "Stone Village" in text
-        assert "Water is on its way. Signs on their way here <b>2 of 3 signs" in text
+        assert "Water is on its way. Signs on their way here <b>2 of 3 signs</b>" in text
         assert '<a href="/stations/plant">' in text
         assert "rain net yellow since" in text
         assert '<b class="alarm">silent</b>' in text
@@ -69,6 +69,7 @@ async def test_a_technical_alarm_says_that_it_is_one(view: PlainView) -> None:
     text = await page(view, "/warnings/w-group?lang=en")
     assert "technical alarm" in text
     assert "calls those on duty; the village is told nothing" in text
+    assert "move" not in text.partition("</article>")[0].lower()
     assert "技术告警" in await page(view, "/?lang=zh")
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from hub.authority import moves_at, waits_for_person
 from hub.evidence import Speech, finding
 from hub.groups_rules import GROUP
@@ -150,7 +152,10 @@ def _note(warning: HubWarning, say: Words) -> str:
 
 
 def _line(episode: Episode, hazard: Hazard, cards: Cards, say: Words) -> EpisodeLine:
-    found = finding(episode, hazard, Speech(say.lang == "zh", number, {}))
+    spoken = episode
+    if episode.group is not None:    # its members stand below, with links
+        spoken = msgspec.structs.replace(episode, group=msgspec.structs.replace(episode.group, members=[]))
+    found = finding(spoken, hazard, Speech(say.lang == "zh", number, {}))
     return EpisodeLine(
         station="" if episode.group else episode.station,
         station_name=_place(episode, cards, say) if episode.group else name_of(episode.station, cards, say),
