@@ -22,6 +22,7 @@ from tocsin.messages import Detection, Event
 
 SETTLED_MS = 60_000            # without more late history, after which it is reconstructed
 ORPHAN_MS = 30 * 60_000        # a raised group whose rule is gone falls after so long
+_NEVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,12 @@ class _Work:
         for group in groups:
             for name in group.watched:
                 self._watched[name] = min(group.silent_ms, self._watched.get(name, group.silent_ms))
-        self._due: int | None = None    # never later than what is due next, while known
+        self._of: dict[str, set[str]] = {}    # the groups that look at a station or at another group
+        for group in groups:
+            for name in {*group.watched, *(name for pick in group.picks for name in pick.stations)}:
+                self._of.setdefault(name, set()).add(group.name)
+        # when time alone may change a group; a station that is heard makes the real moment later, never earlier
+        self._dues = {group.name: self._due_of(group) for group in groups}
         self.changed = False
         self.actions: list[Action] = []
 
@@ -84,12 +90,12 @@ class _Work:
                 self._id = one.id
             case Heard():
                 self._hear(one.station, one.until)
-                self._weigh()
+                self._weigh(self._of.get(one.station))
             case Started():
                 for station in self._heard:
                     self._hear(station, one.at)
                 self._to(one.at)
-                self._weigh()
+                self._weigh(set(self._dues))
             case Ruled():
                 self._to(one.at)
                 self._tracks = one.tracks | self._tracks
@@ -102,7 +108,7 @@ class _Work:
             silent = self._t - self._heard.get(row.station, self._t) >= self._watched[row.station]
             self._hear(row.station, self._t)
             if silent:
-                self._weigh()
+                self._weigh(self._of.get(row.station))
         if isinstance(row.record, Detection):
             self._take_detection(row.station, row.record, late=row.at - row.record.t > self._too_old_ms)
         elif isinstance(row.record, Event) and row.station in self._watched:
@@ -124,7 +130,7 @@ class _Work:
         if track.level or station in self._asked:
             keep[key] = track
         self._tracks[station] = keep
-        self._weigh()
+        self._weigh(self._of.get(station))
 
     def _take_event(self, station: str, event: Event) -> None:
         if event.what not in {EventKind.STALE, EventKind.FRESH} or self._t - event.t > self._too_old_ms:
@@ -133,7 +139,7 @@ class _Work:
         if event.what is EventKind.STALE:
             stale[event.series] = min(event.t, self._t)
         self._stale[station] = stale
-        self._weigh()
+        self._weigh(self._of.get(station))
 
     def _hear(self, station: str, at: int) -> None:
         self._heard[station] = max(at, self._heard.get(station, 0))
@@ -146,25 +152,32 @@ class _Work:
 
     def _pass(self, at: int) -> None:
         """Decides what is due up to `at`, each at its own moment."""
-        while self._due is None or self._due <= at:
-            due = self._next_due()
-            if due is None or due > at:
-                self._due = due if due is not None else 1 << 62
-                return
+        while (due := self._next_due()) <= at:
             self._t, self.changed = due, True
             if self._late is not None and due >= self._late.at + SETTLED_MS:
                 self.actions.append(Rebuild(due, self._late.first, self._late.last, self._id))
                 self._late = None
-            self._weigh()
+            self._weigh({name for name, t in self._dues.items() if t <= due})
+            self._drop_orphans()
 
-    def _next_due(self) -> int | None:
+    def _next_due(self) -> int:
         """The next moment above now at which time alone may change something."""
-        times = [self._late.at + SETTLED_MS] if self._late else []
-        for group in self._groups:
-            times += due_of(group, self._memories.get(group.name, Memory()), self._heard, self._stale)
-        live = {group.name for group in self._groups}
-        times += [memory.gone_at + ORPHAN_MS for name, memory in self._memories.items() if name not in live]
-        return min((t for t in times if t > self._t), default=None)
+        while True:
+            due = min(self._dues.values(), default=_NEVER)
+            if due == _NEVER:
+                break
+            for group in self._groups:
+                if self._dues[group.name] == due:
+                    self._dues[group.name] = self._due_of(group)
+            if due == min(self._dues.values()):
+                break
+        if self._late is not None:
+            due = min(due, max(self._late.at + SETTLED_MS, self._t + 1))
+        return min([due, *(memory.gone_at + ORPHAN_MS for memory in self._memories.values() if memory.gone_at)])
+
+    def _due_of(self, group: Group) -> int:
+        times = due_of(group, self._memories.get(group.name, Memory()), self._heard, self._stale)
+        return min((t for t in times if t > self._t), default=_NEVER)
 
     # --- rules --------------------------------------------------------------------------------------------------
 
@@ -185,11 +198,14 @@ class _Work:
                 on=memory.on if same else {}, off=memory.off if same else {})
         self._heard = {name: self._heard.get(name, at) for name in sorted(self._watched)}
         self._stale = {name: found for name, found in self._stale.items() if name in self._watched}
-        self._weigh()
+        self._weigh(set(self._dues))
 
-    def _weigh(self) -> None:
-        self._due = None
+    def _weigh(self, names: set[str] | None) -> None:
+        """These groups, in the order of their file, and those that look at one whose level changes."""
+        names = set(names or ())
         for group in self._groups:
+            if group.name not in names:
+                continue
             before = self._memories.get(group.name, Memory())
             memory = observed(group, before, self._tracks, self._t)
             reach = reach_of(group, memory, self._heard, self._stale, self._t)
@@ -197,8 +213,9 @@ class _Work:
             level = max(memory.latched, default=0)
             if level != memory.level:
                 memory = self._decide(group, memory, reach, level)
+                names |= self._of.get(GROUP + group.name, set())
             self._memories[group.name] = memory
-        self._drop_orphans()
+            self._dues[group.name] = self._due_of(group)
 
     def _drop_orphans(self) -> None:
         live = {group.name for group in self._groups}
