@@ -42,7 +42,7 @@ def test_a_shelved_rise_beside_a_live_warning_raises_nothing_and_clears_nothing(
     life.found(shelved(detection(Level.RED, "14:06", 2, previous=Level.YELLOW)))
     assert (life.now.level, life.take_asks()) == (Level.YELLOW, []), "what was said stands"
     life.found(detection(Level.CLEAR, "14:20", 3, previous=Level.RED))
-    assert life.now.state is WarningState.OPEN
+    assert life.now.closed_at == 0
     life.found(detection(Level.CLEAR, "14:21", 2, rule="rate", previous=Level.RED))
     assert life.now.state is WarningState.CLOSED
 
