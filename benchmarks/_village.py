@@ -77,7 +77,7 @@ class Village:
         self._landed: dict[str, asyncio.Future[float]] = {}
         self._link = Link(
             broker, "loudspeaker", on_message=self._on_message,
-            subscriptions=[f"{topics.ROOT}/+/readings", f"{topics.ROOT}/+/committed", topics.bulletin(AREA)],
+            subscriptions=[f"{topics.ROOT}/+/readings", f"{topics.ROOT}/+/committed", topics.bulletin(AREA, "+")],
         )  # fmt: skip
 
     async def rise(self) -> tuple[float, float, float]:

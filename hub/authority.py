@@ -25,7 +25,7 @@ def asked(episode: Episode, known: Episode | None, now_ms: int) -> Episode:
     A higher level than the one that was held is asked anew: the person has not judged it.
     """
     asks = episode.level > 0 and episode.stage is Stage.MOVE and episode.authority is Authority.AFTER
-    if not asks or episode.historic:
+    if not asks or not episode.counts:
         return episode
     if known is not None and known.id == episode.id and known.consent is not Consent.NONE:
         anew = known.consent is Consent.HELD and episode.level > known.level
@@ -42,7 +42,7 @@ def holdable(warning: HubWarning) -> dict[str, Episode]:
     return {
         key: episode
         for key, episode in warning.episodes.items()
-        if episode.consent is Consent.OPEN and episode.level > 0 and not episode.historic
+        if episode.consent is Consent.OPEN and episode.counts
     }
 
 
@@ -60,7 +60,7 @@ def waits_for_person(warning: HubWarning) -> bool:
     return any(
         episode.authority is Authority.CONFIRM or episode.consent is Consent.HELD
         for episode in warning.episodes.values()
-        if episode.level > 0 and episode.stage is Stage.MOVE
+        if episode.level > 0 and episode.stage is Stage.MOVE and not episode.shelved
     )
 
 

@@ -1,4 +1,7 @@
-"""The newest warning of every area and hazard: where an event belongs. Never two open warnings for one of them."""
+"""The newest warning of every area and hazard: where an event belongs. Never two open warnings for one of them.
+
+Technical alarms have a place of their own: they must not hide a danger, nor speak for one.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +16,7 @@ class Board:
 
     def __init__(self, warnings: Iterable[HubWarning] = ()) -> None:
         """Of several warnings for one area and hazard the open one counts, or the one opened last."""
-        self._newest: dict[tuple[str, Hazard], HubWarning] = {}
+        self._newest: dict[tuple[str, Hazard, bool], HubWarning] = {}
         for warning in sorted(warnings, key=lambda warning: (warning.state is WarningState.OPEN, warning.opened_at)):
             self.put(warning)
 
@@ -25,7 +28,7 @@ class Board:
 
     def put(self, warning: HubWarning) -> None:
         """A new warning, or the new state of one that is here."""
-        self._newest[warning.area, warning.hazard] = warning
+        self._newest[warning.area, warning.hazard, warning.technical] = warning
 
     def get(self, warning_id: str) -> HubWarning | None:
         return next((warning for warning in self._newest.values() if warning.id == warning_id), None)
@@ -36,7 +39,7 @@ class Board:
         for warning in self._newest.values():
             if key in warning.episodes and warning.episodes[key].level > 0:
                 return warning
-        return self._newest.get((event.area, event.detection.hazard))
+        return self._newest.get((event.area, event.detection.hazard, event.technical))
 
     def open(self, area: str | None = None) -> list[HubWarning]:
         """Open warnings, of one area or of all, in the order in which they were opened."""

@@ -65,11 +65,13 @@ def responsible(people: Iterable[PersonTable], area: str, tiers: Sequence[Tier])
     ]
 
 
-def first(people: Iterable[PersonTable], area: str) -> list[PersonTable]:
-    """Household and village; where nobody is there, the next tier that has people."""
+def first(people: Iterable[PersonTable], area: str, *, technical: bool = False) -> list[PersonTable]:
+    """Household and village; where nobody is there, the next tier that has people. Technical: those on duty."""
     everyone = list(people)
     steps: list[tuple[Tier, ...]] = [_FIRST, (Tier.TOWN,), (Tier.COUNTY,)]
-    if area == UNKNOWN_AREA:
+    if technical:
+        steps = [(Tier.TOWN,), (Tier.COUNTY,)]
+    elif area == UNKNOWN_AREA:
         # the place is not known: only the top of the chain can find out, and waking every village would cry wolf
         steps = [(tier,) for tier in reversed(TIERS)]
     return next((found for tiers in steps if (found := responsible(everyone, area, tiers))), [])
@@ -77,7 +79,7 @@ def first(people: Iterable[PersonTable], area: str) -> list[PersonTable]:
 
 def call_all(warning: HubWarning, why: Why, now_ms: int, policy: Policy) -> tuple[HubWarning, list[Ask]]:
     """Everybody called so far and everybody who is called first, anew: earlier answers were for something lower."""
-    wanted = {person.name: person for person in first(policy.people, warning.area)}
+    wanted = {person.name: person for person in first(policy.people, warning.area, technical=warning.technical)}
     wanted |= {name: person for name in warning.calls if (person := policy.person(name)) is not None}
     return _call(warning, wanted.values(), why, now_ms)
 

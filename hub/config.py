@@ -94,6 +94,12 @@ class CapTable(Table, frozen=True):
     event_code: dict[Hazard, EventCode] = {}
 
 
+class GroupsTable(Table, frozen=True):
+    """[groups]: the file of the hub's own rules over several stations; "" for none."""
+
+    rules: FileOrNone = ""
+
+
 class HubConfig(Table, frozen=True):
     """A whole hub.toml."""
 
@@ -101,6 +107,7 @@ class HubConfig(Table, frozen=True):
     cap: CapTable
     store: StoreTable = StoreTable()
     call: CallTable = CallTable()
+    groups: GroupsTable = GroupsTable()
     station: list[StationTable] = []
     person: list[PersonTable] = []
 
@@ -148,7 +155,9 @@ def _placed(config: HubConfig, folder: Path) -> HubConfig:
     hub = config.hub
     names = {key: str(folder / name) if name else "" for key, name in
              (("data", hub.data), ("ca", hub.ca), ("cert", hub.cert), ("cert_key", hub.cert_key))}
-    return msgspec.structs.replace(config, hub=msgspec.structs.replace(hub, **names))
+    rules = str(folder / config.groups.rules) if config.groups.rules else ""
+    return msgspec.structs.replace(
+        config, hub=msgspec.structs.replace(hub, **names), groups=GroupsTable(rules))
 
 
 def check(path: Path) -> list[str]:
@@ -157,9 +166,21 @@ def check(path: Path) -> list[str]:
         config = _read_hub(path)
     except ConfigError as err:
         return err.problems
-    if config.hub.broker.startswith(EMBEDDED):
+    placed = _placed(config, path.parent)
+    found = _problems_of_groups(path, placed.groups.rules)
+    if not config.hub.broker.startswith(EMBEDDED):
+        found += [f"{path}: hub: {problem}" for problem in problems_of(placed.broker)]
+    return found
+
+
+def _problems_of_groups(path: Path, rules: str) -> list[str]:
+    from hub import groups_file  # it needs this module
+
+    if not rules:
         return []
-    return [f"{path}: hub: {problem}" for problem in problems_of(_placed(config, path.parent).broker)]
+    if not Path(rules).is_file():
+        return [f'{path}: groups: rules: "{rules}" is not there; name a file beside this one, or its whole path']
+    return groups_file.check(Path(rules))
 
 
 def _read_hub(path: Path) -> HubConfig:

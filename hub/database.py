@@ -127,6 +127,19 @@ CREATE TABLE IF NOT EXISTS order_journal (
     t INTEGER NOT NULL, station TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS order_journal_station ON order_journal (station, id);
+
+-- group rules: their state (groups_log.Kept), what they took in beside landing, and what they decided; `after` is the
+-- last landed record that was known then, taken: the desk has seen it or need not
+CREATE TABLE IF NOT EXISTS group_state (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS group_inputs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, after INTEGER NOT NULL, body TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS group_log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, after INTEGER NOT NULL, t INTEGER NOT NULL, body TEXT NOT NULL,
+    taken INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS group_log_new ON group_log (id) WHERE NOT taken;
+CREATE INDEX IF NOT EXISTS landing_detections ON landing (id) WHERE kind = 'detection';
 """
 
 

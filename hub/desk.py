@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 import hub.broadcast
-from hub import arrivals, authority, journal, outbox
+from hub import arrivals, authority, groups_desk, groups_log, journal, outbox
 from hub.arrivals import READER, Batch
 from hub.board import Board
 from hub.bulletin import compose
@@ -25,7 +25,7 @@ from hub.database import Database
 from hub.journal import Asked, JournalRow, Said
 from hub.landing import move_cursor
 from hub.model import Warning as HubWarning
-from hub.model import WarningState, Why
+from hub.model import WarningState
 from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Held, Say, Tick, said, step, why_of
 from tocsin import plugins
 from tocsin.clock import Clock
@@ -106,7 +106,10 @@ class Desk:
             if batch.rows or batch.end - batch.cursor >= _LAZY:
                 await self._commit(lambda work: self._take(work, batch))
             self._read_to = batch.end
-            return len(batch.rows)
+            told = await self._database.run(groups_log.untaken, self._database.connection, arrivals.BATCH)
+            if told:
+                await self._commit(lambda work: self._take_groups(work, told))
+            return len(batch.rows) + len(told)
 
     async def tick(self) -> None:
         """Lets time pass: repeats calls, goes up a tier, says again what is still in force."""
@@ -206,12 +209,21 @@ class Desk:
                 self._take_answer(work, row.station, row.record)
         move_cursor(work.connection, READER, batch.end)
 
+    def _take_groups(self, work: _Work, told: Sequence[groups_log.Told]) -> None:
+        """What the hub's group rules decided, each as the detection of a station that is none."""
+        for one in told:
+            self._counts["group decisions"] += 1
+            event = groups_desk.event_of(work.connection, one, work.now_ms)
+            self._step(work, work.board.of(event), event)
+        groups_log.mark_taken(work.connection, told[-1].id)
+
     def _take_answer(self, work: _Work, station: str, answer: Answer) -> None:
         """An answer that names no warning is for all that are open where the station stands."""
         named = self._load(answer.warning) if answer.warning else None
         open_here = work.board.open(arrivals.area_of(arrivals.card_of(work.connection, station)))
         event = Answered(answer.who, answer.how, "", min(answer.t, work.now_ms))
-        self._each(work, [named.id] if named else [warning.id for warning in open_here], event)
+        here = [warning.id for warning in open_here if not warning.technical]
+        self._each(work, [named.id] if named else here, event)
 
     def _each(self, work: _Work, warning_ids: Sequence[str], event: Event) -> None:
         for warning_id in warning_ids:
@@ -255,11 +267,6 @@ class Desk:
         after = said(warning, bulletin.id, bulletin.sent)
         work.board.put(after)
         self._keep(work, after)
-        if say.kind is BulletinKind.CLOSE:
-            # an area's topic retains one bulletin: the all-clear of one hazard must not hide another that goes on
-            for other in work.board.open(warning.area):
-                if other.said:
-                    self._say(work, other.id, Say(BulletinKind.UPDATE, Why.RENEWED), 0)
 
     def _keep(self, work: _Work, warning: HubWarning) -> None:
         work.changed = True

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hub.model import Episode
-from tocsin.levels import Hazard
+from hub.groups_rules import GROUP, GroupKind
+from hub.groups_state import Member
+from hub.model import Episode, Gathered
+from tocsin.levels import Hazard, Level
 from tocsin.quantities import QUANTITIES
 
+_MEMBERS = 4
 _WEEK_MIN = 7 * 24 * 60    # a station tells no more, also where the mark will never be reached
 
 
@@ -43,6 +46,8 @@ class Finding:
 
 def finding(episode: Episode, hazard: Hazard, speech: Speech) -> Finding:
     """Whatever the feature is; one that this hub does not know is told as a plain value."""
+    if episode.group is not None:
+        return _group(episode, episode.group, hazard, speech)
     name, unit = _quantity(episode, speech)
     match episode.feature:
         case "rate" | "slope":
@@ -72,6 +77,38 @@ def _time_to(episode: Episode, name: str, unit: str, speech: Speech) -> Finding:
     minutes, most = abs(episode.value), abs(episode.threshold)
     value = speech.both("a week or more", "一周以上") if minutes >= _WEEK_MIN else speech.minutes(minutes)
     return Finding(what, value, speech.minutes(most))
+
+
+def _group(episode: Episode, group: Gathered, hazard: Hazard, speech: Speech) -> Finding:
+    """What the hub's own rule found; its members stand in the value."""
+    match group.kind:
+        case GroupKind.COINCIDENCE:
+            found = _coincidence(episode, hazard, speech)
+            what = speech.both("stations that warn together", "同时达到预警的站点")
+        case GroupKind.CHAIN:
+            steps = f"{episode.value:g}", f"{episode.target:g}" if episode.target else ""
+            found = Finding("", speech.both(" of ".join(steps) + " signs", f"{steps[0]}/{steps[1]}项征兆"),
+                            speech.both(f"{episode.threshold:g}", f"{episode.threshold:g}项"))
+            what = speech.both("signs on their way here", "正在向本地发展的征兆")
+        case GroupKind.SILENCE:
+            found = Finding("", speech.minutes(episode.value), speech.minutes(episode.threshold))
+            what = speech.both("not heard, while its neighbours warn", "站点失联，而邻站正在预警")
+    names = [_member(one, speech) for one in group.members[:_MEMBERS]]
+    more = len(group.members) - _MEMBERS
+    if more > 0:
+        names.append(speech.both(f"and {more} more", f"等{len(group.members)}处"))
+    listed = speech.both(f" ({', '.join(names)})", f"（{'、'.join(names)}）") if names else ""
+    text = speech.both(group.text_en, group.text_zh or group.text_en)
+    if text:
+        what = speech.both(f"{text} {what[0].upper()}{what[1:]}", f"{text}{what}")
+    return Finding(what, found.value + listed, found.threshold)
+
+
+def _member(one: Member, speech: Speech) -> str:
+    name = speech.both(one.place, one.place_zh or one.place) or one.station.removeprefix(GROUP)
+    if one.silent:
+        return speech.both(f"{name} silent", f"{name}失联")
+    return f"{name}{speech.gap}{speech.both(Level(one.level).word, Level(one.level).zh)}"
 
 
 def _coincidence(episode: Episode, hazard: Hazard, speech: Speech) -> Finding:

@@ -151,7 +151,8 @@ class Forwarder:
 
     def _prune(self, before_ms: int) -> int:
         with self._database.transaction() as connection:
-            done = min(landing.cursor_of(connection, reader) for reader in READERS)
+            (least,) = connection.execute("SELECT min(id) FROM cursors").fetchone()  # whoever else reads
+            done = min(least or 0, *(landing.cursor_of(connection, reader) for reader in READERS))
             oldest = connection.execute(
                 "SELECT id, arrived FROM landing WHERE id <= ? ORDER BY id LIMIT ?", (done, _PRUNED)
             ).fetchall()

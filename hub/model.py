@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from hub.groups_rules import GroupKind
+from hub.groups_state import Member
 from tocsin.levels import Authority, Hazard, Level, Stage
 
 
@@ -24,6 +26,7 @@ class Why(StrEnum):
     RENEWED = "still in force; said again"
     FAILED = "a channel refused it for good"
     HISTORIC = "raised too long ago on arrival; recorded, not called"
+    SHELVED = "shelved at the station; shown, not called"
     UNCHANGED = "nothing that people must know"
 
 
@@ -50,6 +53,15 @@ class WarningState(StrEnum):
     CLOSED = "closed"
 
 
+class Gathered(msgspec.Struct, frozen=True):
+    """What a group rule of the hub found: its members as evidence, and the rule's own words."""
+
+    kind: GroupKind
+    members: list[Member] = []
+    text_en: str = ""
+    text_zh: str = ""
+
+
 class Episode(msgspec.Struct, frozen=True):
     """One rule's activation at a station, as last heard. Times are event times in ms UTC.
 
@@ -57,7 +69,8 @@ class Episode(msgspec.Struct, frozen=True):
     `prepare`, with `after` nobody may object for `hold_s` from `asked_at` on (ms UTC of the hub's clock). A historic
     episode was learned of too late: it counts for nothing until it changes live. `place` and the position (degrees,
     WGS 84) are the station's own words; `feature`, `value`, `threshold` and `target` as in the detection. `boot` is the
-    run of the station that told it.
+    run of the station that told it. A shelved one is shown and counts for nothing. `group`: it is not a station's, but
+    of one of the hub's group rules.
     """
 
     id: str
@@ -84,6 +97,13 @@ class Episode(msgspec.Struct, frozen=True):
     asked_at: int = 0
     consent: Consent = Consent.NONE
     boot: str = ""
+    shelved: bool = False
+    group: Gathered | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether people are called for it."""
+        return self.level > 0 and not self.historic and not self.shelved
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -108,7 +128,7 @@ class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - the field's word
     station/series/rule; `earlier` are those that were clear before this warning, kept so that a late repeat of them
     raises nothing. `rose_at` is the event time of the last rise: an answer from before it answers something lower.
     `held_by` is who last held a move with authority `after`, `confirmed_by` who moved people. `said[i]` is when
-    `bulletins[i]` was said. Times in ms UTC; 0 is never.
+    `bulletins[i]` was said. A technical one calls those on duty alone, and says nothing. Times in ms UTC; 0 is never.
     """
 
     id: str
@@ -132,6 +152,7 @@ class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - the field's word
     confirmed_by: str = ""
     held_at: int = 0
     held_by: str = ""
+    technical: bool = False
 
     @property
     def colour(self) -> Level:

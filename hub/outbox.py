@@ -8,7 +8,7 @@ import msgspec
 
 from tocsin.messages import Bulletin, encode
 
-_NEWEST = "bulletin/"  # in meta, with the area's code: the newest bulletin of that area
+_NEWEST = "bulletin/"  # in meta, with the area's code and the hazard: the newest bulletin about it there
 _BULLETIN = msgspec.json.Decoder(Bulletin)
 
 
@@ -25,14 +25,16 @@ class Pending:
 
 def next_version(connection: sqlite3.Connection, area: str, now_ms: int) -> int:
     """Above every earlier one of the area: not under the second of the clock, so that it holds after a backup too."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_NEWEST + area,)).fetchone()
-    return max(_BULLETIN.decode(row[0]).version + 1 if row else 1, now_ms // 1000)
+    versions = [one.version for one in newest(connection, area)]
+    return max([*(version + 1 for version in versions), 1, now_ms // 1000])
 
 
 def put(connection: sqlite3.Connection, bulletin: Bulletin, channels: Sequence[str], now_ms: int) -> None:
     """For every channel. Inside the transaction of the decision."""
     text = encode(bulletin).decode()
-    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_NEWEST + bulletin.area, text))
+    key = f"{_NEWEST}{bulletin.area}"
+    connection.execute("DELETE FROM meta WHERE key = ?", (key,))  # where it was kept before, for all hazards
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (f"{key}/{bulletin.hazard}", text))
     connection.executemany(
         "INSERT INTO outbox (bulletin, channel, t) VALUES (?, ?, ?)", [(text, channel, now_ms) for channel in channels]
     )
@@ -67,7 +69,7 @@ def postpone(connection: sqlite3.Connection, row: Pending, next_at: int, reason:
     )
 
 
-def newest(connection: sqlite3.Connection) -> list[Bulletin]:
-    """The newest bulletin of each area."""
-    rows = connection.execute("SELECT value FROM meta WHERE key LIKE ? || '%' ORDER BY key", (_NEWEST,))
+def newest(connection: sqlite3.Connection, area: str = "") -> list[Bulletin]:
+    """The newest bulletin of each hazard in each area, or in one."""
+    rows = connection.execute("SELECT value FROM meta WHERE key LIKE ? || '%' ORDER BY key", (_NEWEST + area,))
     return [_BULLETIN.decode(text) for (text,) in rows]

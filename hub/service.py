@@ -23,6 +23,8 @@ from hub.desk import Desk
 from hub.dispatch import Dispatch
 from hub.embedded import Mending, SqliteStore
 from hub.forward import Forwarder
+from hub.groups_run import Groups
+from hub.groups_state import Decision
 from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
 from hub.landing import cursor_of
@@ -76,7 +78,8 @@ class Hub:
                     for name in plugins.names(hub.broadcast)}
         self._dispatch = Dispatch(self._database, channels, clock)
         self._desk = Desk(self._database, config, clock, self._warnings_changed)
-        self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._changes.note]
+        self._groups = Groups(self._database, config, clock, self._desk.wake)
+        self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._groups.wake, self._changes.note]
 
     async def run(self) -> None:
         """Until cancelled. Raises HubError where it cannot run at all."""
@@ -98,6 +101,7 @@ class Hub:
             "intake": self._intake.run,
             "forwarder": self._forwarder.run,
             "desk": self._desk.run,
+            "groups": self._groups.run,
             "dispatch": self._dispatch.run,
             "courier": self._courier.run,
             "time": self._pass_time,
@@ -119,6 +123,7 @@ class Hub:
     async def _pass_time(self) -> None:
         due_s = self.clock.monotonic_s()
         while True:
+            await self._groups.tick()
             await self._desk.tick()
             due_s = max(due_s + TICK_S, self.clock.monotonic_s())
             await self.clock.sleep_until(due_s)
@@ -173,7 +178,8 @@ class Hub:
 
     def counts(self) -> dict[str, int]:
         parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
-                 "desk": self._desk.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
+                 "desk": self._desk.counts, "groups": self._groups.counts,
+                 "dispatch": self._dispatch.counts, "courier": self._courier.counts,
                  "restarts": self._restarts, "downsampler": self._downsampler.counts if self._downsampler else {}}
         if isinstance(self.store, SqliteStore):
             parts["store"] = self.store.counts
@@ -211,6 +217,9 @@ class Hub:
 
     async def hold(self, warning_id: str, by: str) -> None:
         await self._desk.hold(warning_id, by)
+
+    async def group_decisions(self, limit: int) -> list[Decision]:
+        return [told.decision for told in await self._groups.recent(limit)]
 
     async def wait_changed(self, since: int) -> int:
         return await self._changes.wait(since)

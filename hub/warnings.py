@@ -12,6 +12,12 @@ import msgspec
 
 from hub import authority
 from hub.callout import Ask, Policy, answered, call_all, call_due
+from hub.happened import Answered as Answered
+from hub.happened import Confirmed as Confirmed
+from hub.happened import EpisodeChanged as EpisodeChanged
+from hub.happened import Event as Event
+from hub.happened import Held as Held
+from hub.happened import Tick as Tick
 from hub.model import Episode, WarningState, Why
 from hub.model import Warning as HubWarning
 from tocsin.levels import Stage
@@ -19,55 +25,7 @@ from tocsin.messages import BulletinKind, Detection
 from tocsin.times import utc
 
 _STAGES = tuple(Stage)
-
-
 WRONG_CLOCK_MS = 3_600_000  # a detection further in the future than that was told by a clock that was wrong
-
-
-class EpisodeChanged(msgspec.Struct, frozen=True, tag="episode", tag_field="what", omit_defaults=True):
-    """A station's detection. `settled`: its clear is already here too. Place and position are the station's own."""
-
-    station: str
-    area: str
-    detection: Detection
-    arrived_at: int
-    settled: bool = False
-    place: str = ""
-    place_zh: str = ""
-    latitude: float | None = None
-    longitude: float | None = None
-
-
-class Answered(msgspec.Struct, frozen=True, tag="answered", tag_field="what", omit_defaults=True):
-    """A person answered at `at` (ms UTC), by whatever way."""
-
-    person: str
-    how: str
-    note: str
-    at: int
-
-
-class Confirmed(msgspec.Struct, frozen=True, tag="confirmed", tag_field="what"):
-    """A person at the hub takes it on them: people may be moved, and a historic warning is a real one."""
-
-    by: str
-    at: int
-
-
-class Held(msgspec.Struct, frozen=True, tag="held", tag_field="what"):
-    """A person at the hub objects: what rules would do by themselves after a time waits for one who confirms."""
-
-    by: str
-    at: int
-
-
-class Tick(msgspec.Struct, frozen=True, tag="tick", tag_field="what"):
-    """Time went by."""
-
-    at: int
-
-
-Event = EpisodeChanged | Answered | Confirmed | Held | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +47,15 @@ def step(
     `warning` is the newest one of the event's area and hazard, open or closed; None if there never was one. An event
     that changes nothing gives the same object back.
     """
+    after, actions = _stepped(warning, event, now_ms, policy)
+    if after is not None and after.technical:    # whoever is on duty is called; the village is told nothing
+        actions = [action for action in actions if isinstance(action, Ask)]
+    return after, actions
+
+
+def _stepped(
+    warning: HubWarning | None, event: Event, now_ms: int, policy: Policy
+) -> tuple[HubWarning | None, list[Action]]:
     match event:
         case EpisodeChanged():
             return _changed(warning, event, now_ms, policy)
@@ -127,6 +94,10 @@ def why_of(after: HubWarning, event: Event, actions: Iterable[Action]) -> Why:
             return Why.UNHELD
         case EpisodeChanged(detection=detection) if after.episodes[key_of(event.station, detection)].historic:
             return Why.HISTORIC
+        case EpisodeChanged(detection=detection) if detection.shelved and detection.level > 0:
+            return Why.SHELVED
+        case EpisodeChanged() if after.technical and after.state is WarningState.CLOSED:
+            return Why.CLEARED
         case EpisodeChanged(detection=detection) if detection.level > 0 and detection.previous == 0:
             return Why.JOINED
     return Why.UNCHANGED
@@ -191,6 +162,8 @@ def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Ep
         detection.target,
         detection.hold_s,
         boot=detection.boot,
+        shelved=detection.shelved,
+        group=event.group,
     )
 
 
@@ -211,6 +184,7 @@ def _opened(
         historic=True,
         episodes={key: episode},
         earlier={name: known for name, known in earlier.items() if name != key},
+        technical=event.technical,
     )
     return _weighed(warning, min(event.detection.t, now_ms), now_ms, policy)
 
@@ -220,7 +194,7 @@ def _weighed(warning: HubWarning, rose_at: int, now_ms: int, policy: Policy) -> 
     raised = [episode for episode in warning.episodes.values() if episode.level > 0]
     if not raised:
         return _closed(warning, now_ms)
-    live = [episode for episode in raised if not episode.historic]
+    live = [episode for episode in raised if episode.counts]
     if not live and not warning.historic:
         # only episodes that nobody was told of are left: what was said stands until their stations speak
         return warning, []
@@ -261,7 +235,8 @@ def _confirmed(
     if warning.state is WarningState.CLOSED or warning.confirmed_by:
         return warning, []
     episodes = {
-        key: msgspec.structs.replace(episode, historic=False) for key, episode in warning.episodes.items()
+        key: msgspec.structs.replace(episode, historic=False, shelved=False)
+        for key, episode in warning.episodes.items()
     }
     warning = msgspec.structs.replace(
         warning, episodes=episodes, confirmed_by=event.by, confirmed_at=event.at, changed_at=now_ms

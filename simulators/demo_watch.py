@@ -64,7 +64,7 @@ class Watch:
         self._answers: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._link = Link(
             Broker.of(broker), "tocsin-demo",
-            subscriptions=[f"{topics.ROOT}/+/detections", f"{topics.ROOT}/+/committed", topics.bulletin("+")],
+            subscriptions=[f"{topics.ROOT}/+/detections", f"{topics.ROOT}/+/committed", topics.bulletin("+", "+")],
             on_message=self._on_message,
         )  # fmt: skip
         self._hook(simulation)

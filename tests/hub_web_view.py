@@ -15,6 +15,7 @@ from lxml import html
 
 from hub import authority
 from hub.config import CapTable, HubConfig, HubTable, PersonTable, StationTable
+from hub.groups_state import Decision
 from hub.model import Call, Episode, Tier, WarningState, Why
 from hub.model import Warning as HubWarning
 from hub.orders import StationOrders
@@ -58,6 +59,7 @@ class PlainView:
     answers: list[tuple[str, str, str, str]] = field(default_factory=list)
     confirmations: list[tuple[str, str]] = field(default_factory=list)
     orders_: dict[str, StationOrders] = field(default_factory=dict)
+    decided: list[Decision] = field(default_factory=list)
     refuse_answers: str = ""
     changes: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -112,6 +114,9 @@ class PlainView:
             raise ValueError(self.refuse_answers)
         self.warnings[warning_id] = authority.held(self.warnings[warning_id], by, self.clock.now_ms(), NOW)
         await self.change()
+
+    async def group_decisions(self, limit: int) -> list[Decision]:
+        return self.decided[:limit]
 
     async def wait_changed(self, since: int) -> int:
         async with self.changed:

@@ -134,7 +134,7 @@ def test_a_decider_that_is_not_told_the_time_ends_the_pings_and_is_told_once(
 def test_a_tick_that_fails_is_none_for_the_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(tmp_path)
     dog = bench.agent.care.watchdog
-    dog._pauses_s.clear()
+    dog._pauses_s = {}
     bench.clock.pass_ms(MINUTE_MS)
     bench.tick()
     bench.clock.pass_ms(MINUTE_MS)

@@ -40,9 +40,9 @@ async def test_loudspeaker_golden() -> None:
 
     channel = loudspeaker.Channel(config(), publish)
     for name, (warning, bulletin) in flood(config()).items():
-        assert await channel.send(bulletin, warning) == f"tocsin/1/area/{VILLAGE}/bulletin"
+        assert await channel.send(bulletin, warning) == f"tocsin/1/area/{VILLAGE}/bulletin/flood"
         topic, payload, retain = published.pop()
-        assert (topic, retain) == (f"tocsin/1/area/{VILLAGE}/bulletin", True)
+        assert (topic, retain) == (f"tocsin/1/area/{VILLAGE}/bulletin/flood", True)
         assert verify(payload, topic, public_key_of(PRIVATE_KEY)) == encode(bulletin)
         assert json.loads(payload) == json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -56,7 +56,7 @@ async def test_loudspeaker_signature_is_for_its_area_alone() -> None:
     warning, bulletin = flood(config())["alert"]
     await loudspeaker.Channel(config(), publish).send(bulletin, warning)
     with pytest.raises(SealError, match="does not fit"):
-        verify(published[0], topics.bulletin("330112100202"), public_key_of(PRIVATE_KEY))
+        verify(published[0], topics.bulletin("330112100202", "flood"), public_key_of(PRIVATE_KEY))
 
 
 async def test_loudspeaker_without_a_broker_is_worth_another_try() -> None:
@@ -100,7 +100,7 @@ async def test_bulletin_is_on_the_broker_again_after_the_broker_was_wiped(
 
 async def _retained(url: str, wanted: str) -> Bulletin:
     """The bulletin that a loudspeaker switched on now is given, as soon as it is the one that is wanted."""
-    topic = topics.bulletin(VILLAGE)
+    topic = topics.bulletin(VILLAGE, "+")
     got: asyncio.Future[Bulletin] = asyncio.get_running_loop().create_future()
 
     async def hear(name: str, payload: bytes) -> None:

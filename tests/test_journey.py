@@ -27,7 +27,7 @@ from tests.services import InfluxDb, Mosquitto
 from tests.stations import AREA, START_MS, StationFiles, radar_device, running, wind
 from tocsin import topics
 from tocsin.clock import WoundClock
-from tocsin.levels import Level
+from tocsin.levels import Hazard, Level
 from tocsin.link import Broker, Link
 from tocsin.messages import Bulletin, BulletinKind
 from tocsin.signing import public_key_of, verify
@@ -116,13 +116,14 @@ async def listening(broker: str, public_key: str, heard: list[Bulletin]) -> Asyn
         if payload:
             heard.append(msgspec.json.decode(verify(payload, topic, public_key), type=Bulletin))
 
-    link = Link(Broker.of(broker), "loudspeaker", subscriptions=[topics.bulletin(AREA)], on_message=on_message)
+    link = Link(Broker.of(broker), "loudspeaker", subscriptions=[topics.bulletin(AREA, "+")], on_message=on_message)
     task = asyncio.create_task(link.run())
     try:
         await link.wait_connected()
         yield
     finally:
-        await link.publish(topics.bulletin(AREA), b"", retain=True)  # the broker is shared with other tests
+        for hazard in Hazard:    # the broker is shared with other tests
+            await link.publish(topics.bulletin(AREA, hazard), b"", retain=True)
         task.cancel()
 
 

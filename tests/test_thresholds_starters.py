@@ -10,7 +10,7 @@ import pytest
 from tests.shared_data import REPOSITORY
 from thresholds.rules import Rules, bind, load_rules
 from thresholds.series import Series
-from thresholds.starter_command import FOLDER, starters
+from thresholds.starter_command import FOLDER, GROUPS, starters
 from tocsin.__main__ import main
 from tocsin.levels import Authority, Level, Stage
 from tocsin.quantities import QUANTITIES
@@ -162,7 +162,8 @@ def test_the_command_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None
         assert main(["rules", "show", starter.name]) == 0
         assert capsys.readouterr().out == (FOLDER / f"{starter.name}.toml").read_text(encoding="utf-8")
     assert main(["rules", "show", "rian"]) == 1
-    assert capsys.readouterr() == ("", f'tocsin rules: "rian" is not a starter set; use {", ".join(NAMES)}\n')
+    assert capsys.readouterr() == (
+        "", f'tocsin rules: "rian" is not a starter set; use {", ".join([*NAMES, *starters(GROUPS)])}\n')
 
 
 def test_what_is_shown_can_be_kept_and_checked(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "starters"
+GROUPS = Path(__file__).parents[1] / "hub" / "group_starters"    # of the hub's rules over several stations
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,10 @@ class Starter:
     text: str
 
 
-def starters() -> dict[str, Starter]:
+def starters(folder: Path = FOLDER) -> dict[str, Starter]:
     """All of them by name. The first two lines of a file say what it is, in English and in Chinese."""
     found = {}
-    for path in sorted(FOLDER.glob("*.toml")):
+    for path in sorted(folder.glob("*.toml")):
         text = path.read_text(encoding="utf-8")
         en, zh = (line.removeprefix("# ") for line in text.splitlines()[:2])
         found[path.stem] = Starter(path.stem, en, zh, text)
@@ -31,7 +32,7 @@ def starters() -> dict[str, Starter]:
 def run(argv: list[str]) -> int:
     """Exit code: 0 done, 1 there is no such set, 2 the command line is off."""
     options = _parser().parse_args(argv)
-    known = starters()
+    known = starters() | starters(GROUPS)
     if options.verb == "list":
         width = max(map(len, known))
         print("\n".join(f"{one.name:<{width}}  {one.en}\n{'':<{width}}  {one.zh}" for one in known.values()))

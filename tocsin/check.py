@@ -13,6 +13,7 @@ KINDS = {
     "bus": "edge.config",
     "hub": "hub.config",
     "rule": "thresholds.check",
+    "group": "hub.groups_file",
     "wire": "simulators.command",
 }
 
@@ -28,7 +29,7 @@ def problems(path: Path) -> list[str]:
     if not kind:
         names = ", ".join(f"[{name}]" for name in tables) or "nothing"
         return [f"{path}: holds {names}; a station file has [station], a hub file [hub], a rules file [[rule]], "
-                "a scenario [[wire]]"]
+                "a file of group rules [[group]], a scenario [[wire]]"]
     found: list[str] = importlib.import_module(KINDS[kind]).check(path)
     return found
 

@@ -9,7 +9,7 @@
     tocsin/1/<station>/command      down  signed, expires, answered
     tocsin/1/<station>/rules        down  retained and signed, answered by rules/state
     tocsin/1/<station>/hub_key      down  retained: the hub's next key, signed by the one before
-    tocsin/1/area/<code>/bulletin   down  retained and signed
+    tocsin/1/area/<code>/bulletin/<hazard>   down  retained and signed: one hazard hides no other
 """
 
 import re
@@ -52,8 +52,9 @@ def is_rules_state(topic: str) -> bool:
     return topic.startswith(f"{ROOT}/") and topic.endswith(f"/{RULES}/state")
 
 
-def bulletin(area: str) -> str:
-    return f"{ROOT}/area/{area}/bulletin"
+def bulletin(area: str, hazard: str) -> str:
+    """`+` as area or hazard for those of all."""
+    return f"{ROOT}/area/{area}/bulletin/{hazard}"
 
 
 def parse_up(topic: str) -> tuple[str, str]:

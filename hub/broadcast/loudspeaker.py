@@ -1,6 +1,6 @@
-"""Village loudspeakers and sirens by MQTT: the bulletin, signed with the hub's key and retained on its area's topic.
+"""Village loudspeakers and sirens by MQTT: the bulletin, signed with the hub's key, retained for area and hazard.
 
-    topic  tocsin/1/area/<code>/bulletin      retained; a closing bulletin too
+    topic  tocsin/1/area/<code>/bulletin/<hazard>    retained; a closing bulletin too
     body   {"v":1,"sig":"<Ed25519, hex>","body":<messages.Bulletin>}   signed over topic, line feed and the body's bytes
 """
 
@@ -24,7 +24,7 @@ class Channel:
         self._publish = publish
 
     async def send(self, bulletin: Bulletin, warning: HubWarning) -> str:  # noqa: ARG002 - the bulletin says it all
-        topic = topics.bulletin(bulletin.area)
+        topic = topics.bulletin(bulletin.area, bulletin.hazard)
         try:
             await self._publish(topic, sign(encode(bulletin), topic, self._private_key), retain=True)
         except LinkDownError as err:

@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from hub.authority import moves_at, waits_for_person
 from hub.evidence import Speech, finding
+from hub.groups_rules import GROUP
+from hub.groups_state import Member
 from hub.model import Call, Episode, WarningState
 from hub.model import Warning as HubWarning
 from hub.web.words import Words, number
@@ -28,6 +32,20 @@ class EpisodeLine:
     window: str
     rule: str
     since: int
+    shelved: bool = False
+    members: Sequence["MemberLine"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLine:
+    """A member of a group rule as evidence; `station` is "" where it has no page of its own."""
+
+    station: str
+    name: str
+    level: Level
+    step: int
+    silent: bool
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +53,8 @@ class WarningCard:
     """A warning as pages show it; `level` is what counts now, or the highest ever once it is closed.
 
     `title` says the level too, `what` stands beside a badge that does. `unconfirmed`: it waits for a person.
-    `moves_at`: people are then moved unless a person holds it; 0: nothing waits for that.
+    `moves_at`: people are then moved unless a person holds it; 0: nothing waits for that. `note`: why few or none are
+    called, "" for a warning like any other.
     """
 
     warning: HubWarning
@@ -47,6 +66,7 @@ class WarningCard:
     open: bool
     unconfirmed: bool
     moves_at: int
+    note: str
     episodes: Sequence[EpisodeLine]
     waiting: Sequence[Call]
     answered: Sequence[Call]
@@ -64,13 +84,14 @@ def warning_card(warning: HubWarning, cards: Cards, say: Words) -> WarningCard:
     return WarningCard(
         warning=warning,
         level=level,
-        title=say("warning_of", level=say.level(level), hazard=say.hazard(warning.hazard)),
-        what=say("hazard_warning", hazard=say.hazard(warning.hazard)),
+        title=_title(warning, level, say),
+        what=say("technical_alarm") if warning.technical else say("hazard_warning", hazard=say.hazard(warning.hazard)),
         place=place_of(warning, cards, say),
-        stations=len({episode.station for episode in warning.episodes.values()}),
+        stations=len({episode.station for episode in warning.episodes.values()}),  # a group rule counts as one
         open=still,
         unconfirmed=waits_for_person(warning),
         moves_at=moves_at(warning),
+        note=_note(warning, say),
         episodes=[
             _line(episode, warning.hazard, cards, say)
             for episode in sorted(warning.episodes.values(), key=lambda episode: (-episode.level, episode.since))
@@ -102,19 +123,52 @@ def _place(episode: Episode, cards: Cards, say: Words) -> str:
     return known or say.both(episode.place, episode.place_zh) or episode.station
 
 
+def members_of(members: Sequence[Member], cards: Cards, say: Words) -> list[MemberLine]:
+    """What a group rule looked at, in the rule's order."""
+    return [
+        MemberLine(
+            "" if one.station.startswith(GROUP) else one.station,
+            (name_of(one.station, cards, say) if one.station in cards else "")
+            or say.both(one.place, one.place_zh) or one.station.removeprefix(GROUP),
+            Level(one.level), one.step, one.silent, one.began)
+        for one in members
+    ]
+
+
+def _title(warning: HubWarning, level: Level, say: Words) -> str:
+    if warning.technical:
+        return say("technical_of", level=say.level(level))
+    return say("warning_of", level=say.level(level), hazard=say.hazard(warning.hazard))
+
+
+def _note(warning: HubWarning, say: Words) -> str:
+    if warning.technical:
+        return say("technical")
+    if not warning.historic:
+        return ""
+    raised = [episode for episode in warning.episodes.values() if episode.level > 0]
+    shelved = bool(raised) and all(episode.shelved for episode in raised)
+    return say("shelved_only") if shelved else say("historic")
+
+
 def _line(episode: Episode, hazard: Hazard, cards: Cards, say: Words) -> EpisodeLine:
-    found = finding(episode, hazard, Speech(say.lang == "zh", number, {}))
+    spoken = episode
+    if episode.group is not None:    # its members stand below, with links
+        spoken = msgspec.structs.replace(episode, group=msgspec.structs.replace(episode.group, members=[]))
+    found = finding(spoken, hazard, Speech(say.lang == "zh", number, {}))
     return EpisodeLine(
-        station=episode.station,
-        station_name=name_of(episode.station, cards, say),
+        station="" if episode.group else episode.station,
+        station_name=_place(episode, cards, say) if episode.group else name_of(episode.station, cards, say),
         level=Level(episode.level),
         what=found.what,
-        device=episode.series.rpartition("/")[0],
+        device=say("group_rule") if episode.group else episode.series.rpartition("/")[0],
         value=found.value,
         threshold=found.threshold,
         window=_window(found.over_s, say),
         rule=episode.rule,
         since=episode.since,
+        shelved=episode.shelved,
+        members=members_of(episode.group.members, cards, say) if episode.group else (),
     )
 
 

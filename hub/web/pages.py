@@ -14,6 +14,7 @@ from hub.model import WarningState
 from hub.orders import problems_of
 from hub.web.cards import by_urgency, name_of, warning_card
 from hub.web.freshness import of_station
+from hub.web.groups import group_lines
 from hub.web.orders import state_of, words_of
 from hub.web.panels import RANGES, Frame, panels
 from hub.web.problems import Problem
@@ -94,6 +95,7 @@ async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[s
         "open": [warning_card(warning, cards, say) for warning in open_warnings],
         "recent": [warning_card(warning, cards, say) for warning in await view.recent_warnings(RECENT)],
         "stations": states,
+        "groups": group_lines(await view.group_decisions(RECENT), cards, say),
         "rain": await rainfall.of(states),
         "names": {station.id: name_of(station.id, cards, say) for station in stations},
         "levels": _levels(open_warnings, stations),

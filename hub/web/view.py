@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hub.config import HubConfig
+from hub.groups_state import Decision
 from hub.model import Warning as HubWarning
 from hub.model import Why
 from hub.orders import StationOrders
@@ -87,6 +88,9 @@ class View(Protocol):
 
     async def hold(self, warning_id: str, by: str) -> None:
         """A person objects to a move that a rule would make by itself. Raises ValueError with a sentence."""
+
+    async def group_decisions(self, limit: int) -> list[Decision]:
+        """What the hub's rules over several stations decided, the newest first; shadow rules among them."""
 
     async def wait_changed(self, since: int) -> int:
         """The number of the hub's newest change, as soon as it is above `since`; -1 returns at once."""

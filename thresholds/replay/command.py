@@ -1,4 +1,7 @@
-"""`tocsin replay RULES RECORD...`: what these rules would have decided. `tocsin replay FOLDER`: what a station did."""
+"""`tocsin replay RULES RECORD...`: what these rules would have decided. `tocsin replay FOLDER`: what a station did.
+
+With group rules, or a hub.toml alone, the hub's own rules over several stations are replayed (hub.groups_replay).
+"""
 
 import argparse
 import importlib
@@ -23,7 +26,7 @@ from thresholds.replay.tables import episode_table, quality_table
 from thresholds.replay.tally import Tally
 from thresholds.rule import Rules
 from thresholds.rules import load_rules
-from tocsin.config import ConfigError
+from tocsin.config import ConfigError, read_toml
 from tocsin.readings import Quality
 from tocsin.records import RecordError, read
 
@@ -36,7 +39,7 @@ CHANGING = {"start": "--from", "end": "--to", "station": "--station", "no_latch"
 REFUSED = (ConfigError, HistoryError, RecordError, OSError)
 
 # who reads a record that is no CSV file; imported only when asked for, for layers and for those without the extra
-READERS = {"log": ("edge.history", "edge"), "hub": ("hub.history", "hub")}
+READERS = {"log": ("edge.history", "edge"), "hub": ("hub.history", "hub"), "groups": ("hub.groups_replay", "hub")}
 
 
 def run(argv: list[str]) -> int:
@@ -56,6 +59,8 @@ def run(argv: list[str]) -> int:
     try:
         if args.rules.is_dir():
             return _own(args)
+        if (kind := _hub_s(args)):
+            return _groups(args, own=kind == "hub")
         if not args.records:
             parser.error("no RECORD is given")
         rules = load_rules(args.rules)
@@ -211,6 +216,25 @@ def _own(args: argparse.Namespace) -> int:
     for words in (f"{len(own.decided)} changes of level follow from the log's inputs: {same}", *own.notes):
         print(f"{own.station}: {words}", file=sys.stderr)
     return 0 if own.same and own.whole else 1
+
+
+def _hub_s(args: argparse.Namespace) -> str:
+    """`group` for a file of group rules, `hub` for a hub.toml alone, else ""."""
+    tables = read_toml(args.rules) if args.rules.suffix == ".toml" and args.rules.is_file() else {}
+    if "group" in tables:
+        return "group"
+    return "hub" if "hub" in tables and not isinstance(tables.get("station"), dict) and not args.records else ""
+
+
+def _groups(args: argparse.Namespace, *, own: bool) -> int:
+    """What a hub's rules over several stations decided, or what others would have."""
+    for name, option in {**CHANGING, "html": "--html"}.items():
+        if getattr(args, name):
+            raise HistoryError(f"{option} is not for group rules; they judge all that the hub has landed")
+    rules, hubs = (None, [args.rules]) if own else (args.rules, args.records)
+    for line in _reader("groups").run_command(rules, hubs, args.tz, as_json=args.json):
+        print(line)
+    return 0
 
 
 def _print(episodes: Sequence[Episode], tallies: Sequence[tuple[str, Sequence[Tally]]], zone: tzinfo) -> None:

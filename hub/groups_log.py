@@ -1,0 +1,142 @@
+"""What group rules keep in hub.sqlite: their state, the inputs that do not land, and what they decided. SQL only.
+
+Landed records up to `after`, then the input: that order, and nothing else, is what decisions follow from.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from hub.groups_inputs import Heard, Landed, Ruled, Started, Ticked
+from hub.groups_state import Decision, State
+from hub.landing import move_cursor
+from tocsin.messages import Detection, Event, encode, record_of
+
+READER = "groups"
+ROWS = 2_000
+
+Logged = Ticked | Heard | Started | Ruled
+_LOGGED: msgspec.json.Decoder[Logged] = msgspec.json.Decoder(Logged)
+_DECISION = msgspec.json.Decoder(Decision)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The state after the landed records up to the cursor and the inputs up to `inputs`, and the rules in force."""
+
+    state: State
+    tables: dict[str, Any]
+    too_old_ms: int
+    inputs: int
+
+
+_KEPT = msgspec.json.Decoder(Kept)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One decision with its number in the log."""
+
+    id: int
+    decision: Decision
+
+
+def load(connection: sqlite3.Connection) -> Kept | None:
+    """None where no group rule ever ran."""
+    row = connection.execute("SELECT body FROM group_state").fetchone()
+    return _KEPT.decode(row[0]) if row else None
+
+
+def keep(connection: sqlite3.Connection, kept: Kept, cursor: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO group_state (one, body) VALUES (1, ?)", (encode(kept).decode(),))
+    move_cursor(connection, READER, cursor)
+
+
+def forget(connection: sqlite3.Connection) -> None:
+    """Without rules nothing of landing need wait for them. What was decided stays."""
+    connection.execute("DELETE FROM group_state")
+    connection.execute("DELETE FROM cursors WHERE reader = ?", (READER,))
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """The id of the newest landed record; of one that is gone already where none is left."""
+    (last,) = connection.execute(
+        "SELECT max(coalesce((SELECT max(id) FROM landing), 0), coalesce((SELECT max(id) FROM cursors), 0))").fetchone()
+    return int(last)
+
+
+def rows_after(connection: sqlite3.Connection, after: int, last: int, limit: int = ROWS) -> list[tuple[int, Landed]]:
+    """Landed records with after < id <= last, in order; what they say only where group rules ask for it."""
+    found = connection.execute(
+        "SELECT id, station, arrived, CASE WHEN kind IN ('detection', 'event') THEN raw END FROM landing"
+        " WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", (after, last, limit))
+    return [(number, Landed(station, arrived, _record(raw), number)) for number, station, arrived, raw in found]
+
+
+def detections_between(connection: sqlite3.Connection, first: int, last: int, most_id: int) -> list[Landed]:
+    """By event time, those of one time in order of landing; as if each had arrived when it happened."""
+    found = connection.execute(
+        "SELECT station, raw FROM landing WHERE kind = 'detection' AND id <= ? ORDER BY id", (most_id,))
+    told = [(record.t, station, record) for station, raw in found
+            if isinstance(record := _record(raw), Detection) and first <= record.t <= last]
+    return [Landed(station, t, record) for t, station, record in sorted(told, key=lambda one: one[0])]
+
+
+def put_input(connection: sqlite3.Connection, after: int, one: Logged) -> int:
+    """Its number."""
+    cursor = connection.execute("INSERT INTO group_inputs (after, body) VALUES (?, ?)", (after, encode(one).decode()))
+    return int(cursor.lastrowid or 0)
+
+
+def inputs(connection: sqlite3.Connection) -> Iterator[tuple[int, int, Logged]]:
+    """(number, after, input), in order."""
+    for number, after, body in connection.execute("SELECT id, after, body FROM group_inputs ORDER BY id"):
+        yield number, after, _LOGGED.decode(body)
+
+
+def put_decision(connection: sqlite3.Connection, after: int, decision: Decision) -> None:
+    """`taken`: the desk need not see it: a shadow rule's, and what was found afterwards."""
+    connection.execute(
+        "INSERT INTO group_log (after, t, body, taken) VALUES (?, ?, ?, ?)",
+        (after, decision.at, encode(decision).decode(), decision.shadow or decision.rebuilt))
+
+
+def untaken(connection: sqlite3.Connection, limit: int) -> list[Told]:
+    """Decisions that the desk has not stepped warnings with, in order."""
+    rows = connection.execute("SELECT id, body FROM group_log WHERE NOT taken ORDER BY id LIMIT ?", (limit,))
+    return [Told(number, _DECISION.decode(body)) for number, body in rows]
+
+
+def mark_taken(connection: sqlite3.Connection, last: int) -> None:
+    connection.execute("UPDATE group_log SET taken = 1 WHERE NOT taken AND id <= ?", (last,))
+
+
+def recent(connection: sqlite3.Connection, limit: int) -> list[Told]:
+    """The newest first, shadow rules' and reconstructions among them."""
+    rows = connection.execute("SELECT id, body FROM group_log ORDER BY id DESC LIMIT ?", (limit,))
+    return [Told(number, _DECISION.decode(body)) for number, body in rows]
+
+
+def decided(connection: sqlite3.Connection) -> list[bytes]:
+    """Every decision in its exact bytes, in order."""
+    return [body.encode() for (body,) in connection.execute("SELECT body FROM group_log ORDER BY id")]
+
+
+def heard_of(connection: sqlite3.Connection, station: str) -> int:
+    """When the station was last heard, heartbeats too; or until when its link said that it sleeps. ms UTC, 0: never."""
+    row = connection.execute(
+        "SELECT heard_at, coalesce(json_extract(heartbeat, '$.next_s'), 0) FROM stations WHERE id = ?",
+        (station,)).fetchone()
+    return int(row[0]) + round(row[1] * 1000) if row else 0
+
+
+def _record(raw: bytes | None) -> Detection | Event | None:
+    if raw is None:
+        return None
+    try:
+        record = record_of(raw)
+    except msgspec.DecodeError:    # landed by a newer hub
+        return None
+    return record if isinstance(record, Detection | Event) else None
+
+

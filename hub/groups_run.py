@@ -1,0 +1,241 @@
+"""Group rules beside the desk: reads `landing` in its order, keeps what was decided, and wakes the desk with it.
+
+A crash at any moment loses no decision and makes none twice: state, inputs, decisions and the place in `landing` are
+one transaction, and what has not been written follows again from the same records.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hub import groups_log as log_of
+from hub.config import HubConfig
+from hub.database import Database
+from hub.groups import Action, Rebuild, run
+from hub.groups_file import groups_of
+from hub.groups_inputs import Heard, Input, Ruled, Started, Ticked
+from hub.groups_log import READER, Kept, Logged, Told
+from hub.groups_rebuild import rebuilt
+from hub.groups_rules import Group
+from hub.groups_state import State, Track
+from hub.landing import cursor_of
+from hub.model import Warning as HubWarning
+from tocsin.clock import Clock
+from tocsin.config import ConfigError, read_toml
+
+_LAZY = 1_000    # rows that changed no level may lie between the durable cursor and the place read to
+_RESTART_S = 1.0
+_WARNING = msgspec.json.Decoder(HubWarning)
+
+log = logging.getLogger(__name__)
+
+
+class Groups:
+    """`run` follows `landing` and is woken by `wake`; `tick` is called every second of the clock."""
+
+    def __init__(self, database: Database, config: HubConfig, clock: Clock, wake_desk: Callable[[], None]) -> None:
+        """Raises ConfigError where the file of rules is not good. A bad one later leaves the last good one in force."""
+        self._database = database
+        self._clock = clock
+        self._wake_desk = wake_desk
+        self._too_old_ms = round(config.call.too_old_s * 1000)
+        self._path = Path(config.groups.rules) if config.groups.rules else None
+        self._stamp: tuple[int, int] | None = None
+        self._lock = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._woken.set()
+        self._counts: Counter[str] = Counter()
+        self._tables: dict[str, Any] | None = None
+        self._rules: tuple[Group, ...] = ()
+        self._state = State()
+        self._inputs = 0
+        self._read_to = self._saved = 0
+        self._begin()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Since the start: rules, decided, shadow, rebuilt, reloads, refused files, restarts."""
+        return {"rules": len(self._rules), **self._counts}
+
+    @property
+    def rules(self) -> Sequence[Group]:
+        """Those in force."""
+        return self._rules
+
+    def wake(self) -> None:
+        """There is something new in `landing`."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled: works through `landing` as it grows."""
+        while True:
+            try:
+                await self._woken.wait()
+                self._woken.clear()
+                while await self.process():
+                    pass
+            except Exception:
+                self._counts["restarts"] += 1
+                log.exception("group rules: next try in %g s", _RESTART_S)
+                self._woken.set()
+                await self._clock.sleep_until(self._clock.monotonic_s() + _RESTART_S)
+
+    async def process(self) -> int:
+        """Takes some landed records; returns how many."""
+        if self._path is None:
+            return 0
+        async with self._lock:
+            return await self._database.run(self._process)
+
+    async def tick(self) -> None:
+        """Lets time pass, and looks whether the file of rules is another one."""
+        if self._path is None:
+            return
+        async with self._lock:
+            now_ms = self._clock.now_ms()
+            await self._database.run(self._tick, now_ms)
+
+    async def recent(self, limit: int) -> list[Told]:
+        """What was decided, the newest first."""
+        return await self._database.run(log_of.recent, self._database.connection, limit)
+
+    # --- in the database's thread -------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        connection = self._database.connection
+        kept = log_of.load(connection)
+        if self._path is None:
+            if kept is not None:
+                with self._database.transaction() as transaction:
+                    log_of.forget(transaction)
+            return
+        self._stamp = _stamp_of(self._path)
+        tables = read_toml(self._path)
+        rules = groups_of(tables, str(self._path))
+        now_ms = self._clock.now_ms()
+        if kept is None:
+            self._read_to = self._saved = log_of.newest(connection)
+            self._take([Ruled(now_ms, tables, self._too_old_ms, _standing(connection))], (tables, rules))
+            return
+        self._state, self._inputs = kept.state, kept.inputs
+        self._tables, self._rules = kept.tables, groups_of(kept.tables, "the rules in force")
+        self._read_to = self._saved = cursor_of(connection, READER)
+        # what landed before the end counts by the rules and the age of then
+        old_ms, self._too_old_ms = self._too_old_ms, kept.too_old_ms
+        while self._process():
+            pass
+        self._too_old_ms = old_ms
+        self._take([Started(now_ms)])
+        if (tables, old_ms) != (kept.tables, kept.too_old_ms):
+            self._take([Ruled(now_ms, tables, old_ms)], (tables, rules))
+
+    def _process(self) -> int:
+        connection = self._database.connection
+        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM landing").fetchone()
+        rows = log_of.rows_after(connection, self._read_to, last)
+        if rows:
+            self._take_heartbeats(rows[-1][1].at)
+            before, state_before = self._read_to, self._state
+            self._read_to = rows[-1][0]
+            try:
+                self._step([row for _, row in rows])
+            except BaseException:
+                self._read_to, self._state = before, state_before
+                raise
+        return len(rows)
+
+    def _tick(self, now_ms: int) -> None:
+        while self._process():
+            pass
+        self._reload(now_ms)
+        self._take_heartbeats(now_ms)
+        self._take([Ticked(now_ms)])
+
+    def _take_heartbeats(self, now_ms: int) -> None:
+        """Of stations that would count as silent by then, and whose heartbeats say otherwise: those do not land."""
+        found = set[str]()
+        for group in self._rules:
+            found |= {station for station in group.watched
+                      if now_ms - self._state.heard.get(station, now_ms) >= group.silent_ms}
+        until = {station: log_of.heard_of(self._database.connection, station) for station in sorted(found)}
+        heard = [Heard(station, t) for station, t in until.items() if t > self._state.heard[station]]
+        if heard:
+            self._take(heard)
+
+    def _reload(self, now_ms: int) -> None:
+        if self._path is None or (stamp := _stamp_of(self._path)) == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            tables = read_toml(self._path)
+            rules = groups_of(tables, str(self._path))
+        except ConfigError as err:
+            self._counts["refused files"] += 1
+            log.error("group rules: the ones in force stay: %s", err)
+            return
+        if tables != self._tables:
+            self._counts["reloads"] += 1
+            self._take([Ruled(now_ms, tables, self._too_old_ms)], (tables, rules))
+
+    def _take(self, inputs: Sequence[Logged], other: tuple[dict[str, Any], tuple[Group, ...]] | None = None) -> None:
+        """Inputs that do not land: those that change something are logged."""
+        state_before, tables, rules, number = self._state, self._tables, self._rules, self._inputs
+        if other is not None:
+            self._tables, self._rules = other
+        try:
+            self._step(inputs, logged=inputs)
+        except BaseException:
+            self._state, self._tables, self._rules, self._inputs = state_before, tables, rules, number
+            raise
+
+    def _step(self, inputs: Sequence[Input], logged: Sequence[Logged] = ()) -> None:
+        state, actions = run(self._state, inputs, self._rules, self._too_old_ms)
+        if state is self._state:
+            return
+        if logged or actions or self._read_to - self._saved >= _LAZY:
+            with self._database.transaction() as connection:
+                for one in logged:
+                    self._inputs = log_of.put_input(connection, self._read_to, one)
+                for action in actions:
+                    self._write(connection, action)
+                kept = Kept(state, self._tables or {}, self._too_old_ms, self._inputs)
+                log_of.keep(connection, kept, self._read_to)
+            self._saved = self._read_to
+        self._state = state
+        if actions:
+            self._wake_desk()
+
+    def _write(self, connection: sqlite3.Connection, action: Action) -> None:
+        decisions = rebuilt(connection, action, self._rules) if isinstance(action, Rebuild) else [action]
+        for decision in decisions:
+            name = "rebuilt" if decision.rebuilt else "shadow" if decision.shadow else "decided"
+            self._counts[name] += 1
+            log_of.put_decision(connection, self._read_to, decision)
+
+
+def _stamp_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _standing(connection: sqlite3.Connection) -> dict[str, dict[str, Track]]:
+    """What stations have raised already, from the warnings that are open."""
+    found: dict[str, dict[str, Track]] = {}
+    rows = connection.execute("SELECT state FROM warnings WHERE json_extract(state, '$.state') = 'open' ORDER BY id")
+    for (text,) in rows:
+        warning = _WARNING.decode(text)
+        for key, one in warning.episodes.items():
+            if one.level > 0 and one.group is None:
+                track = Track(one.series, one.rule, warning.hazard, one.level, one.revision, one.id, one.changed_at,
+                              late=one.historic, shelved=one.shelved)
+                found.setdefault(one.station, {})[key] = track
+    return found
