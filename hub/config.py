@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hub.config_operations import BackupTable, WatchdogTable
 from hub.model import Tier
 from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileName, Table, load, twice
@@ -111,6 +112,8 @@ class HubConfig(Table, frozen=True):
     cap: CapTable
     store: StoreTable = StoreTable()
     call: CallTable = CallTable()
+    backup: BackupTable = BackupTable()
+    watchdog: WatchdogTable = WatchdogTable()
     station: list[StationTable] = []
     person: list[PersonTable] = []
 
@@ -158,7 +161,8 @@ def _placed(config: HubConfig, folder: Path) -> HubConfig:
     hub = config.hub
     names = {key: str(folder / name) if name else "" for key, name in
              (("data", hub.data), ("ca", hub.ca), ("cert", hub.cert), ("cert_key", hub.cert_key))}
-    return msgspec.structs.replace(config, hub=msgspec.structs.replace(hub, **names))
+    backup = msgspec.structs.replace(config.backup, folder=str(folder / config.backup.folder))
+    return msgspec.structs.replace(config, hub=msgspec.structs.replace(hub, **names), backup=backup)
 
 
 def check(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hub.config import HubConfig
+from hub.health import Health
 from hub.model import Warning as HubWarning
 from hub.model import Why
 from hub.orders import StationOrders
@@ -59,6 +60,12 @@ class View(Protocol):
 
     def counts(self) -> dict[str, int]:
         """What the hub's parts counted since its start, for /healthz."""
+
+    def health(self) -> Health:
+        """Whether the hub can do its work, for /readyz and the console."""
+
+    async def metrics(self) -> bytes:
+        """What Prometheus reads."""
 
     async def stations(self) -> list[StationView]:
         """Every enrolled station, also those never heard."""
