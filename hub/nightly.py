@@ -1,10 +1,7 @@
 """The nightly backup: made, thinned, taken to another machine by a command. What fails is told until it works again."""
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from hub.backup import BackupError, make, thin
+from hub.commanding import problem_of
 from hub.config import HubConfig
 from hub.config_operations import ARCHIVE
 from hub.database import Database
@@ -24,7 +22,6 @@ from tocsin.times import utc
 _KEY = "backup"
 _RETRY_S = 3600.0
 _LOOK_S = 60.0
-_TOLD = 300  # characters of what a command said last
 
 log = logging.getLogger(__name__)
 
@@ -107,22 +104,5 @@ def due_before(at: str, timezone: str, now_ms: int) -> int:
 async def send(command: Sequence[str], archive: Path, timeout_s: float) -> None:
     """Runs the command with the archive's path for {archive}. Raises BackupError unless it ends with 0 in time."""
     words = [word.replace(ARCHIVE, str(archive)) for word in command]
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as err:
-        raise BackupError(f"send: {words[0]}: {err.strerror}") from err
-    try:
-        async with asyncio.timeout(timeout_s):
-            said, _ = await process.communicate()
-    except TimeoutError:
-        raise BackupError(f"send: {words[0]} was not done after {timeout_s:g} s") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # what it started may outlive it
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    if process.returncode:
-        text = said.decode(errors="replace").strip()[-_TOLD:]
-        raise BackupError(f"send: {words[0]} ended with {process.returncode}: {text}")
+    if problem := await problem_of(words, timeout_s):
+        raise BackupError(f"send: {problem}")

@@ -14,6 +14,7 @@ KINDS = {
     "hub": "hub.config",
     "rule": "thresholds.check",
     "wire": "simulators.command",
+    "watch": "hub.watch_config",
 }
 
 
@@ -28,7 +29,7 @@ def problems(path: Path) -> list[str]:
     if not kind:
         names = ", ".join(f"[{name}]" for name in tables) or "nothing"
         return [f"{path}: holds {names}; a station file has [station], a hub file [hub], a rules file [[rule]], "
-                "a scenario [[wire]]"]
+                "a scenario [[wire]], a watch over the hub [watch]"]
     found: list[str] = importlib.import_module(KINDS[kind]).check(path)
     return found
 
