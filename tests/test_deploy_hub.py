@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from dashboards.station import SOURCE
 from tests.services import Mosquitto, binary, free_port

@@ -21,9 +21,10 @@ from hub.forward import READER
 from hub.landing import cursor_of, move_cursor
 from hub.nightly import Last, Nightly, due_before
 from hub.restore import restore, verify
-from tests.hubs import HubFiles
+from tests.hubs import HubFiles, running_hub
+from tests.test_journey import until
 from tocsin.__main__ import main
-from tocsin.clock import WoundClock
+from tocsin.clock import SystemClock, WoundClock
 from tocsin.times import ms_of
 
 NOW = ms_of("2026-11-22T02:30:00Z")
@@ -369,3 +370,18 @@ def test_a_table_that_cannot_work_is_told() -> None:
         BackupTable(at="24:00")
     with pytest.raises(ValueError, match=r"no word has \{archive\}"):
         BackupTable(send=["true"])
+
+
+async def test_a_running_hub_makes_it_and_tells_what_fails(tmp_path: Path) -> None:
+    table = '[backup]\nat = "02:30"\nsend = ["sh", "-c", "echo no route >&2; exit 1", "{archive}"]\n'
+    files = HubFiles(tmp_path, "mqtt://127.0.0.1:9", [], table)
+    async with running_hub(files.write(), SystemClock()) as hub:
+
+        async def told() -> bool:
+            return bool(hub.health().troubles)
+
+        await until(told)
+        assert hub.health().troubles[0].startswith("the nightly backup failed: send: sh ended with 1: no route (last")
+        assert b"\ntocsin_hub_backup_failed 1.0\n" in await hub.metrics()
+    (archive,) = archives(tmp_path / "hub-backups")
+    assert {entry.name for entry in verify(archive).files} == {"hub.toml", "data/hub.sqlite", "data/store.sqlite"}
