@@ -122,6 +122,9 @@ CREATE TABLE IF NOT EXISTS order_journal (
     t INTEGER NOT NULL, station TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS order_journal_station ON order_journal (station, id);
+
+-- counted by reason at every scrape of /metrics
+CREATE INDEX IF NOT EXISTS quarantine_reason ON quarantine (reason);
 """
 
 

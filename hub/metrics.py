@@ -6,7 +6,9 @@ its words as `event`, so that a new one is never lost.
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -51,8 +53,13 @@ class Scrape:
     last_backup: Last
 
 
-def read_rows(connection: sqlite3.Connection, stations: Sequence[str]) -> Rows:
-    """In the database's own thread."""
+def read_rows(path: Path, stations: Sequence[str]) -> Rows:
+    """Over a connection of its own: landing must not wait for a scrape. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return _rows(connection, stations)
+
+
+def _rows(connection: sqlite3.Connection, stations: Sequence[str]) -> Rows:
     found = {row[0]: row for row in connection.execute("SELECT id, heard_at, clone_at FROM stations")}
     (open_warnings,) = connection.execute(
         "SELECT count(*) FROM warnings WHERE json_extract(state, '$.state') = 'open'").fetchone()

@@ -54,12 +54,13 @@ class Operations:
         """The text that Prometheus reads. Without the database's rows where that does not answer soon."""
         try:
             async with asyncio.timeout(_ROWS_WITHIN_S):
-                rows = await self._database.run(metrics.read_rows, self._database.connection, stations)
+                rows = await asyncio.to_thread(metrics.read_rows, self._database.path, stations)
         except (TimeoutError, sqlite3.Error):
             rows = metrics.Rows()
         own = {"pulse": self.pulse.counts, "backup": self.nightly.counts}
-        return metrics.exposition(metrics.Scrape(
+        scrape = metrics.Scrape(
             hub_id=self._database.hub_id, now_ms=self._clock.now_ms(), counts={**counts, **own},
             look=self.examiner.found, health=self.health, rows=rows, connected=self._link_of().connected,
             last_backup=self.nightly.last,
-        ))
+        )
+        return await asyncio.to_thread(metrics.exposition, scrape)
