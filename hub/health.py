@@ -91,11 +91,12 @@ class Examiner:
         if self._probe is None:
             self._probed_s = self._real_s()
             self._probe = asyncio.ensure_future(self._database.run(self._write_and_read))
-        await asyncio.wait({self._probe}, timeout=_ANSWER_S)
-        if not self._probe.done():
+        probe = self._probe
+        await asyncio.wait({probe}, timeout=_ANSWER_S)
+        if not probe.done():
             self._refused = f"the database has not answered for {self._real_s() - self._probed_s:.0f} s"
             return
-        probe, self._probe = self._probe, None
+        self._probe = None
         try:
             self.found, self._refused = probe.result(), ""
         except (sqlite3.Error, OSError) as err:
