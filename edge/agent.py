@@ -36,7 +36,6 @@ from edge.tidy import Tidy
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
-from edge.watchdog import Notify
 from edge.work import Work
 from thresholds.reload import bind_over
 from tocsin import __version__, topics
@@ -46,6 +45,7 @@ from tocsin.devices import ListeningDriver, OutputDriver, PolledDriver
 from tocsin.link import Link
 from tocsin.log import Log
 from tocsin.messages import Event, EventKind, Start
+from tocsin.notify import Notify
 from tocsin.readings import Reading, Rejection
 from tocsin.signing import mark_of
 

@@ -15,12 +15,13 @@ from edge.power import DOWN_S, Power, PowerState
 from edge.recorder import Recorder
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
-from edge.watchdog import Notify, Watchdog
+from edge.watchdog import Watchdog
 from tocsin.clock import Clock
 from tocsin.devices import PolledDriver
 from tocsin.levels import Level
 from tocsin.link import Link
 from tocsin.messages import Event, EventKind
+from tocsin.notify import Notify
 from tocsin.readings import Reading, RejectedError, Rejection
 
 _LONGEST_PAUSE_S = 60.0   # edge.poll asks a silent device as seldom as that

@@ -9,9 +9,9 @@ from contextlib import suppress
 from edge.agent import Agent
 from edge.care import rest
 from edge.config import Station, load_station
-from edge.watchdog import Notify
 from tocsin.clock import Clock
 from tocsin.config import ConfigError
+from tocsin.notify import Notify
 from tocsin.service import run_until_stopped, serve
 
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt(3)

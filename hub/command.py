@@ -1,30 +1,36 @@
-"""`tocsin hub hub.toml` runs the hub; `tocsin hub WORD ...` does what the word says, see SUBCOMMANDS."""
+"""`tocsin hub hub.toml` runs the hub; `tocsin hub WORD ...` does what the word says, see WORDS."""
 
 import importlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 from hub.config import HubConfig, load_hub
 from tocsin.clock import Clock
 from tocsin.config import ConfigError
 from tocsin.service import run_until_stopped, serve
 
-# each module has main(argv) -> exit code, and is imported only when it is asked for
-SUBCOMMANDS = {
-    "setup": "hub.influx.setup",
+# a first word that is one of these, and the function that does it (argv -> exit code), imported only then; any other
+# word is a file
+WORDS = {
+    "setup": "hub.influx.setup:main",
+    "backup": "hub.backup_command:backup_main",
+    "restore": "hub.backup_command:restore_main",
 }
 
 
 def run(argv: list[str]) -> int:
-    if argv and argv[0] in SUBCOMMANDS:
-        code: int = importlib.import_module(SUBCOMMANDS[argv[0]]).main(argv[1:])
+    if argv and argv[0] in WORDS:
+        module, _, function = WORDS[argv[0]].partition(":")
+        code: int = getattr(importlib.import_module(module), function)(argv[1:])
         return code
-    return serve("hub", argv, load_hub, _start, "the hub")
+    return serve("hub", argv, lambda path: (path, load_hub(path)), _start, "the hub")
 
 
-def _start(config: HubConfig, clock: Clock) -> None:
+def _start(loaded: tuple[Path, HubConfig], clock: Clock) -> None:
     """Raises ConfigError where what the file asks for cannot be had on this machine."""
+    file, config = loaded
     with ThreadPoolExecutor(1) as beside, _broker(config, beside) as broker_is_up:
         # imported while the broker comes up: a station that restarts with its hub waits for both
         from hub.broker import BrokerError
@@ -33,7 +39,7 @@ def _start(config: HubConfig, clock: Clock) -> None:
 
         try:
             broker_is_up()
-            run_until_stopped(lambda: Hub(config, clock).run())
+            run_until_stopped(lambda: Hub(config, clock, file).run())
         except (BrokerError, DatabaseError, HubError) as err:
             raise ConfigError([str(err)]) from err
 

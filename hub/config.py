@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hub.config_operations import BackupTable, WatchdogTable
 from hub.config_store import StoreTable
 from hub.model import Tier
 from tocsin.broker import Broker, problems_of
@@ -108,6 +109,8 @@ class HubConfig(Table, frozen=True):
     store: StoreTable = StoreTable()
     call: CallTable = CallTable()
     groups: GroupsTable = GroupsTable()
+    backup: BackupTable = BackupTable()
+    watchdog: WatchdogTable = WatchdogTable()
     station: list[StationTable] = []
     person: list[PersonTable] = []
 
@@ -156,8 +159,9 @@ def _placed(config: HubConfig, folder: Path) -> HubConfig:
     names = {key: str(folder / name) if name else "" for key, name in
              (("data", hub.data), ("ca", hub.ca), ("cert", hub.cert), ("cert_key", hub.cert_key))}
     rules = str(folder / config.groups.rules) if config.groups.rules else ""
+    backup = msgspec.structs.replace(config.backup, folder=str(folder / config.backup.folder))
     return msgspec.structs.replace(
-        config, hub=msgspec.structs.replace(hub, **names), groups=GroupsTable(rules))
+        config, hub=msgspec.structs.replace(hub, **names), groups=GroupsTable(rules), backup=backup)
 
 
 def check(path: Path) -> list[str]:

@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from hub.migrations import HUB, MigrationError, Steps, migrate, version_of
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2  # a step in hub.migrations for each
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -140,6 +142,9 @@ CREATE TABLE IF NOT EXISTS group_log (
 );
 CREATE INDEX IF NOT EXISTS group_log_new ON group_log (id) WHERE NOT taken;
 CREATE INDEX IF NOT EXISTS landing_detections ON landing (id) WHERE kind = 'detection';
+
+-- counted by reason at every scrape of /metrics
+CREATE INDEX IF NOT EXISTS quarantine_reason ON quarantine (reason);
 """
 
 
@@ -150,8 +155,8 @@ class DatabaseError(Exception):
 class SqliteFile:
     """One SQLite file with one connection and one thread. `schema` makes the tables of `version` in a new file."""
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
-        """Opens or creates, folders too. Raises DatabaseError."""
+    def __init__(self, path: Path, schema: str, version: int, steps: Steps | None = None) -> None:
+        """Opens or creates, folders too; an older file goes through `steps`. Raises DatabaseError."""
         self.path = path
         self._lock = threading.RLock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=path.stem)
@@ -163,7 +168,7 @@ class SqliteFile:
         try:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
-            self._ensure(schema, version)
+            self._ensure(schema, version, steps or {})
         except sqlite3.Error as err:
             self.close()
             raise DatabaseError(f"{path}: not a usable database: {err}") from err
@@ -194,20 +199,21 @@ class SqliteFile:
         self._thread.shutdown(wait=True)
         self.connection.close()
 
-    def _ensure(self, schema: str, version: int) -> None:
-        (found,) = self.connection.execute("PRAGMA user_version").fetchone()
-        if found not in {0, version}:
-            raise DatabaseError(f"{self.path}: its format is version {found}; this program knows version {version}")
-        if found == 0:
+    def _ensure(self, schema: str, version: int, steps: Steps) -> None:
+        if version_of(self.connection) == 0:
             # one script, one transaction: a crash leaves either no tables or all of them
             self.connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
+        try:
+            migrate(self.connection, version, steps)
+        except MigrationError as err:
+            raise DatabaseError(f"{self.path}: {err}") from err
 
 
 class Database(SqliteFile):
     """hub.sqlite. `hub_id` is 16 hex digits made once with the file; edges offer again what they hold to a new id."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, SCHEMA, VERSION)
+        super().__init__(path, SCHEMA, VERSION, HUB)
         try:
             self.connection.executescript(LATER)
             with self.transaction() as connection:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from hub.embedded import Mending, SqliteStore
 from hub.forward import Forwarder
 from hub.groups_run import Groups
 from hub.groups_state import Decision
+from hub.health import Health
 from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
 from hub.newest import newest
+from hub.operations import Operations
 from hub.orders import StationOrders, read_orders
 from hub.roster import Roster
 from hub.store import Point, Store
@@ -55,7 +57,8 @@ class HubError(RuntimeError):
 class Hub:
     """`run` serves until cancelled. It is the View that the pages ask."""
 
-    def __init__(self, config: HubConfig, clock: Clock) -> None:
+    def __init__(self, config: HubConfig, clock: Clock, file: Path | None = None) -> None:
+        """`file`: the hub.toml that nightly backups take with them; without one there are none."""
         self.config = config
         self.clock = clock
         data = Path(config.hub.data)
@@ -64,6 +67,8 @@ class Hub:
         self.store: Store = open_store(config, mending)
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
+        self.operations = Operations(config, file, self._database, clock, lambda: self.link)
+        self.operations.examiner.progress = lambda: sum(self._intake.counts.values())
         self.link = self._make_link()
         self._roster = Roster(self._database, config.keys)
         self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked)
@@ -79,7 +84,8 @@ class Hub:
         self._dispatch = Dispatch(self._database, channels, clock)
         self._desk = Desk(self._database, config, clock, self._warnings_changed)
         self._groups = Groups(self._database, config, clock, self._desk.wake)
-        self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._groups.wake, self._changes.note]
+        self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._groups.wake, self._changes.note,
+                                    self.operations.examiner.landed]
 
     async def run(self) -> None:
         """Until cancelled. Raises HubError where it cannot run at all."""
@@ -106,6 +112,7 @@ class Hub:
             "courier": self._courier.run,
             "time": self._pass_time,
             "web": self._serve_web,
+            "operations": self.operations.run,
         } | ({"store": self._care.run} if self._care else {})
 
     async def _keep_running(self, name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -125,6 +132,7 @@ class Hub:
         while True:
             await self._groups.tick()
             await self._desk.tick()
+            self.operations.examiner.ticked()
             due_s = max(due_s + TICK_S, self.clock.monotonic_s())
             await self.clock.sleep_until(due_s)
 
@@ -150,12 +158,14 @@ class Hub:
             subscriptions=[*(f"{topics.ROOT}/+/{kind}" for kind in topics.UPLINKS), topics.rules_state("+")],
             on_message=self._on_message,
             on_connect=self._on_connect,
+            will=self.operations.will,
         )
 
     async def _on_message(self, topic: str, payload: bytes) -> None:
         if topics.is_rules_state(topic):
             await self._courier.heard(topic, payload)
         else:
+            self.operations.examiner.arrived()
             await self._intake.on_message(topic, payload)
 
     async def _on_connect(self) -> None:
@@ -177,13 +187,14 @@ class Hub:
         return cap.folder_of(self.config)
 
     def counts(self) -> dict[str, int]:
-        parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
-                 "desk": self._desk.counts, "groups": self._groups.counts,
-                 "dispatch": self._dispatch.counts, "courier": self._courier.counts,
-                 "restarts": self._restarts, "downsampler": self._downsampler.counts if self._downsampler else {}}
-        if isinstance(self.store, SqliteStore):
-            parts["store"] = self.store.counts
-        return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
+        counts = self._counts_of_parts()
+        return {f"{part}: {name}": count for part, events in counts.items() for name, count in events.items()}
+
+    def health(self) -> Health:
+        return self.operations.health
+
+    async def metrics(self) -> bytes:
+        return await self.operations.metrics(self._counts_of_parts(), sorted(self._roster))
 
     async def stations(self) -> list[StationView]:
         rows = {row[0]: row for row in await self._database.run(self._read_stations)}
@@ -223,6 +234,17 @@ class Hub:
 
     async def wait_changed(self, since: int) -> int:
         return await self._changes.wait(since)
+
+    def _counts_of_parts(self) -> dict[str, Mapping[str, int]]:
+        counts: dict[str, Mapping[str, int]] = {
+            "intake": self._intake.counts, "forwarder": self._forwarder.counts, "desk": self._desk.counts,
+            "groups": self._groups.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
+            "restarts": self._restarts}
+        if self._downsampler:
+            counts["downsampler"] = self._downsampler.counts
+        if isinstance(self.store, SqliteStore):
+            counts["store"] = self.store.counts
+        return counts
 
     def _count_behind(self) -> int:
         connection = self._database.connection

@@ -16,6 +16,7 @@ from lxml import html
 from hub import authority
 from hub.config import CapTable, HubConfig, HubTable, PersonTable, StationTable
 from hub.groups_state import Decision
+from hub.health import Health
 from hub.model import Call, Episode, Tier, WarningState, Why
 from hub.model import Warning as HubWarning
 from hub.orders import StationOrders
@@ -61,11 +62,18 @@ class PlainView:
     orders_: dict[str, StationOrders] = field(default_factory=dict)
     decided: list[Decision] = field(default_factory=list)
     refuse_answers: str = ""
+    health_: Health = field(default_factory=Health)
     changes: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def counts(self) -> dict[str, int]:
         return {"landed": 12_345, "quarantined: unknown station": 2}
+
+    def health(self) -> Health:
+        return self.health_
+
+    async def metrics(self) -> bytes:
+        return b"tocsin_hub_ready 1.0\n"
 
     async def stations(self) -> list[StationView]:
         if self.store.down:

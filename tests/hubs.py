@@ -70,7 +70,7 @@ async def hub_on(village: Village) -> AsyncIterator[Hub]:
 @asynccontextmanager
 async def running_hub(path: Path, clock: Clock) -> AsyncIterator[Hub]:
     """A hub until the end of the block; its own failure is raised there."""
-    hub = Hub(load_hub(path), clock)
+    hub = Hub(load_hub(path), clock, path)
     async with beside(hub.run()):
         yield hub
 

@@ -1,6 +1,5 @@
-"""The list of who may publish that docs/commands.md gives, on a real Mosquitto."""
+"""The list of who may publish that deploy/ and docs/commands.md give, on a real Mosquitto."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,12 +29,11 @@ BOOT = "00000000000000aa"
 
 
 class Guarded(Mosquitto):
-    """With the list of the docs. Names are believed: passwords are the broker's own business."""
+    """With the list of deploy/. Names are believed: passwords are the broker's own business."""
 
     def arguments(self) -> list[str]:
         found = super().arguments()
-        (text,) = re.findall(r"```\n(# mosquitto.conf.*?)```", (REPOSITORY / "docs/commands.md").read_text(), re.DOTALL)
-        (self.folder / "acl").write_text(text)
+        (self.folder / "acl").write_text((REPOSITORY / "deploy" / "mosquitto" / "acl").read_text())
         config = self.folder / "mosquitto.conf"
         config.write_text(config.read_text() + f"acl_file {self.folder / 'acl'}\n")
         return found

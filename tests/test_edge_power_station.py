@@ -13,7 +13,6 @@ from edge.agent import Agent
 from edge.care import REST_BLIND_S, REST_EVERY_S, rest
 from edge.config import load_station
 from edge.power import PowerState
-from edge.watchdog import Notify
 from simulators.faults import Refuses
 from tests.lines import until
 from tests.services import Mosquitto
@@ -23,6 +22,7 @@ from tocsin import topics
 from tocsin.config import ConfigError
 from tocsin.link import Broker, Link
 from tocsin.messages import Event, EventKind, Heartbeat
+from tocsin.notify import Notify
 
 MINUTE_MS = 60_000
 

@@ -15,7 +15,7 @@ import pytest
 
 from edge.agent import Agent
 from edge.config import load_station
-from edge.watchdog import Notify, Watchdog
+from edge.watchdog import Watchdog
 from tests.edge_bench import MINUTE_MS, Bench
 from tests.lines import until
 from tests.processes import Command
@@ -23,6 +23,7 @@ from tests.shared_data import REPOSITORY
 from tests.stations import START_MS, SetClock, StationFiles, radar_device, running
 from tests.test_agent import Site
 from tocsin.messages import Event, EventKind
+from tocsin.notify import Notify
 
 UNIT = REPOSITORY / "deploy" / "tocsin-edge.service"
 

@@ -231,7 +231,7 @@ def test_a_file_that_is_no_database_of_ours_is_named(tmp_path: Path) -> None:
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 7")
     newer.close()
-    with pytest.raises(DatabaseError, match="version 7; this program knows version 1"):
+    with pytest.raises(DatabaseError, match="version 7, made by a newer program; this one knows version 2"):
         Database(path)
     with pytest.raises(DatabaseError, match="cannot be opened"):
         Database(path / "below a file" / "hub.sqlite")

@@ -168,7 +168,7 @@ async def test_a_store_that_is_down_is_not_an_empty_series(view: PlainView, clie
 
 async def test_the_api_is_described_and_only_as_json(client: Client) -> None:
     described = await get_schema(client)
-    assert set(described["paths"]) == {"/healthz", "/api/stations", "/api/warnings", "/api/series"}
+    assert set(described["paths"]) == {"/healthz", "/readyz", "/api/stations", "/api/warnings", "/api/series"}
     for page in ("/schema", "/schema/swagger", "/schema/redoc"):
         answer = await client.get(page)
         assert answer.status_code == 404 or "http" not in answer.text

@@ -259,7 +259,7 @@ def test_files_that_cannot_be_read(folder: Path, capsys: pytest.CaptureFixture[s
     (folder / "other.toml").write_text("[tool.ruff]\n", encoding="utf-8")
     (folder / "empty.toml").write_text("", encoding="utf-8")
     kinds = ("a station file has [station], a hub file [hub], a rules file [[rule]], a file of group rules [[group]], "
-             "a scenario [[wire]]")
+             "a scenario [[wire]], a watch over the hub [watch]")
     names = ["words.toml", "old.toml", "other.toml", "empty.toml", "none.toml", "."]
     assert said_of(capsys, *names) == [
         "words.toml: not TOML: Expected '=' after a key in a key/value pair (at line 2, column 3)",

@@ -11,6 +11,7 @@ COMMANDS = {
     "service": ("edge.service", "work at a station that runs: service mode, calibration, commissioning"),
     "siren-off": ("edge.siren_off", "switch a station's siren off while its agent does not run"),
     "hub": ("hub.command", "run the hub"),
+    "watch-hub": ("hub.watch_command", "on another machine: call somebody when the hub stops"),
     "send": ("hub.send", "at the hub: send a station rules or a command, and hear its answer"),
     "export": ("hub.export", "at the hub: readings of its store into CSV or Parquet"),
     "import": ("hub.importing", "at the hub: records into its store"),

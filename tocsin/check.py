@@ -15,6 +15,7 @@ KINDS = {
     "rule": "thresholds.check",
     "group": "hub.groups_file",
     "wire": "simulators.command",
+    "watch": "hub.watch_config",
 }
 
 
@@ -29,7 +30,7 @@ def problems(path: Path) -> list[str]:
     if not kind:
         names = ", ".join(f"[{name}]" for name in tables) or "nothing"
         return [f"{path}: holds {names}; a station file has [station], a hub file [hub], a rules file [[rule]], "
-                "a file of group rules [[group]], a scenario [[wire]]"]
+                "a file of group rules [[group]], a scenario [[wire]], a watch over the hub [watch]"]
     found: list[str] = importlib.import_module(KINDS[kind]).check(path)
     return found
 

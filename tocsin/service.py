@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 from tocsin.beside import Threads
 from tocsin.clock import Clock, clock_of
 from tocsin.config import ConfigError
+from tocsin.logs import set_up
 
 T = TypeVar("T")
 _THREADS = 32  # made as they are needed. Names that are looked up, or a disk, may hang in some: others must not wait
@@ -21,7 +21,8 @@ _THREADS = 32  # made as they are needed. Names that are looked up, or a disk, m
 def serve(
     command: str, argv: list[str], load: Callable[[Path], T], start: Callable[[T, Clock], None], what: str
 ) -> int:
-    """Reads `tocsin COMMAND FILE [--clock SPEC] [--verbose]`, loads the file, calls `start`, which returns at the end.
+    """Reads `tocsin COMMAND FILE [--clock SPEC] [--verbose] [--log-json]`, loads the file, calls `start`, which
+    returns at the end.
 
     Exit code: 0 after a clean end, 1 where the file or the service is refused (a ConfigError, told as it is), 2 for a
     wrong command line.
@@ -30,8 +31,9 @@ def serve(
     parser.add_argument("file", type=Path, help="its configuration file")
     parser.add_argument("--clock", default="system", help="system, or scaled:ORIGIN_MS:SPEED[:STARTED_S] to rehearse")
     parser.add_argument("--verbose", action="store_true", help="say what connects and what does not")
+    parser.add_argument("--log-json", action="store_true", help="a JSON object a line, for programs that read logs")
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(asctime)s %(message)s")
+    set_up(verbose=args.verbose, as_json=args.log_json)
     try:
         clock = clock_of(args.clock)
     except ValueError as err:

@@ -10,6 +10,7 @@
     tocsin/1/<station>/rules        down  retained and signed, answered by rules/state
     tocsin/1/<station>/hub_key      down  retained: the hub's next key, signed by the one before
     tocsin/1/area/<code>/bulletin/<hazard>   down  retained and signed: one hazard hides no other
+    tocsin/1/hub/alive              the hub's own heartbeat, retained and signed, with last will
 """
 
 import re
@@ -27,6 +28,7 @@ COMMAND = "command"
 RULES = "rules"
 HUB_KEY = "hub_key"
 ORDERS = (COMMAND, RULES, HUB_KEY)
+ALIVE = f"{ROOT}/hub/alive"  # no uplink ends so: a station may be called hub
 UPLINKS = (READINGS, DETECTIONS, ANSWERS, HEARTBEAT)
 
 

@@ -12,7 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
-from hub.web import answering, api, feeds, pages
+from hub.web import answering, api, feeds, operations, pages
 from hub.web.live import changes, since_of
 from hub.web.problems import Problem
 from hub.web.render import STYLE, Asked, Site
@@ -21,7 +21,7 @@ from tocsin import __version__
 
 LARGEST_BODY = 16 * 1024
 YEAR_S = 365 * 86_400
-FOR_PROGRAMS = re.compile(r"/(api|cap|schema|static)/|/(healthz|events)$")
+FOR_PROGRAMS = re.compile(r"/(api|cap|schema|static)/|/(healthz|readyz|metrics|events)$")
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def _own(site: Site) -> list[HTTPRouteHandler]:
     return [style, events]
 
 
-ROUTES = (pages.routes, answering.routes, api.routes, feeds.routes, _own)
+ROUTES = (pages.routes, answering.routes, api.routes, feeds.routes, operations.routes, _own)
 
 
 def _refusals(site: Site) -> ExceptionHandlersMap:

@@ -100,6 +100,7 @@ async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[s
         "names": {station.id: name_of(station.id, cards, say) for station in stations},
         "levels": _levels(open_warnings, stations),
         "counts": view.counts(),
+        "health": view.health(),
         "tally": [(freshness.word, tally[freshness]) for freshness in sorted(tally)],
     }
     return await site.page(request, "console.html", context)

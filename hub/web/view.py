@@ -7,6 +7,7 @@ from typing import Protocol
 
 from hub.config import HubConfig
 from hub.groups_state import Decision
+from hub.health import Health
 from hub.model import Warning as HubWarning
 from hub.model import Why
 from hub.orders import StationOrders
@@ -60,6 +61,12 @@ class View(Protocol):
 
     def counts(self) -> dict[str, int]:
         """What the hub's parts counted since its start, for /healthz."""
+
+    def health(self) -> Health:
+        """Whether the hub can do its work, for /readyz and the console."""
+
+    async def metrics(self) -> bytes:
+        """What Prometheus reads."""
 
     async def stations(self) -> list[StationView]:
         """Every enrolled station, also those never heard."""

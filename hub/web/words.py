@@ -125,6 +125,8 @@ _TABLE: dict[str, tuple[str, str]] = {
     "no_stations": ("No station is enrolled.", "尚未登记监测站。"),
     "no_data": ("no readings in this time", "此时段无数据"),
     "no_data_bar": ("no reading", "无数据"),
+    "hub_not_ready": ("The hub cannot do its work:", "中心无法正常工作："),
+    "hub_trouble": ("Please look at the hub:", "请检查中心："),
     "store_down": (
         "The store cannot be reached. Warnings run on, readings are kept on the hub's disk.",
         "数据库无法访问。预警照常运行，数据已保存在中心磁盘上。",

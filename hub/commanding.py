@@ -1,0 +1,31 @@
+"""Runs a command that may hang: it and all that it started end in time."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+
+_TOLD = 300  # characters of what it said last
+
+
+async def problem_of(words: Sequence[str], timeout_s: float) -> str:
+    """What went wrong, "" where it ended with 0 in time."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as err:
+        return f"{words[0]}: {err.strerror}"
+    try:
+        async with asyncio.timeout(timeout_s):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        return f"{words[0]} was not done after {timeout_s:g} s"
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # what it started may outlive it
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    ended = process.returncode
+    return f"{words[0]} ended with {ended}: {said.decode(errors='replace').strip()[-_TOLD:]}" if ended else ""

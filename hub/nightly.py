@@ -1,0 +1,108 @@
+"""The nightly backup: made, thinned, taken to another machine by a command. What fails is told until it works again."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from hub.backup import BackupError, make, thin
+from hub.commanding import problem_of
+from hub.config import HubConfig
+from hub.config_operations import ARCHIVE
+from hub.database import Database
+from tocsin.clock import Clock
+from tocsin.messages import encode
+from tocsin.times import utc
+
+_KEY = "backup"
+_RETRY_S = 3600.0
+_LOOK_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Last(msgspec.Struct, frozen=True):
+    """What is known of backups: `tried` and `done` in ms UTC, 0 is never; `error`: of the last one."""
+
+    tried: int = 0
+    done: int = 0
+    error: str = ""
+
+
+class Nightly:
+    """`run` until cancelled. `last` outlives the process: a hub that was off at the time makes it up."""
+
+    def __init__(self, database: Database, config: HubConfig, file: Path | None, clock: Clock) -> None:
+        """`file`: the hub.toml; without one there is no nightly backup."""
+        self.counts: Counter[str] = Counter()
+        self._database = database
+        self._config = config
+        self._file = file
+        self._clock = clock
+        found = database.connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+        self.last = msgspec.json.decode(found[0], type=Last) if found else Last()
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self._config.backup.at) and self._file is not None
+
+    def trouble(self) -> str:
+        """Why there is no backup of last night, "" where there is one or none is wanted."""
+        if not self.wanted or not self.last.error:
+            return ""
+        when = f"{utc(self.last.done):%Y-%m-%d %H:%M} UTC" if self.last.done else "never"
+        return f"the nightly backup failed: {self.last.error} (last good one: {when})"
+
+    async def run(self) -> None:
+        """Until cancelled. The time is looked at each minute: a clock that was set must not skip a night."""
+        while True:
+            if self.wanted and self._is_due(self._clock.now_ms()):
+                await self.make()
+            await self._clock.sleep_until(self._clock.monotonic_s() + _LOOK_S)
+
+    async def make(self) -> None:
+        """One backup now; what goes wrong stands in `last`."""
+        table, now_ms = self._config.backup, self._clock.now_ms()
+        error = ""
+        try:
+            path = await asyncio.to_thread(make, self._config, self._file or Path(), Path(table.folder), now_ms)
+            if table.send:
+                await send(table.send, path, table.timeout_s)
+            await asyncio.to_thread(thin, Path(table.folder), table.keep)
+        except (BackupError, OSError) as err:
+            error = str(err)
+            log.error("nightly backup: %s; next try in %g s", error, _RETRY_S)
+        self.counts["failed" if error else "made"] += 1
+        self.last = Last(now_ms, self.last.done if error else now_ms, error)
+        await self._database.run(self._keep, self.last)
+
+    def _is_due(self, now_ms: int) -> bool:
+        if self.last.error:
+            return not self.last.tried <= now_ms < self.last.tried + _RETRY_S * 1000
+        return self.last.tried < due_before(self._config.backup.at, self._config.hub.timezone, now_ms)
+
+    def _keep(self, last: Last) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, encode(last).decode()))
+
+
+def due_before(at: str, timezone: str, now_ms: int) -> int:
+    """The last moment at or before now (ms UTC) at which a clock of that zone showed HH:MM."""
+    now = utc(now_ms).astimezone(ZoneInfo(timezone))
+    hour, minute = (int(part) for part in at.split(":"))
+    due = datetime(now.year, now.month, now.day, hour, minute, tzinfo=ZoneInfo(timezone))
+    if due > now:
+        due -= timedelta(days=1)
+    return round(due.timestamp() * 1000)
+
+
+async def send(command: Sequence[str], archive: Path, timeout_s: float) -> None:
+    """Runs the command with the archive's path for {archive}. Raises BackupError unless it ends with 0 in time."""
+    words = [word.replace(ARCHIVE, str(archive)) for word in command]
+    if problem := await problem_of(words, timeout_s):
+        raise BackupError(f"send: {problem}")

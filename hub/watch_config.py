@@ -1,0 +1,82 @@
+"""watch.toml: who watches the hub, and whom it calls. `hub/watch_sample.toml` shows every key."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from hub.config import FileOrNone, Key
+from tocsin.broker import Broker, problems_of
+from tocsin.config import ConfigError, Table, load
+from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
+
+TEXT = "{text}"
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=604_800)]
+
+
+class WatchTable(Table, frozen=True):
+    """[watch]: `public_key` is of the hub that is watched; `silent_s` without its heartbeat is an alarm."""
+
+    broker: str
+    public_key: Key
+    name: str = "watcher"
+    silent_s: Seconds = 90.0
+    trouble_s: Seconds = 600.0
+    repeat_s: Seconds = 900.0
+    ca: FileOrNone = ""
+    cert: FileOrNone = ""
+    cert_key: FileOrNone = ""
+
+    def __post_init__(self) -> None:
+        Broker.of(self.broker, self.ca, self.cert, self.cert_key)
+
+
+class CallTable(Table, frozen=True):
+    """[[call]]: a command that reaches somebody; `after_s`: so long after the first call."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    command: Annotated[list[str], msgspec.Meta(min_length=1)]
+    after_s: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 0.0
+    timeout_s: Seconds = 60.0
+
+    def __post_init__(self) -> None:
+        if not any(TEXT in word for word in self.command):
+            raise ValueError(f"command: no word has {TEXT}, which stands for what is said")
+
+
+class WatchConfig(Table, frozen=True):
+    """A whole watch.toml."""
+
+    watch: WatchTable
+    call: list[CallTable]
+
+    @property
+    def broker(self) -> Broker:
+        watch = self.watch
+        return Broker.of(watch.broker, watch.ca, watch.cert, watch.cert_key)
+
+
+def load_watch(path: Path) -> WatchConfig:
+    """With names of files as seen from here. Raises ConfigError."""
+    config = _read(path)
+    if config.watch.public_key == EXAMPLE_KEY:
+        raise ConfigError([f"{path}: watch: public_key: {EXAMPLE_KEY_WARNING}"])
+    return config
+
+
+def check(path: Path) -> list[str]:
+    """Problems of a watch.toml, for `tocsin check`."""
+    try:
+        config = _read(path)
+    except ConfigError as err:
+        return err.problems
+    return [f"{path}: watch: {problem}" for problem in problems_of(config.broker)]
+
+
+def _read(path: Path) -> WatchConfig:
+    config = load(path, WatchConfig)
+    if not config.call:
+        raise ConfigError([f"{path}: [[call]] is missing: nobody would be called"])
+    files = {key: str(path.parent / name) if name else "" for key, name in
+             (("ca", config.watch.ca), ("cert", config.watch.cert), ("cert_key", config.watch.cert_key))}
+    return msgspec.structs.replace(config, watch=msgspec.structs.replace(config.watch, **files))
