@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from hub.database import SqliteFile
 from hub.errors import PermanentError, TransientError
-from hub.store import AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint, problem_of
+from hub.store import AnyPoint, EventPoint, LevelPoint, Point, Row, SummaryPoint, problem_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +50,11 @@ SELECT s.station, s.device, s.quantity, r.t_ms, r.value, r.quality FROM series s
 ON r.series_id = s.id AND r.t_ms = (SELECT max(t_ms) FROM readings WHERE series_id = s.id)
 WHERE s.station = ? ORDER BY s.device, s.quantity
 """
+_LATEST_ALL = _LATEST.replace("WHERE s.station = ? ORDER BY", "ORDER BY s.station,")
+_READINGS = """
+SELECT r.t_ms, r.value, r.quality FROM readings r JOIN series s ON s.id = r.series_id
+WHERE s.station = ? AND s.device = ? AND s.quantity = ? AND r.t_ms >= ? AND r.t_ms < ? ORDER BY r.t_ms LIMIT ?
+"""
 _SERIES = "SELECT id FROM series WHERE station = ? AND device = ? AND quantity = ?"
 _SPAN = "FROM readings WHERE series_id = ? AND t_ms >= ? AND t_ms < ?"
 # beside a lone min() or max() SQLite gives the other columns of that very row
@@ -81,10 +86,18 @@ class SqliteStore:
         rows = await self._run(lambda: self._file.connection.execute(_LATEST, (station,)).fetchall())
         return [Point(*row) for row in rows]
 
+    async def latest_all(self) -> list[Point]:
+        rows = await self._run(lambda: self._file.connection.execute(_LATEST_ALL).fetchall())
+        return [Point(*row) for row in rows]
+
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
     ) -> list[tuple[int, float]]:
         return await self._run(self._series, (station, device, quantity), start_ms, end_ms, most)
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        asked = (point.station, point.device, point.quantity, start_ms, end_ms, most)
+        return await self._run(lambda: self._file.connection.execute(_READINGS, asked).fetchall())
 
     async def close(self) -> None:
         await asyncio.to_thread(self._file.close)

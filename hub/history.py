@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -17,7 +16,7 @@ from hub.database import DatabaseError
 from hub.embedded import SqliteStore
 from hub.errors import TransientError
 from hub.influx import InfluxStore
-from hub.store import EARLIEST_MS, LATEST_MS, Point, Store
+from hub.store import EARLIEST_MS, LATEST_MS, Point, Row, Store
 from thresholds.replay.choice import Choice
 from thresholds.replay.gather import by_time, judged
 from thresholds.replay.history import History, HistoryError, datum_of, median_step_ms
@@ -28,43 +27,6 @@ from tocsin.messages import SeriesCard, StationCard
 from tocsin.quantities import QUANTITIES
 
 PAGE = 50_000    # readings asked for at a time
-
-Row = tuple[int, float, int]    # time in ms UTC, value, quality bits
-
-_READINGS = """
-SELECT r.t_ms, r.value, r.quality FROM readings r JOIN series s ON s.id = r.series_id
-WHERE s.station = ? AND s.device = ? AND s.quantity = ? AND r.t_ms >= ? AND r.t_ms < ? ORDER BY r.t_ms LIMIT ?
-"""
-_ASKED = (
-    'SELECT "value", "quality" FROM "readings" WHERE "station" = $station AND "device" = $device'
-    ' AND "quantity" = $quantity AND time >= {start}ms AND time < {end}ms ORDER BY time LIMIT {most}'
-)
-
-
-class Past(Store, Protocol):
-    """A store that also gives readings as they were, with their marks."""
-
-    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        """The first `most` of the point's series with start <= time < end, in order. Raises TransientError."""
-
-
-class SqlitePast(SqliteStore):
-    """The embedded store."""
-
-    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        asked = (point.station, point.device, point.quantity, start_ms, end_ms, most)
-        rows: list[Row] = await self._run(lambda: self._file.connection.execute(_READINGS, asked).fetchall())
-        return rows
-
-
-class InfluxPast(InfluxStore):
-    """InfluxDB 1.x."""
-
-    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        names = {"station": point.station, "device": point.device, "quantity": point.quantity}
-        found = await self._query(_ASKED.format(start=start_ms, end=end_ms, most=most), names)
-        return [(int(t), float(value), int(bits or 0)) for one in found for t, value, bits in one["values"]
-                if value is not None]
 
 
 def histories(path: Path, rules: Rules, choice: Choice) -> Iterator[History]:
@@ -111,7 +73,7 @@ async def _history(
         await store.close()
 
 
-async def _pages(store: Past, point: Point, choice: Choice) -> AsyncIterator[Sequence[Row]]:
+async def _pages(store: Store, point: Point, choice: Choice) -> AsyncIterator[Sequence[Row]]:
     """Readings of one series, some at a time, so that no answer of a server grows too large."""
     start_ms = EARLIEST_MS if choice.start_ms is None else max(EARLIEST_MS, choice.start_ms)
     end_ms = LATEST_MS if choice.end_ms is None else min(LATEST_MS, choice.end_ms)
@@ -127,14 +89,14 @@ def _arrays(page: Sequence[Row]) -> tuple[I64, npt.NDArray[np.float64], I64]:
     return np.array(t, np.int64), np.array(value, np.float64), np.array(bits, np.int64)
 
 
-def _store(config: HubConfig, data: Path) -> Past:
+def _store(config: HubConfig, data: Path) -> Store:
     table = config.store
     if table.kind == "influxdb1":
-        return InfluxPast(table.url, table.database, table.user, table.password)
+        return InfluxStore(table.url, table.database, table.user, table.password)
     path = data / "store.sqlite"
     if not path.exists():
         raise DatabaseError(f"{path} is not there; has this hub ever run here?")
-    return SqlitePast(path)
+    return SqliteStore(path)
 
 
 def _cards(place: Path, path: Path) -> dict[str, StationCard | None]:

@@ -17,13 +17,18 @@ import httpx
 import msgspec
 
 from hub.errors import PermanentError, TransientError
-from hub.store import AnyPoint, EventPoint, LevelPoint, Point, SummaryPoint, problem_of
+from hub.store import AnyPoint, EventPoint, LevelPoint, Point, Row, SummaryPoint, problem_of
 
 _TIMEOUT_S = 30.0
 _REFUSED = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE})
 _LONGEST_ANSWER = 200
 
 _LATEST = 'SELECT last("value"), "quality" FROM "readings" WHERE "station" = $station GROUP BY "device", "quantity"'
+_LATEST_ALL = 'SELECT last("value"), "quality" FROM "readings" GROUP BY "station", "device", "quantity"'
+_READINGS = (
+    'SELECT "value", "quality" FROM "readings" WHERE "station" = $station AND "device" = $device'
+    ' AND "quantity" = $quantity AND time >= {start}ms AND time < {end}ms ORDER BY time LIMIT {most}'
+)
 _WHERE = (
     'FROM "readings" WHERE "station" = $station AND "device" = $device AND "quantity" = $quantity'
     " AND time >= {start}ms AND time < {end}ms"
@@ -57,13 +62,10 @@ class InfluxStore:
             raise PermanentError(f"{len(bad)} points refused: {bad[0][1]}", bad)
 
     async def latest(self, station: str) -> list[Point]:
-        found = await self._query(_LATEST, {"station": station})
-        points = []
-        for series in found:
-            (t_ms, value, quality) = series["values"][0]
-            device, quantity = series["tags"]["device"], series["tags"]["quantity"]
-            points.append(Point(station, device, quantity, t_ms, float(value), int(quality)))
-        return sorted(points, key=lambda point: (point.device, point.quantity))
+        return _newest(await self._query(_LATEST, {"station": station}), station)
+
+    async def latest_all(self) -> list[Point]:
+        return _newest(await self._query(_LATEST_ALL, {}))
 
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
@@ -83,6 +85,12 @@ class InfluxStore:
         lowest = await self._query(f'SELECT bottom("value", 1) {cut}', names)
         highest = await self._query(f'SELECT top("value", 1) {cut}', names)
         return sorted({*_values(lowest), *_values(highest)})
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        names = {"station": point.station, "device": point.device, "quantity": point.quantity}
+        found = await self._query(_READINGS.format(start=int(start_ms), end=int(end_ms), most=int(most)), names)
+        return [(int(t), float(value), int(bits or 0)) for one in found for t, value, bits in one["values"]
+                if value is not None]
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -189,6 +197,16 @@ def _float(value: float) -> str:
 
 def _identifier(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _newest(found: list[dict[str, Any]], station: str = "") -> list[Point]:
+    """One point of each series; `station` where its tag was not asked for."""
+    points = []
+    for series in found:
+        (t_ms, value, quality), tags = series["values"][0], series["tags"]
+        points.append(Point(tags.get("station", station), tags["device"], tags["quantity"], t_ms, float(value),
+                            int(quality)))
+    return sorted(points, key=lambda point: (point.station, point.device, point.quantity))
 
 
 def _values(found: list[dict[str, Any]]) -> list[tuple[int, float]]:

@@ -77,6 +77,7 @@ class SummaryPoint:
 
 
 AnyPoint = Point | SummaryPoint | LevelPoint | EventPoint
+Row = tuple[int, float, int]    # time in ms UTC, value, quality bits
 
 
 class Store(Protocol):
@@ -89,6 +90,9 @@ class Store(Protocol):
     async def latest(self, station: str) -> list[Point]:
         """The newest point of each series, ordered by device and quantity."""
 
+    async def latest_all(self) -> list[Point]:
+        """The newest point of every series, ordered by station, device and quantity."""
+
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
     ) -> list[tuple[int, float]]:
@@ -97,6 +101,10 @@ class Store(Protocol):
         More than `most` are thinned out: the span is cut into `most // 2` equal buckets and of each the smallest and
         the largest point are kept, at their own times. `most` is at least 2.
         """
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        """The first `most` readings of the point's series with start <= time < end, in order of time, as they were
+        received. The next page begins behind the last one's time."""
 
     async def close(self) -> None:
         """Lets go of files and connections."""
