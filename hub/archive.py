@@ -30,7 +30,8 @@ _BUSY_S = 5.0
 class Wanted:
     """What is looked for; an empty word or 0 asks for nothing. `level` is the highest ever reached, at least.
 
-    Whatever was going on at any moment of start <= t < end (ms UTC) is in that time.
+    Whatever was going on at any moment of start <= t < end (ms UTC) is in that time. `warning` is for episodes
+    alone.
     """
 
     station: str = ""
@@ -40,6 +41,7 @@ class Wanted:
     start_ms: int = 0
     end_ms: int = _FOREVER
     open: bool | None = None
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,9 @@ class Archive:
         if wanted.station:
             conditions.append("station = ?")
             values.append(wanted.station)
+        if wanted.warning:
+            conditions.append("warning = ?")
+            values.append(wanted.warning)
         if wanted.open is not None:
             conditions.append("cleared = 0" if wanted.open else "cleared > 0")
         if before is not None:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hub.config_api import ApiTable
 from hub.model import Tier
 from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileName, Table, load, twice
@@ -111,6 +112,7 @@ class HubConfig(Table, frozen=True):
     cap: CapTable
     store: StoreTable = StoreTable()
     call: CallTable = CallTable()
+    api: ApiTable = ApiTable()
     station: list[StationTable] = []
     person: list[PersonTable] = []
 

@@ -131,6 +131,7 @@ CREATE TABLE IF NOT EXISTS episodes (
     UNIQUE (station, series, rule, episode)
 );
 CREATE INDEX IF NOT EXISTS episodes_station ON episodes (station, id);
+CREATE INDEX IF NOT EXISTS episodes_warning ON episodes (warning, id);
 CREATE INDEX IF NOT EXISTS warnings_opened ON warnings (json_extract(state, '$.opened_at'), id);
 """
 

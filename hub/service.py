@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import uvicorn
 
 import hub.broadcast
 from hub import forward
+from hub.archive import Archive
 from hub.broadcast import cap
 from hub.config import HubConfig
 from hub.courier import Courier
@@ -40,6 +41,7 @@ from tocsin.messages import Bulletin, Heartbeat, StationCard
 TICK_S = 1.0
 RESTART_S = 1.0
 _WEB_STOP_S = 1
+_FEW = 5  # stations whose newest points are asked for one by one
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class Hub:
         data = Path(config.hub.data)
         self._database = Database(data / "hub.sqlite")
         self.store: Store = _store_of(config, data)
+        self.archive = Archive(data / "hub.sqlite")
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
         self.link = self._make_link()
@@ -81,6 +84,7 @@ class Hub:
             raise next((one for one in several.exceptions if isinstance(one, HubError)), several) from None
         finally:
             await self.store.close()
+            self.archive.close()
             self._database.close()
 
     def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -168,9 +172,14 @@ class Hub:
                  "restarts": self._restarts}
         return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
 
-    async def stations(self) -> list[StationView]:
+    def station_ids(self) -> list[str]:
+        return sorted(self._roster)
+
+    async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
+        names = self.station_ids() if only is None else [name for name in self.station_ids() if name in only]
         rows = {row[0]: row for row in await self._database.run(self._read_stations)}
-        return [await self._station(station, rows.get(station)) for station in sorted(self._roster)]
+        latest = await self._latest(names)
+        return [_station(name, rows.get(name), None if latest is None else latest.get(name, [])) for name in names]
 
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)
@@ -214,18 +223,30 @@ class Hub:
     def _read_stations(self) -> list[tuple[str, str | None, str | None, int]]:
         return self._database.connection.execute("SELECT id, card, heartbeat, heard_at FROM stations").fetchall()
 
-    async def _station(self, station: str, row: tuple[str, str | None, str | None, int] | None) -> StationView:
-        _, card, heartbeat, heard_at = row or (station, None, None, 0)
-        latest: Sequence[Point] | None = None
+    async def _latest(self, names: Sequence[str]) -> dict[str, list[Point]] | None:
+        """The newest points of these stations, in one question where they are many; None while the store is away."""
         with suppress(TransientError):
-            latest = await self.store.latest(station)
-        return StationView(
-            station,
-            msgspec.json.decode(card, type=StationCard) if card else None,
-            msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
-            heard_at,
-            latest,
-        )
+            if len(names) <= _FEW:
+                return {name: await self.store.latest(name) for name in names}
+            found: dict[str, list[Point]] = {name: [] for name in names}
+            for point in await self.store.latest_all():
+                if point.station in found:
+                    found[point.station].append(point)
+            return found
+        return None
+
+
+def _station(
+    name: str, row: tuple[str, str | None, str | None, int] | None, latest: Sequence[Point] | None
+) -> StationView:
+    _, card, heartbeat, heard_at = row or (name, None, None, 0)
+    return StationView(
+        name,
+        msgspec.json.decode(card, type=StationCard) if card else None,
+        msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
+        heard_at,
+        latest,
+    )
 
 
 class Changes:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hub.errors import TransientError
-from hub.store import AnyPoint, Point
+from hub.store import AnyPoint, Point, Row
 
 
 class MemoryStore:
@@ -24,6 +24,15 @@ class MemoryStore:
         if self.down:
             raise TransientError("connection refused")
         return [Point(*key, *points[-1], 0) for key, points in self.points.items() if key[0] == station]
+
+    async def latest_all(self) -> list[Point]:
+        return [point for name in sorted({key[0] for key in self.points}) for point in await self.latest(name)]
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        if self.down:
+            raise TransientError("connection refused")
+        points = self.points.get((point.station, point.device, point.quantity), [])
+        return [(t, value, 0) for t, value in points if start_ms <= t < end_ms][:most]
 
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
