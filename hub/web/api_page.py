@@ -9,8 +9,10 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, OpenAPIType, Schema, SecurityScheme
+from litestar.plugins import OpenAPISchemaPlugin
 from litestar.status_codes import HTTP_404_NOT_FOUND
+from litestar.typing import FieldDefinition
 
 from hub.web.api_access import ROOT
 from hub.web.api_words import ZH
@@ -51,6 +53,18 @@ def described() -> OpenAPIConfig:
         render_plugins=[JsonRenderPlugin()],
         components=Components(security_schemes={"token": token}),
     )
+
+
+class Rows(OpenAPISchemaPlugin):
+    """Describes rows of numbers by their length: not every reader of schemas knows how to tell of each place."""
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        return field_definition.origin is tuple and set(field_definition.args) <= {int, float}
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: object) -> Schema:  # noqa: ARG002
+        size = len(field_definition.args)
+        number = Schema(type=OpenAPIType.NUMBER)
+        return Schema(type=OpenAPIType.ARRAY, items=number, min_items=size, max_items=size)
 
 
 def _refused_as_ours(response: Response[Any]) -> Response[Any]:

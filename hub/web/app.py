@@ -11,7 +11,7 @@ from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
 from hub.web import answering, api, api_page, feeds, pages
-from hub.web.api_page import described
+from hub.web.api_page import Rows, described
 from hub.web.api_params import refusal_of
 from hub.web.live import changes, since_of
 from hub.web.problems import Problem
@@ -33,6 +33,7 @@ def app(view: View) -> Litestar:
         route_handlers=[handler for routes in ROUTES for handler in routes(site)],
         exception_handlers=_refusals(site),
         openapi_config=described(),
+        plugins=[Rows()],
         compression_config=CompressionConfig(backend="gzip", exclude="^/events"),
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
