@@ -4,16 +4,15 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import uvicorn
 
 import hub.broadcast
-from hub import forward
+from hub import forward, stations
 from hub.archive import Archive
 from hub.broadcast import cap
 from hub.config import HubConfig
@@ -22,7 +21,6 @@ from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
 from hub.embedded import SqliteStore
-from hub.errors import TransientError
 from hub.forward import Forwarder
 from hub.influx import InfluxStore
 from hub.intake import Intake
@@ -30,18 +28,17 @@ from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
 from hub.orders import StationOrders, read_orders
 from hub.roster import Roster
-from hub.store import Point, Store
+from hub.store import Store
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
 from tocsin.clock import Clock
 from tocsin.link import Link
-from tocsin.messages import Bulletin, Heartbeat, StationCard
+from tocsin.messages import Bulletin
 
 TICK_S = 1.0
 RESTART_S = 1.0
 _WEB_STOP_S = 1
-_FEW = 5  # stations whose newest points are asked for one by one
 
 log = logging.getLogger(__name__)
 
@@ -177,9 +174,9 @@ class Hub:
 
     async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
         names = self.station_ids() if only is None else [name for name in self.station_ids() if name in only]
-        rows = {row[0]: row for row in await self._database.run(self._read_stations)}
-        latest = await self._latest(names)
-        return [_station(name, rows.get(name), None if latest is None else latest.get(name, [])) for name in names]
+        rows = await self._database.run(stations.read, self._database.connection)
+        latest = await stations.latest(self.store, names)
+        return [stations.view(name, rows.get(name), latest[name] if latest is not None else None) for name in names]
 
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)
@@ -220,33 +217,6 @@ class Hub:
         ).fetchone()
         return int(unforwarded) + int(undecided)
 
-    def _read_stations(self) -> list[tuple[str, str | None, str | None, int]]:
-        return self._database.connection.execute("SELECT id, card, heartbeat, heard_at FROM stations").fetchall()
-
-    async def _latest(self, names: Sequence[str]) -> dict[str, list[Point]] | None:
-        """The newest points of these stations, in one question where they are many; None while the store is away."""
-        with suppress(TransientError):
-            if len(names) <= _FEW:
-                return {name: await self.store.latest(name) for name in names}
-            found: dict[str, list[Point]] = {name: [] for name in names}
-            for point in await self.store.latest_all():
-                if point.station in found:
-                    found[point.station].append(point)
-            return found
-        return None
-
-
-def _station(
-    name: str, row: tuple[str, str | None, str | None, int] | None, latest: Sequence[Point] | None
-) -> StationView:
-    _, card, heartbeat, heard_at = row or (name, None, None, 0)
-    return StationView(
-        name,
-        msgspec.json.decode(card, type=StationCard) if card else None,
-        msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
-        heard_at,
-        latest,
-    )
 
 
 class Changes:

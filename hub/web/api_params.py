@@ -54,7 +54,7 @@ _TIME = (
     "a time like 2024-08-08T07:20:00Z, or milliseconds since 1970, from year 1970 to 2099",
     "1970 年至 2099 年的时间，如 2024-08-08T07:20:00Z，或 1970 年以来的毫秒数",
 )
-_CURSOR = ("what stood in `next` of the page before", "上一页 `next` 中的值")
+_CURSOR = ("what the page before gave as next", "上一页给出的 next")
 
 StationParam = Annotated[str, _name(*_A_STATION)]
 OneStation = Annotated[str | None, _name(*_A_STATION)]
