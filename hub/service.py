@@ -174,7 +174,7 @@ class Hub:
 
     async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
         names = self.station_ids() if only is None else [name for name in self.station_ids() if name in only]
-        rows = await self._database.run(stations.read, self._database.connection)
+        rows = await self._database.run(stations.read, self._database.connection, names)
         latest = await stations.latest(self.store, names)
         return [stations.view(name, rows.get(name), latest[name] if latest is not None else None) for name in names]
 
@@ -216,7 +216,6 @@ class Hub:
             [cursor_of(connection, reader) for reader in forward.READERS],
         ).fetchone()
         return int(unforwarded) + int(undecided)
-
 
 
 class Changes:

@@ -1,4 +1,4 @@
-"""The stations as last heard: what they said of themselves, from the database, and their newest points, from the store."""
+"""The stations as last heard: what they said of themselves stands in the database, their newest points in the store."""
 
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -11,19 +11,23 @@ from hub.store import Point, Store
 from hub.web.view import StationView
 from tocsin.messages import Heartbeat, StationCard
 
-FEW = 5  # whose newest points are asked for one by one
+FEW = 5  # so many are asked for one by one
 
 Row = tuple[str, str | None, str | None, int]  # id, card and heartbeat in JSON, heard_at
 
 
-def read(connection: sqlite3.Connection) -> dict[str, Row]:
-    """By id, those that were ever heard."""
-    rows = connection.execute("SELECT id, card, heartbeat, heard_at FROM stations").fetchall()
+def read(connection: sqlite3.Connection, names: Collection[str]) -> dict[str, Row]:
+    """By id, those of them that were ever heard."""
+    asked = "SELECT id, card, heartbeat, heard_at FROM stations"
+    if len(names) <= FEW:
+        rows = [row for name in names for row in connection.execute(f"{asked} WHERE id = ?", (name,))]
+    else:
+        rows = connection.execute(asked).fetchall()
     return {row[0]: row for row in rows}
 
 
 async def latest(store: Store, names: Collection[str]) -> dict[str, list[Point]] | None:
-    """The newest points of each of these stations, in one question where they are many; None while the store is away."""
+    """The newest points of each of these stations, asked in one question where they are many; None: the store is away."""
     with suppress(TransientError):
         if len(names) <= FEW:
             return {name: await store.latest(name) for name in names}

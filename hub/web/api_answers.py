@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hub.archive import Archive, Kept, Wanted
 from hub.callout import covers
@@ -37,7 +38,7 @@ from tocsin.levels import Hazard
 from tocsin.quantities import QUANTITIES
 
 RETRY_S = 5
-AT_ONCE = 100  # stations that are asked of the store before it is seen whether the page is full
+AT_ONCE = 1_000  # stations that are looked at together once a page's length of them has not filled the page
 SeriesName = tuple[str, str, str]  # station, device, quantity
 
 
@@ -107,7 +108,7 @@ async def latest(view: View, sought: Sought, after: str, limit: int) -> LatestOu
     behind = _series_of(after) if after else ("", "", "")
     found: list[LatestPoint] = []
     # the last page may have ended inside a station
-    async for one in _views(view, sought, behind[0], AT_ONCE, again=True):
+    async for one in _views(view, sought, behind[0], limit + 1, again=True):
         if one.latest is None:
             raise store_away(TransientError("no answer"))
         found += [
@@ -213,13 +214,14 @@ async def episodes(archive: Archive, sought: Wanted, after: str, limit: int) -> 
 
 
 async def _views(
-    view: View, sought: Sought, after: str, at_once: int, *, again: bool = False
+    view: View, sought: Sought, after: str, first: int, *, again: bool = False
 ) -> AsyncIterator[StationView]:
-    """The stations behind `after` by id, with `again` that one too; some at a time, as a page rarely needs all."""
+    """The stations behind `after` by id, with `again` that one too; `first` of them at first, as a page rarely needs
+    all."""
     ids: Iterable[str] = (name for name in sorted(view.station_ids()) if name > after or (again and name == after))
     asked = [name for name in ids if sought.station in {"", name}]
-    for first in range(0, len(asked), at_once):
-        for one in await view.stations(asked[first : first + at_once]):
+    for begin, end in pairwise([0, *range(first, len(asked), AT_ONCE), len(asked)]):
+        for one in await view.stations(asked[begin:end]):
             if not sought.area or (one.card is not None and covers(sought.area, one.card.area)):
                 yield one
 
