@@ -27,7 +27,7 @@ def read(connection: sqlite3.Connection, names: Collection[str]) -> dict[str, Ro
 
 
 async def latest(store: Store, names: Collection[str]) -> dict[str, list[Point]] | None:
-    """The newest points of each of these stations, asked in one question where they are many; None: the store is away."""
+    """The newest points of each of these stations, many in one question; None while the store is away."""
     with suppress(TransientError):
         if len(names) <= FEW:
             return {name: await store.latest(name) for name in names}

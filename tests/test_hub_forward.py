@@ -16,7 +16,7 @@ from hub.errors import PermanentError, TransientError
 from hub.forward import BATCH, KEPT_MS, LONGEST_WAIT_S, READER, Forwarder
 from hub.influx import InfluxStore
 from hub.landing import cursor_of, land, move_cursor, read
-from hub.store import AnyPoint, EventPoint, LevelPoint, Point, Store
+from hub.store import AnyPoint, EventPoint, LevelPoint, Point, Row, Store
 from tests.hub_messages import BOOT, NOON_MS, OTHER_BOOT, detection, event, readings, start, upload
 from tests.services import InfluxDb
 from tocsin import topics
@@ -47,9 +47,15 @@ class Shelf:
     async def latest(self, station: str) -> list[Point]:
         raise NotImplementedError
 
+    async def latest_all(self) -> list[Point]:
+        raise NotImplementedError
+
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
     ) -> list[tuple[int, float]]:
+        raise NotImplementedError
+
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
         raise NotImplementedError
 
     async def close(self) -> None:
