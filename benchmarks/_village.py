@@ -116,7 +116,7 @@ class Village:
                     await self._link.wait_connected()
                     await _told(f"{self._hub_url}/healthz", "ok")
                     agent.start()
-                    await _told(f"{self._hub_url}/api/stations", "Upper bridge")  # before it, no area is warned
+                    await _told(f"{self._hub_url}/api/v1/stations", "Upper bridge")  # before it, no area is warned
                 yield
             finally:
                 agent.stop()

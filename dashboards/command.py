@@ -61,5 +61,5 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--datasource", default=station.SOURCE, metavar="UID",
                           help="of the InfluxDB data source in Grafana (default: %(default)s)")
         verb.add_argument("--stations", type=Path, metavar="FILE",
-                          help='a JSON list of stations with "id" and "card": each gets a page with thresholds')
+                          help="the answer of the hub at /api/v1/stations: each gets a page with thresholds")
     return parser

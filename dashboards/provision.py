@@ -42,6 +42,13 @@ class Entry(msgspec.Struct, frozen=True):
     card: StationCard | None
 
 
+class Entries(msgspec.Struct, frozen=True):
+    """A stations file, as the hub gives it at /api/v1/stations. `next` is null where all stations are in it."""
+
+    stations: list[Entry]
+    next: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The InfluxDB that Grafana reads. With a `user`, Grafana takes the password from its variable PASSWORD_FROM."""
@@ -53,14 +60,17 @@ class Source:
 
 
 def read_stations(path: Path) -> dict[str, StationCard]:
-    """Cards by station id from a JSON list of objects with `id` and `card`. Raises ProvisionError."""
+    """Cards by station id from a file as the hub gives it. Raises ProvisionError."""
     try:
-        entries = msgspec.json.decode(path.read_bytes(), type=list[Entry])
+        entries = msgspec.json.decode(path.read_bytes(), type=Entries)
     except OSError as err:
         raise ProvisionError(f"{path}: cannot be read: {err.strerror}") from err
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        raise ProvisionError(f'{path}: {err}; give a JSON list of stations, each with "id" and "card"') from err
-    return {entry.id: entry.card for entry in entries if entry.card is not None}
+        raise ProvisionError(f"{path}: {err}; give the answer of the hub at /api/v1/stations") from err
+    if entries.next is not None:
+        raise ProvisionError(f'{path}: next: "{entries.next}": the hub has more stations than this file; '
+                             "ask for all of them with ?limit=")
+    return {entry.id: entry.card for entry in entries.stations if entry.card is not None}
 
 
 def write(folder: Path, dashboards: Mapping[str, Mapping[str, Any]], source: Source, seen_as: str = "") -> list[Path]:

@@ -55,7 +55,17 @@ class Ask:
 
 def covers(code: str, other: str) -> bool:
     """Whether area `code` is or contains area `other`: trailing zeros, group by group, mean all below."""
-    return other.startswith(_significant(code))
+    return other.startswith(significant(code))
+
+
+def significant(code: str) -> str:
+    """The code without the groups at its end that are all zero."""
+    end = len(code)
+    for size in reversed(_GROUPS):
+        if set(code[end - size : end]) != {"0"}:
+            break
+        end -= size
+    return code[:end]
 
 
 def responsible(people: Iterable[PersonTable], area: str, tiers: Sequence[Tier]) -> list[PersonTable]:
@@ -132,13 +142,3 @@ def _next_tier(people: Iterable[PersonTable], area: str, tier: Tier) -> list[Per
     everyone = list(people)
     higher = TIERS[TIERS.index(tier) + 1 :]
     return next((found for step in higher if (found := responsible(everyone, area, (step,)))), [])
-
-
-def _significant(code: str) -> str:
-    """The code without the groups at its end that are all zero."""
-    end = len(code)
-    for size in reversed(_GROUPS):
-        if set(code[end - size : end]) != {"0"}:
-            break
-        end -= size
-    return code[:end]

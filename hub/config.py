@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hub.config_api import ApiTable
 from hub.config_operations import BackupTable, WatchdogTable
 from hub.config_store import StoreTable
 from hub.model import Tier
@@ -111,6 +112,7 @@ class HubConfig(Table, frozen=True):
     groups: GroupsTable = GroupsTable()
     backup: BackupTable = BackupTable()
     watchdog: WatchdogTable = WatchdogTable()
+    api: ApiTable = ApiTable()
     station: list[StationTable] = []
     person: list[PersonTable] = []
 

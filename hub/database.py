@@ -145,6 +145,19 @@ CREATE INDEX IF NOT EXISTS landing_detections ON landing (id) WHERE kind = 'dete
 
 -- counted by reason at every scrape of /metrics
 CREATE INDEX IF NOT EXISTS quarantine_reason ON quarantine (reason);
+
+-- one row for each episode, in the order in which the hub first heard of them; state: model.Episode, cleared: 0 while
+-- it lasts. hub.episodes keeps it
+CREATE TABLE IF NOT EXISTS episodes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    station TEXT NOT NULL, series TEXT NOT NULL, rule TEXT NOT NULL, episode TEXT NOT NULL,
+    warning TEXT NOT NULL, area TEXT NOT NULL, hazard TEXT NOT NULL, level INTEGER NOT NULL, peak INTEGER NOT NULL,
+    since INTEGER NOT NULL, cleared INTEGER NOT NULL, state TEXT NOT NULL,
+    UNIQUE (station, series, rule, episode)
+);
+CREATE INDEX IF NOT EXISTS episodes_station ON episodes (station, id);
+CREATE INDEX IF NOT EXISTS episodes_warning ON episodes (warning, id);
+CREATE INDEX IF NOT EXISTS warnings_opened ON warnings (json_extract(state, '$.opened_at'), id);
 """
 
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 import hub.broadcast
-from hub import arrivals, authority, groups_desk, groups_log, journal, outbox
+from hub import arrivals, authority, episodes, groups_desk, groups_log, journal, outbox
 from hub.arrivals import READER, Batch
 from hub.board import Board
 from hub.bulletin import compose
@@ -72,6 +72,8 @@ class Desk:
         self._woken = asyncio.Event()
         self._woken.set()
         self._counts: Counter[str] = Counter()
+        with database.transaction() as connection:
+            episodes.fill(connection)
         states = database.connection.execute("SELECT state FROM warnings")
         self._board = Board(_WARNING.decode(state) for (state,) in states)
         self._read_to = 0
@@ -238,6 +240,7 @@ class Desk:
         if isinstance(event, EpisodeChanged) or work.board.get(after.id) is not None:
             work.board.put(after)
         self._keep(work, after)
+        episodes.keep(work.connection, before, after)
         for action in actions:
             if isinstance(action, Say):
                 cause_t = event.detection.t if isinstance(event, EpisodeChanged) else 0

@@ -66,6 +66,7 @@ class Pulse:
         """At once after every connection, then every few seconds."""
         while True:
             await link.wait_connected()
+            await self._examiner.look()     # not what it saw before there was a connection
             try:
                 self._seq += 1
                 await link.publish(ALIVE, self._signed(self._seq, online=True), retain=True)

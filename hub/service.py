@@ -4,16 +4,16 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import uvicorn
 
 import hub.broadcast
-from hub import forward
+from hub import forward, stations
+from hub.archive import Archive
 from hub.broadcast import cap
 from hub.care import StoreCare
 from hub.config import HubConfig
@@ -30,18 +30,17 @@ from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
-from hub.newest import newest
 from hub.operations import Operations
 from hub.orders import StationOrders, read_orders
 from hub.roster import Roster
-from hub.store import Point, Store
+from hub.store import Store
 from hub.stores import open_store
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
 from tocsin.clock import Clock
 from tocsin.link import Link
-from tocsin.messages import Bulletin, Heartbeat, StationCard
+from tocsin.messages import Bulletin
 
 TICK_S = 1.0
 RESTART_S = 1.0
@@ -65,6 +64,7 @@ class Hub:
         self._database = Database(data / "hub.sqlite")
         mending = Mending(clock, asyncio.Event())
         self.store: Store = open_store(config, mending)
+        self.archive = Archive(data / "hub.sqlite")
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
         self.operations = Operations(config, file, self._database, clock, lambda: self.link)
@@ -98,6 +98,7 @@ class Hub:
             raise next((one for one in several.exceptions if isinstance(one, HubError)), several) from None
         finally:
             await self.store.close()
+            self.archive.close()
             self._database.close()
 
     def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -196,11 +197,14 @@ class Hub:
     async def metrics(self) -> bytes:
         return await self.operations.metrics(self._counts_of_parts(), sorted(self._roster))
 
-    async def stations(self) -> list[StationView]:
-        rows = {row[0]: row for row in await self._database.run(self._read_stations)}
-        latest = await newest(self.store)
-        return [_station(station, rows.get(station), None if latest is None else latest.get(station, []))
-                for station in sorted(self._roster)]
+    def station_ids(self) -> list[str]:
+        return sorted(self._roster)
+
+    async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
+        names = self.station_ids() if only is None else [name for name in self.station_ids() if name in only]
+        rows = await self._database.run(stations.read, self._database.connection, names)
+        latest = await stations.latest(self.store, names)
+        return [stations.view(name, rows.get(name), latest[name] if latest is not None else None) for name in names]
 
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)
@@ -255,9 +259,6 @@ class Hub:
         ).fetchone()
         return int(unforwarded) + int(undecided)
 
-    def _read_stations(self) -> list[tuple[str, str | None, str | None, int]]:
-        return self._database.connection.execute("SELECT id, card, heartbeat, heard_at FROM stations").fetchall()
-
 
 class Changes:
     """Counts what the pages may want to show anew."""
@@ -283,19 +284,6 @@ class Changes:
             finally:
                 self._waiters.discard(waiter)
         return self._number
-
-
-def _station(
-    station: str, row: tuple[str, str | None, str | None, int] | None, latest: Sequence[Point] | None
-) -> StationView:
-    _, card, heartbeat, heard_at = row or (station, None, None, 0)
-    return StationView(
-        station,
-        msgspec.json.decode(card, type=StationCard) if card else None,
-        msgspec.json.decode(heartbeat, type=Heartbeat) if heartbeat else None,
-        heard_at,
-        latest,
-    )
 
 
 class _Server(uvicorn.Server):

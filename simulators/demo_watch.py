@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
+from typing import Any
 
 import httpx
 import msgspec
@@ -165,14 +166,15 @@ class Watch:
         async with httpx.AsyncClient(base_url=self._web, timeout=5.0, trust_env=False) as client:
             while True:
                 with suppress(httpx.HTTPError):
-                    answer = (await client.get("/api/warnings")).json()
-                    self._open = {warning["id"] for warning in answer["open"]}
-                    for warning in [*answer["open"], *answer["recent"]]:
+                    warnings = (await client.get("/api/v1/warnings")).json()["warnings"]
+                    self._open = {warning["id"] for warning in warnings if warning["status"] == "open"}
+                    for warning in warnings:
                         self._look_at(warning["id"], warning["calls"], client)
                 await asyncio.sleep(ASK_S)
 
-    def _look_at(self, warning: str, calls: dict[str, dict[str, int]], client: httpx.AsyncClient) -> None:
-        for person, call in calls.items():
+    def _look_at(self, warning: str, calls: list[dict[str, Any]], client: httpx.AsyncClient) -> None:
+        for call in calls:
+            person = call["person"]
             key = (warning, person, call["level"])
             if key not in self._called and not call["answered_at"]:
                 self._called.add(key)

@@ -28,6 +28,12 @@ class MemoryStore:
             raise TransientError("connection refused")
         return [Point(*key, *points[-1], 0) for key, points in sorted(self.points.items())]
 
+    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        if self.down:
+            raise TransientError("connection refused")
+        points = self.points.get((point.station, point.device, point.quantity), [])
+        return [(t, value, 0) for t, value in points if start_ms <= t < end_ms][:most]
+
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
     ) -> list[tuple[int, float]]:
@@ -37,9 +43,6 @@ class MemoryStore:
         points = self.points.get((station, device, quantity), [])
         inside = [(t, value) for t, value in points if start_ms <= t < end_ms]
         return inside if len(inside) <= most else _thinned(inside, start_ms, end_ms, most // 2)
-
-    async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        raise NotImplementedError
 
     async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
         raise NotImplementedError

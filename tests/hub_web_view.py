@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ from litestar import Litestar
 from lxml import html
 
 from hub import authority
+from hub.archive import Archive
 from hub.config import CapTable, HubConfig, HubTable, PersonTable, StationTable
 from hub.groups_state import Decision
 from hub.health import Health
@@ -22,6 +23,7 @@ from hub.model import Warning as HubWarning
 from hub.orders import StationOrders
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
+from tests.hub_web_archive import archive_of
 from tests.hub_web_orders import orders_at
 from tests.hub_web_store import MemoryStore
 from tocsin.clock import WoundClock
@@ -75,10 +77,23 @@ class PlainView:
     async def metrics(self) -> bytes:
         return b"tocsin_hub_ready 1.0\n"
 
-    async def stations(self) -> list[StationView]:
+    def station_ids(self) -> list[str]:
+        return sorted(station.id for station in self.stations_)
+
+    async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
+        asked = [station for station in self.stations_ if only is None or station.id in only]
+        found = asked if only is None else sorted(asked, key=lambda station: station.id)
         if self.store.down:
-            return [replace(station, latest=None) for station in self.stations_]
-        return [replace(station, latest=await self.store.latest(station.id)) for station in self.stations_]
+            return [replace(station, latest=None) for station in found]
+        return [replace(station, latest=await self.store.latest(station.id)) for station in found]
+
+    async def behind(self) -> int:
+        return 3
+
+    @property
+    def archive(self) -> Archive:
+        """A real one, of what the warnings are now."""
+        return archive_of(self.cap_folder.parent / "archive", list(self.warnings.values()))
 
     async def orders(self, station: str) -> StationOrders:
         return self.orders_.get(station, StationOrders(0, "", 0, None, []))

@@ -63,6 +63,7 @@ async def hub_on(village: Village) -> AsyncIterator[Hub]:
     there = Hub(msgspec.structs.replace(village.config, hub=elsewhere), village.clock)
     yield there
     await there.store.close()
+    there.archive.close()
     there._database.close()
     village.close()
 

@@ -162,7 +162,8 @@ def test_a_long_station_id_still_gives_a_uid_that_grafana_takes() -> None:
 
 def test_build_writes_what_a_provisioned_grafana_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stations = tmp_path / "stations.json"
-    stations.write_bytes(encode([{"id": "lin-an-01", "card": card(), "heard_at": 1}, {"id": "new-02", "card": None}]))
+    known = [{"id": "lin-an-01", "card": card(), "heard_at": 1}, {"id": "new-02", "card": None}]
+    stations.write_bytes(encode({"stations": known, "next": None}))
     out = tmp_path / "out"
     arguments = ["build", str(out), "--stations", str(stations), "--user", "reader", "--database", 'a"b$c #']
     assert run(arguments) == 0
@@ -191,11 +192,13 @@ def test_without_a_user_no_password_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("content", "words"), [
-    (b"[{", "truncated"),
-    (b'{"id": "a"}', "Expected `array`"),
-    (b'[{"card": null}]', "missing required field `id`"),
-    (b'[{"id": "a"}]', "missing required field `card`"),
-    (b'[{"id": "a", "card": {"name": 5}}]', "$[0].card"),
+    (b"{", "truncated"),
+    (b"[]", "Expected `object`"),
+    (b'{"id": "a"}', "missing required field `stations`"),
+    (b'{"stations": [{"card": null}]}', "missing required field `id`"),
+    (b'{"stations": [{"id": "a"}]}', "missing required field `card`"),
+    (b'{"stations": [{"id": "a", "card": {"name": 5}}]}', "$.stations[0].card"),
+    (b'{"stations": [], "next": "a"}', 'next: "a": the hub has more stations than this file'),
 ])
 def test_a_bad_stations_file_is_refused_with_its_place(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "stations.json"

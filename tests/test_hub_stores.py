@@ -195,3 +195,25 @@ def test_thinning_keeps_real_points_and_the_extremes(
     assert len(found) <= most
     heights = [value for _, value in inside]
     assert {min(heights), max(heights)} <= {value for _, value in found}
+
+
+async def test_the_newest_of_all_stations_is_that_of_each(store: Store) -> None:
+    assert await store.latest_all() == []
+    points = [replace(STAGE, station=station, device=device, t_ms=NOON_MS + 1_000 * n, value=float(n), quality=n)
+              for station in ("lin-an-02", "lin-an-01") for device in ("radar", "gauge") for n in range(3)]
+    await store.write(points)
+    found = await store.latest_all()
+    assert [(p.station, p.device, p.t_ms, p.value, p.quality) for p in found] == [
+        (station, device, NOON_MS + 2_000, 2.0, 2)
+        for station in ("lin-an-01", "lin-an-02") for device in ("gauge", "radar")
+    ]
+    assert found == [*await store.latest("lin-an-01"), *await store.latest("lin-an-02")]
+
+
+async def test_readings_come_page_by_page_as_they_were_received(store: Store) -> None:
+    await store.write([replace(STAGE, t_ms=NOON_MS + n, value=n / 3, quality=n % 5) for n in range(10)])
+    rows: list[tuple[int, float, int]] = []
+    while page := await store.readings(STAGE, rows[-1][0] + 1 if rows else NOON_MS + 1, NOON_MS + 9, 3):
+        rows += page
+    assert rows == [(NOON_MS + n, n / 3, n % 5) for n in range(1, 9)]
+    assert await store.readings(replace(STAGE, device="none"), NOON_MS, NOON_MS + WEEK_MS, 3) == []

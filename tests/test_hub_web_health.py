@@ -49,7 +49,7 @@ async def test_a_station_in_health_says_nothing_of_it(view: PlainView) -> None:
 async def test_programs_get_them_too(view: PlainView) -> None:
     ill(view, faults=[HEAT], power="critical")
     async with client_of(view) as client:
-        first = (await client.get("/api/stations")).json()[0]
+        first = (await client.get("/api/v1/stations/longtan-upper")).json()["station"]
     assert (first["ills"], first["power"]) == ([msgspec.to_builtins(HEAT)], "critical")
 
 

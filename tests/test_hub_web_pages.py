@@ -254,7 +254,8 @@ async def test_what_the_hub_refuses_is_told(view: PlainView, client: Client) -> 
 
 
 async def test_the_hubs_secrets_are_on_no_page_and_in_no_answer(view: PlainView, client: Client) -> None:
-    paths = [*pages(view).values(), "/healthz", "/api/stations", "/api/warnings"]
+    data = ["stations", "stations/plant", "warnings", "health", "docs"]
+    paths = [*pages(view).values(), "/healthz", *(f"/api/v1/{path}" for path in data)]
     for path in paths:
         body = (await client.get(path)).text
         assert view.config.hub.private_key not in body
@@ -262,8 +263,9 @@ async def test_the_hubs_secrets_are_on_no_page_and_in_no_answer(view: PlainView,
 
 
 async def test_every_address_stands_in_the_docs(view: PlainView) -> None:
-    words = (Path(__file__).parent.parent / "docs" / "console.md").read_text(encoding="utf-8")
+    docs = Path(__file__).parent.parent / "docs"
+    words = "".join((docs / name).read_text(encoding="utf-8") for name in ("console.md", "api.md"))
     ours = [re.sub(r"\{(\w+):str\}", r"<\1>", str(route.path)) for route in app(view).routes]
-    known = [path for path in ours if not path.startswith(("/static", "/schema"))]
+    known = [path for path in ours if not path.startswith(("/static", "/api/v1/<path>"))]
     assert len(known) >= 10
     assert [path for path in known if f"`{path}`" not in words] == []

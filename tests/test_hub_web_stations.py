@@ -1,4 +1,4 @@
-"""What /api/stations says of the stations is the file that the dashboards are built from."""
+"""What /api/v1/stations says of the stations is the file that the dashboards are built from."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tocsin.messages import SirenHealth, StationCard
 def commands() -> tuple[list[str], list[str]]:
     """The words of the two commands of docs/dashboards.md."""
     page = (REPOSITORY / "docs" / "dashboards.md").read_text(encoding="utf-8")
-    found = re.search(r"```\n(curl .*/api/stations)\ntocsin dashboards (build .* --stations .*)\n```", page)
+    found = re.search(r"```\n(curl .*/api/v1/stations\?.*)\ntocsin dashboards (build .* --stations .*)\n```", page)
     assert found, "docs/dashboards.md"
     return shlex.split(found[1]), shlex.split(found[2])
 
@@ -45,8 +45,9 @@ async def test_the_hubs_stations_become_dashboards_by_the_two_commands_of_the_do
 async def test_a_station_that_never_started_has_no_card(tmp_path: Path) -> None:
     view = storm(tmp_path)
     async with client_of(view) as client:
-        cards = {station["id"]: station["card"] for station in (await client.get("/api/stations")).json()}
-        described = (await client.get("/schema/openapi.json")).json()
+        stations = (await client.get("/api/v1/stations")).json()["stations"]
+        described = (await client.get("/api/v1/openapi.json")).json()
+    cards = {station["id"]: station["card"] for station in stations}
     assert cards["new-one"] is None
     assert msgspec.convert(cards["plant"], StationCard) == view.stations_[2].card
     assert "card" in described["components"]["schemas"]["StationOut"]["required"]

@@ -105,7 +105,7 @@ async def test_nothing_logged_is_lost_nothing_is_twice_and_the_warning_is_raised
             agent.stop()
             logged = [value for record in station.log() if isinstance(record, Readings) for value in record.value]
             async with httpx.AsyncClient(base_url=hub_files.url) as client:
-                warnings = (await client.get("/api/warnings")).json()["open"]
+                warnings = (await client.get("/api/v1/warnings?status=open")).json()["warnings"]
             hub.stop()
 
     stored = [row["value"] for row in influxdb.query(database, "SELECT value FROM readings")]

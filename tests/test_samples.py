@@ -189,7 +189,7 @@ def test_with_its_defaults_written_out_a_sample_means_the_same(tmp_path: Path) -
     assert stations[0].file.device != stations[1].file.device, "nothing was uncommented"
     assert load_rules(plain / "sample_rules.toml").hash == load_rules(full / "sample_rules.toml").hash
     hubs = [load_hub(folder / "hub-sample.toml") for folder in (plain, full)]
-    for part in ("cap", "store", "call", "person"):
+    for part in ("cap", "store", "call", "person", "api"):
         assert getattr(hubs[0], part) == getattr(hubs[1], part)
     tables = [msgspec.structs.replace(hub.hub, private_key="0" * 64, data=Path(hub.hub.data).name) for hub in hubs]
     assert tables[0] == tables[1]

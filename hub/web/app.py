@@ -5,23 +5,23 @@ import re
 
 from litestar import Litestar, Response, get
 from litestar.config.compression import CompressionConfig
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
-from hub.web import answering, api, feeds, operations, pages
+from hub.web import answering, api, api_page, feeds, operations, pages
+from hub.web.api_page import Rows, described
+from hub.web.api_params import refusal_of
 from hub.web.live import changes, since_of
 from hub.web.problems import Problem
 from hub.web.render import STYLE, Asked, Site
 from hub.web.view import View
-from tocsin import __version__
 
 LARGEST_BODY = 16 * 1024
 YEAR_S = 365 * 86_400
-FOR_PROGRAMS = re.compile(r"/(api|cap|schema|static)/|/(healthz|readyz|metrics|events)$")
+FOR_PROGRAMS = re.compile(r"/(api|cap|static)/|/(healthz|readyz|metrics|events)$")
+FAILED, FAILED_ZH = ("the hub could not do this; its log says why", 500), "处理失败，原因见中心日志"
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,8 @@ def app(view: View) -> Litestar:
     return Litestar(
         route_handlers=[handler for routes in ROUTES for handler in routes(site)],
         exception_handlers=_refusals(site),
-        # plain JSON alone: the usual documentation pages load scripts from elsewhere
-        openapi_config=OpenAPIConfig(
-            title="tocsin hub", version=__version__, path="/schema", render_plugins=[JsonRenderPlugin()]
-        ),
+        openapi_config=described(),
+        plugins=[Rows()],
         compression_config=CompressionConfig(backend="gzip", exclude="^/events"),
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
@@ -56,35 +54,39 @@ def _own(site: Site) -> list[HTTPRouteHandler]:
     return [style, events]
 
 
-ROUTES = (pages.routes, answering.routes, api.routes, feeds.routes, operations.routes, _own)
+ROUTES = (pages.routes, answering.routes, api.routes, api_page.routes, feeds.routes, operations.routes, _own)
 
 
 def _refusals(site: Site) -> ExceptionHandlersMap:
     """Every refusal in the form that the asker reads: a page, or JSON."""
 
     def refused(request: Asked, error: HTTPException) -> Response[object]:
-        return _answer(site, request, error.status_code, _sentence(request, error))
+        return _answer(site, request, _problem_of(request, error))
 
     def failed(request: Asked, error: Exception) -> Response[object]:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return _answer(site, request, 500, "the hub could not do this; its log says why")
+        return _answer(site, request, Problem(*FAILED, zh=FAILED_ZH))
 
     return {HTTPException: refused, 500: failed}
 
 
-def _sentence(request: Asked, error: HTTPException) -> str:
+def _problem_of(request: Asked, error: HTTPException) -> Problem:
     if isinstance(error, Problem):
-        return error.sentence
-    path = request.url.path[:80]
+        return error
+    if isinstance(error, ValidationException):
+        return refusal_of(request, error)
+    path, status = request.url.path[:80], error.status_code
     known = {
-        404: f'there is no page "{path}"; start at /',
-        405: f"{request.method} is not allowed for {path}",
-        413: f"the form is longer than {LARGEST_BODY} bytes",
+        404: (f'there is no page "{path}"; start at /', f"没有页面 “{path}”；请从 / 开始"),
+        405: (f"{request.method} is not allowed for {path}", f"{path} 不允许 {request.method}"),
+        413: (f"the form is longer than {LARGEST_BODY} bytes", f"表单超过 {LARGEST_BODY} 字节"),
     }
-    return known.get(error.status_code, error.detail)
+    english, chinese = known.get(status, (error.detail, error.detail))
+    return Problem(english, status, zh=chinese, headers=error.headers)
 
 
-def _answer(site: Site, request: Asked, status: int, sentence: str) -> Response[object]:
+def _answer(site: Site, request: Asked, problem: Problem) -> Response[object]:
+    status, told = problem.status_code, problem.told
     if FOR_PROGRAMS.match(request.url.path):
-        return Response({"error": sentence}, status_code=status, media_type="application/json")
-    return site.plain_page(request, "problem.html", {"code": status, "sentence": sentence}, status)  # type: ignore[return-value]
+        return Response(told, status_code=status, media_type="application/json", headers=problem.headers)
+    return site.problem_page(request, told, status)  # type: ignore[return-value]

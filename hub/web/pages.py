@@ -29,6 +29,7 @@ from tocsin.messages import Heartbeat, StationCard
 RECENT = 20
 RANGE = "6h"
 LONGEST_NOTE = 200
+LISTED = 20  # station ids in one sentence
 LONGEST_NAME = 80
 
 
@@ -76,12 +77,15 @@ async def find_warning(view: View, warning_id: str) -> HubWarning:
 
 async def find_station(view: View, station_id: str) -> StationView:
     """Raises Problem that lists the stations."""
-    stations = await view.stations()
-    found = next((station for station in stations if station.id == station_id), None)
-    if found is None:
-        known = ", ".join(station.id for station in stations) or "none: no station is enrolled"
-        raise Problem.of_value("station", station_id, known, 404)
-    return found
+    found = await view.stations([station_id])
+    if not found:
+        names = view.station_ids()
+        more = f", and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        more_zh = f" 等 {len(names)} 个" if more else ""
+        known = ", ".join(names[:LISTED])
+        raise Problem.of_value("station", station_id, known + more or "none: no station is enrolled", 404,
+                               zh=known + more_zh or "无：尚未登记监测站")
+    return found[0]
 
 
 async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[str]:

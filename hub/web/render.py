@@ -14,7 +14,7 @@ from litestar.datastructures import Cookie, State
 from markupsafe import Markup
 
 from hub.web import moments
-from hub.web.problems import Problem
+from hub.web.problems import ErrorOut, Problem
 from hub.web.view import View
 from hub.web.words import LANGS, Lang, Words, number, preferred, unit_of
 from tocsin.levels import Level
@@ -81,6 +81,14 @@ class Site:
         """A whole page; `context` is what the template needs beside the words and times that all have."""
         since = await self.view.wait_changed(-1)
         return self.plain_page(request, template, {**context, "changes": since}, status)
+
+    def problem_page(self, request: Asked, told: ErrorOut, status: int) -> Response[str]:
+        try:
+            say = self.words(request)
+        except Problem:
+            say = Words("en")
+        context = {"code": status, "sentence": say.both(told.error, told.error_zh)}
+        return self.plain_page(request, "problem.html", context, status)
 
     def plain_page(
         self, request: Asked, template: str, context: Mapping[str, object], status: int = 200

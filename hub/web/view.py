@@ -1,10 +1,11 @@
 """What the pages know of the hub: a protocol, so that they run on plain data in tests and on the real hub alike."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hub.archive import Archive
 from hub.config import HubConfig
 from hub.groups_state import Decision
 from hub.health import Health
@@ -59,6 +60,12 @@ class View(Protocol):
     @property
     def cap_folder(self) -> Path: ...
 
+    @property
+    def archive(self) -> Archive: ...
+
+    async def behind(self) -> int:
+        """Landed records that store or desk have not worked through."""
+
     def counts(self) -> dict[str, int]:
         """What the hub's parts counted since its start, for /healthz."""
 
@@ -68,8 +75,11 @@ class View(Protocol):
     async def metrics(self) -> bytes:
         """What Prometheus reads."""
 
-    async def stations(self) -> list[StationView]:
-        """Every enrolled station, also those never heard."""
+    def station_ids(self) -> list[str]:
+        """Every enrolled station, in order."""
+
+    async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
+        """Every enrolled station, or those of `only`, in order of their ids, also those never heard."""
 
     async def orders(self, station: str) -> StationOrders:
         """What that station was told, and its answers."""

@@ -163,6 +163,24 @@ _TABLE: dict[str, tuple[str, str]] = {
     "command_done": ("done", "已执行"),
     "command_refused": ("refused", "被拒绝"),
     "command_expired": ("ran out without an answer", "过期未应答"),
+    "api": ("Data for programs", "数据接口"),
+    "api_about": (
+        "Everything is read with GET and comes as JSON. Times are milliseconds since 1970 UTC, null is never.",
+        "全部用 GET 读取，返回 JSON。时间为 1970 年以来的毫秒数（UTC），null 表示从未。",
+    ),
+    "api_open": (
+        "No token is needed: whoever reaches this page may read.", "无需令牌：能打开本页者均可读取。"
+    ),
+    "api_token": (
+        "A token is needed, in the header Authorization: Bearer TOKEN.",
+        "需要令牌，请求头为 Authorization: Bearer TOKEN。",
+    ),
+    "api_wrong": (
+        "What is wrong with a request is answered in English and Chinese: which parameter, its value, what is allowed.",
+        "请求有误时，以中英文说明：哪个参数、其值、允许的值。",
+    ),
+    "api_required": ("required", "必填"),
+    "api_default": ("{value} unless given", "默认 {value}"),
     "problem": ("This does not work", "无法完成"),
     "language": ("Language", "语言"),
     "exercise": ("EXERCISE", "演练"),

@@ -1,0 +1,267 @@
+"""The answers of /api/v1, from the hub's own words."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from hub.archive import Archive, Kept, Wanted
+from hub.callout import covers
+from hub.errors import TransientError
+from hub.model import Call
+from hub.model import Warning as HubWarning
+from hub.store import LATEST_MS, Point, Store
+from hub.web.api_params import bad_cursor, moment, number_of
+from hub.web.api_shapes import (
+    CallOut,
+    DecisionOut,
+    EpisodeOut,
+    EpisodesOut,
+    LatestOut,
+    LatestPoint,
+    PointsOut,
+    QuantitiesOut,
+    QuantityOut,
+    ReadingsOut,
+    SeriesOut,
+    StationOut,
+    StationsOut,
+    WarningOut,
+    WarningsOut,
+    WarningWhole,
+)
+from hub.web.freshness import StationState, of_station
+from hub.web.pages import find_station
+from hub.web.problems import Problem
+from hub.web.view import StationView, View
+from hub.web.words import unit_of
+from tocsin.levels import Hazard
+from tocsin.quantities import QUANTITIES
+
+RETRY_S = 5
+AT_ONCE = 1_000  # stations that are looked at together once a page's length of them has not filled the page
+SeriesName = tuple[str, str, str]  # station, device, quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Of which stations and series; "" asks for nothing."""
+
+    station: str = ""
+    area: str = ""
+    quantity: str = ""
+
+
+def store_away(err: TransientError) -> Problem:
+    return Problem(
+        f"the store cannot be reached now; ask again later: {err}", 503,
+        zh=f"数据库暂时无法访问，请稍后再试：{err}", headers={"Retry-After": str(RETRY_S)},
+    )
+
+
+async def stations(view: View, area: str, freshness: str, after: str, limit: int) -> StationsOut:
+    found: list[StationOut] = []
+    async for one in _views(view, Sought(area=area), after, limit + 1):
+        state = of_station(one, view.clock.now_ms())
+        if freshness in {"", state.freshness.word}:
+            found.append(station(state))
+            if len(found) > limit:
+                break
+    return StationsOut(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+
+def station(state: StationState) -> StationOut:
+    view, card = state.view, state.view.card
+    return StationOut(
+        id=view.id,
+        name=card.name if card else "",
+        name_zh=card.name_zh if card else "",
+        area=card.area if card else "",
+        latitude=card.latitude if card else None,
+        longitude=card.longitude if card else None,
+        freshness=state.freshness.word,
+        offline=state.offline,
+        heard_at=view.heard_at or None,
+        faults=state.faults,
+        ills=state.ills,
+        power=view.heartbeat.power if view.heartbeat else "",
+        series=[
+            SeriesOut(
+                device=one.device,
+                quantity=one.quantity,
+                unit=unit_of(one.quantity),
+                period_s=one.series.period_s,
+                freshness=one.freshness.word,
+                t=one.point.t_ms if one.point else None,
+                value=one.point.value if one.point else None,
+                quality=one.point.quality if one.point else None,
+            )
+            for one in state.series
+        ],
+        card=card,
+    )
+
+
+async def latest(view: View, sought: Sought, after: str, limit: int) -> LatestOut:
+    """Raises Problem."""
+    if sought.station:
+        await find_station(view, sought.station)
+    behind = _series_of(after) if after else ("", "", "")
+    found: list[LatestPoint] = []
+    # the last page may have ended inside a station
+    async for one in _views(view, sought, behind[0], limit + 1, again=True):
+        if one.latest is None:
+            raise store_away(TransientError("no answer"))
+        found += [
+            LatestPoint(one.id, point.device, point.quantity, unit_of(point.quantity), point.t_ms, point.value,
+                        point.quality)
+            for point in sorted(one.latest, key=_name_of)
+            if _name_of(point) > behind and sought.quantity in {"", point.quantity}
+        ]
+        if len(found) > limit:
+            break
+    last = found[limit - 1] if len(found) > limit else None
+    return LatestOut(found[:limit], f"{last.station}/{last.device}/{last.quantity}" if last else None)
+
+
+def quantities() -> QuantitiesOut:
+    return QuantitiesOut([
+        QuantityOut(one.name, one.unit, one.en, one.zh, one.hazard, one.plausible, one.increments or None)
+        for one in QUANTITIES.values()
+    ])
+
+
+async def known_series(view: View, station_id: str, device: str, quantity: str) -> None:
+    """Whether the station says that it has this series, or once had it. Raises Problem that lists what there is."""
+    found = await find_station(view, station_id)
+    said = [series.key for series in found.card.series] if found.card else []
+    kept = [f"{point.device}/{point.quantity}" for point in found.latest or ()]
+    names = [key.rpartition("/")[::2] for key in dict.fromkeys([*said, *kept])]
+    if (device, quantity) in names:
+        return
+    if found.latest is None:
+        raise store_away(TransientError("no answer"))
+    devices = ", ".join(dict.fromkeys(name for name, _ in names))
+    if device not in {name for name, _ in names}:
+        raise Problem.of_value("device", device, devices or "none: the station has not reported yet", 404,
+                               zh=devices or "无：该站尚未上报")
+    raise Problem.of_value("quantity", quantity, ", ".join(name for owner, name in names if owner == device), 404)
+
+
+async def series(store: Store, name: SeriesName, span: tuple[int, int], most: int) -> PointsOut:
+    """Raises Problem."""
+    try:
+        points = await store.series(*name, *span, most)
+        rows = await store.readings(Point(*name, 0, 0.0, 0), *span, len(points) + 1)
+    except TransientError as err:
+        raise store_away(err) from err
+    whole = [(t, value) for t, value, _ in rows]
+    return PointsOut(*name, unit_of(name[2]), *span, thinned=whole != points, points=points)
+
+
+async def readings(store: Store, name: SeriesName, span: tuple[int, int], after: str, limit: int) -> ReadingsOut:
+    """Times are unique in a series, so the last one seen is the cursor. Raises Problem."""
+    start = max(span[0], number_of(after) + 1) if after else span[0]
+    try:
+        rows = await store.readings(Point(*name, 0, 0.0, 0), min(start, LATEST_MS), span[1], limit + 1)
+    except TransientError as err:
+        raise store_away(err) from err
+    following = str(rows[limit - 1][0]) if len(rows) > limit else None
+    return ReadingsOut(*name, unit_of(name[2]), *span, list(rows[:limit]), following)
+
+
+def wanted(
+    status: str | None, station_id: str | None, area: str | None, hazard: Hazard | None, level: int | None,
+    start: str | None, end: str | None, warning_id: str = "",
+) -> Wanted:  # fmt: skip
+    """Raises Problem."""
+    start_ms = moment("start", start) if start else 0
+    end_ms = moment("end", end) if end else LATEST_MS
+    if start_ms >= end_ms:
+        raise Problem.of_value("start", start or "", "a time before the end", zh="早于结束时间的时间")
+    return Wanted(station_id or "", area or "", hazard or "", level or 0, start_ms, end_ms,
+                  None if status is None else status == "open", warning_id)
+
+
+async def warnings(archive: Archive, sought: Wanted, after: str, limit: int) -> WarningsOut:
+    """Raises Problem."""
+    before = None
+    if after:
+        opened, _, name = after.partition("/")
+        before = (number_of(opened), name)
+        if not name:
+            raise bad_cursor(after)
+    try:
+        found = await archive.warnings(sought, before, limit + 1)
+    except TransientError as err:
+        raise store_away(err) from err
+    last = found[limit - 1] if len(found) > limit else None
+    return WarningsOut([_warning(one) for one in found[:limit]], f"{last.opened_at}/{last.id}" if last else None)
+
+
+async def warning(view: View, found: HubWarning) -> WarningWhole:
+    journal = [DecisionOut(row.t, row.why, row.detail) for row in await view.journal(found.id)]
+    return WarningWhole(_warning(found), journal, await view.bulletins(found.id))
+
+
+async def episodes(archive: Archive, sought: Wanted, after: str, limit: int) -> EpisodesOut:
+    """Raises Problem."""
+    try:
+        found = await archive.episodes(sought, number_of(after) if after else None, limit + 1)
+    except TransientError as err:
+        raise store_away(err) from err
+    following = str(found[limit - 1].number) if len(found) > limit else None
+    return EpisodesOut([_episode(one) for one in found[:limit]], following)
+
+
+async def _views(
+    view: View, sought: Sought, after: str, first: int, *, again: bool = False
+) -> AsyncIterator[StationView]:
+    """The stations behind `after` by id, with `again` that one too; `first` of them at first, as a page rarely needs
+    all."""
+    ids: Iterable[str] = (name for name in sorted(view.station_ids()) if name > after or (again and name == after))
+    asked = [name for name in ids if sought.station in {"", name}]
+    for begin, end in pairwise([0, *range(first, len(asked), AT_ONCE), len(asked)]):
+        for one in await view.stations(asked[begin:end]):
+            if not sought.area or (one.card is not None and covers(sought.area, one.card.area)):
+                yield one
+
+
+def _series_of(after: str) -> SeriesName:
+    name, _, series_key = after.partition("/")
+    device, _, quantity = series_key.rpartition("/")
+    if not (name and device and quantity):
+        raise bad_cursor(after)
+    return name, device, quantity
+
+
+def _name_of(point: Point) -> SeriesName:
+    return point.station, point.device, point.quantity
+
+
+def _episode(kept: Kept) -> EpisodeOut:
+    one = kept.episode
+    return EpisodeOut(
+        episode=one.id, warning=kept.warning, station=one.station, series=one.series, rule=one.rule,
+        hazard=kept.hazard, area=kept.area, level=one.level, peak=kept.peak, stage=one.stage, authority=one.authority,
+        revision=one.revision, since=one.since, changed_at=one.changed_at, cleared_at=kept.cleared_at or None,
+        feature=one.feature, value=one.value, threshold=one.threshold, target=one.target, over_s=one.over_s,
+        historic=one.historic,
+    )  # fmt: skip
+
+
+def _warning(one: HubWarning) -> WarningOut:
+    return WarningOut(
+        id=one.id, area=one.area, hazard=one.hazard, status=one.state, level=one.level, peak=one.peak, stage=one.stage,
+        opened_at=one.opened_at, changed_at=one.changed_at, closed_at=one.closed_at or None, historic=one.historic,
+        confirmed_at=one.confirmed_at or None, confirmed_by=one.confirmed_by,
+        held_at=one.held_at or None, held_by=one.held_by,
+        episodes=[episode.id for episode in one.episodes.values()],
+        stations=list(dict.fromkeys(episode.station for episode in one.episodes.values())),
+        calls=[_call(call) for call in one.calls.values()],
+        bulletins=one.bulletins,
+    )  # fmt: skip
+
+
+def _call(call: Call) -> CallOut:
+    return CallOut(call.person, call.role, call.tier, call.level, call.first_at or None, call.last_at or None,
+                   call.times, call.answered_at or None, call.how, call.note)
