@@ -1,8 +1,9 @@
 """Is a message from a station what the wire contract says? Pure: bytes in, good records and named refusals out."""
 
+import functools
 import math
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import get_args
@@ -231,8 +232,7 @@ def _check_content(record: Record) -> None:
             _check_times(record.t)
             _check_finite("value", record.value)
             _check_whole("quality", record.quality)
-            for series in set(record.series):
-                _check_series(series)
+            _check_all_series(record.series)
         case Summary():
             _check_summary(record)
         case Detection():
@@ -241,7 +241,7 @@ def _check_content(record: Record) -> None:
             _check_hold(record.hold_s)
             _check_levels(record.level, record.previous)
             _check_whole("revision and over_s", [record.revision, record.over_s])
-            _check_series(record.series)
+            _check_all_series([record.series])
         case Siren():
             _check_times([record.t])
             _check_finite("took_ms", [record.took_ms])
@@ -260,24 +260,26 @@ def _check_summary(record: Summary) -> None:
     _check_times([record.since, *record.t])
     _check_finite("min, max, mean and last", [*record.min, *record.max, *record.mean, *record.last])
     _check_whole("count and quality", [*record.count, *record.quality])
-    for series in set(record.series):
-        _check_series(series)
+    _check_all_series(record.series)
 
 
 def _check_times(times: list[int]) -> None:
-    for t in times:
-        if not EARLIEST_MS <= t < LATEST_MS:
-            raise RefusedError(Refusal.TIME, f"{t} ms is not between {iso(EARLIEST_MS)} and {iso(LATEST_MS)}")
+    # this and its neighbours look at whole columns: a loop is only for the words of a refusal
+    if times and not (min(times) >= EARLIEST_MS and max(times) < LATEST_MS):
+        bad = next(t for t in times if not EARLIEST_MS <= t < LATEST_MS)
+        raise RefusedError(Refusal.TIME, f"{bad} ms is not between {iso(EARLIEST_MS)} and {iso(LATEST_MS)}")
 
 
-def _check_finite(what: str, values: Iterable[float]) -> None:
-    if bad := [value for value in values if not math.isfinite(value)]:
-        raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]} is not a finite number")
+def _check_finite(what: str, values: Sequence[float]) -> None:
+    if not all(map(math.isfinite, values)):
+        bad = next(value for value in values if not math.isfinite(value))
+        raise RefusedError(Refusal.VALUE, f"{what}: {bad} is not a finite number")
 
 
-def _check_whole(what: str, values: Iterable[int], end: int = _INT64) -> None:
-    if bad := [value for value in values if not 0 <= value < end]:
-        raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]}; use 0 and up")
+def _check_whole(what: str, values: Sequence[int], end: int = _INT64) -> None:
+    if values and not (min(values) >= 0 and max(values) < end):
+        bad = next(value for value in values if not 0 <= value < end)
+        raise RefusedError(Refusal.VALUE, f"{what}: {bad}; use 0 and up")
 
 
 def _check_hold(hold_s: float) -> None:
@@ -290,10 +292,16 @@ def _check_levels(*levels: int) -> None:
         raise RefusedError(Refusal.VALUE, f"level {bad[0]}; use {Level.CLEAR.value} to {Level.RED.value}")
 
 
-def _check_series(series: str) -> None:
+def _check_all_series(names: list[str]) -> None:
+    for series in set(names):
+        if not _is_series(series):
+            raise RefusedError(Refusal.VALUE, f"series {series[:LONGEST_NAME]!r}; use device/quantity")
+
+
+@functools.lru_cache(maxsize=1 << 16)  # of a county's series each comes again with every message
+def _is_series(series: str) -> bool:
     device, _, quantity = series.rpartition("/")
-    if not device or not quantity or len(series) > LONGEST_NAME or any(letter < " " for letter in series):
-        raise RefusedError(Refusal.VALUE, f"series {series[:LONGEST_NAME]!r}; use device/quantity")
+    return bool(device and quantity) and len(series) <= LONGEST_NAME and min(series) >= " "
 
 
 def _check_card(card: StationCard) -> None:

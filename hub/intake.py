@@ -14,6 +14,7 @@ from hub.checks import Delivery, Revoked, inspect
 from hub.committed import Answers, Publish
 from hub.database import Database
 from hub.landing import Landed, land
+from hub.places import Memory
 from tocsin.clock import Clock
 
 MOST_PENDING = 64 << 20  # bytes in memory; beyond it the link is not read, and what it drops is sent again
@@ -38,6 +39,7 @@ class Intake:
         self._clock = clock
         self._answers = Answers(database.hub_id, keys, publish, clock.now_ms)
         self._counts: Counter[str] = Counter()
+        self._memory = Memory()
         self._pending: deque[Delivery] = deque()
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
@@ -99,5 +101,9 @@ class Intake:
             await self._clock.sleep_until(self._clock.monotonic_s() + _RETRY_S)
 
     def _commit(self, deliveries: list[Delivery], now_ms: int) -> Landed:
-        with self._database.transaction() as connection:
-            return land(connection, deliveries, now_ms)
+        try:
+            with self._database.transaction() as connection:
+                return land(connection, deliveries, now_ms, self._memory)
+        except BaseException:
+            self._memory.forget()
+            raise
