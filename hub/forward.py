@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -17,9 +18,10 @@ from hub import landing
 from hub.checks import Refusal, Refused
 from hub.database import Database
 from hub.errors import PermanentError, TransientError
+from hub.lines import TakesLines, text_of
 from hub.store import AnyPoint, Store, points_of
 from tocsin.clock import Clock
-from tocsin.messages import encode, record_of
+from tocsin.messages import Readings, encode, record_of
 
 READER = "forwarder"
 READERS = (READER, "desk")
@@ -71,14 +73,15 @@ class Forwarder:
         if not rows:
             return False
         refused: list[Refused] = []
-        points = [point for row in rows for point in self._points_of(row, refused)]
-        for batch in _batches(points):
+        forwarded = 0
+        for batch in self._batches(rows, refused):
             try:
-                await self._store.write(batch)
+                await self._write(batch)
             except PermanentError as err:
                 refused += [_refused(point, reason) for point, reason in err.bad]
+            forwarded += batch.size
         await self._database.run(self._move, rows[-1].id, refused)
-        self.counts["forwarded"] += len(points)
+        self.counts["forwarded"] += forwarded
         self.counts["refused"] += len(refused)
         return True
 
@@ -104,12 +107,38 @@ class Forwarder:
         connection = self._database.connection
         return landing.read(connection, landing.cursor_of(connection, READER), _ROWS)
 
-    def _points_of(self, row: landing.Row, refused: list[Refused]) -> list[AnyPoint]:
-        try:
-            return points_of(row.station, record_of(row.raw), row.times)
-        except msgspec.DecodeError as err:  # landed by a newer hub
-            refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
-            return []
+    async def _write(self, batch: "_Batch") -> None:
+        if isinstance(self._store, TakesLines):
+            await self._store.write_lines(batch.texts, batch.points)
+        else:
+            await self._store.write(batch.points)
+
+    def _batches(self, rows: Sequence[landing.Row], refused: list[Refused]) -> Iterator["_Batch"]:
+        """Made one by one: what is written is not kept beside what comes next."""
+        batch = _Batch()
+        by_lines = isinstance(self._store, TakesLines)
+        for row in rows:
+            try:
+                record = record_of(row.raw)
+            except msgspec.DecodeError as err:  # landed by a newer hub
+                refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
+                continue
+            if by_lines and type(record) is Readings and (text := text_of(row.station, record, row.times)) is not None:
+                batch.texts.append(text)
+                batch.size += len(record.t)
+            else:
+                points = points_of(row.station, record, row.times)
+                for start in range(0, len(points), BATCH):
+                    batch.points += points[start : start + BATCH]
+                    batch.size += len(points[start : start + BATCH])
+                    if batch.size >= BATCH:
+                        yield batch
+                        batch = _Batch()
+            if batch.size >= BATCH:
+                yield batch
+                batch = _Batch()
+        if batch.size:
+            yield batch
 
     def _move(self, last_id: int, refused: Sequence[Refused]) -> None:
         with self._database.transaction() as connection:
@@ -137,10 +166,15 @@ class Forwarder:
             return len(old)
 
 
-def _batches(points: list[AnyPoint]) -> Iterator[list[AnyPoint]]:
-    for start in range(0, len(points), BATCH):
-        yield points[start : start + BATCH]
+@dataclass(slots=True)
+class _Batch:
+    """What one write takes: lines of whole records where the store takes lines, else points. `size` in points."""
+
+    texts: list[str] = field(default_factory=list)
+    points: list[AnyPoint] = field(default_factory=list)
+    size: int = 0
 
 
 def _refused(point: object, reason: str) -> Refused:
-    return Refused("store", Refusal.STORE, reason, encode(point), whole=False)
+    payload = point.encode() if isinstance(point, str) else encode(point)
+    return Refused("store", Refusal.STORE, reason, payload, whole=False)

@@ -44,8 +44,12 @@ class InfluxStore:
         self._ready = False
 
     async def write(self, points: Sequence[AnyPoint]) -> None:
-        bad: list[tuple[AnyPoint, str]] = []
-        lines: list[tuple[AnyPoint, str]] = []
+        await self.write_lines([], points)
+
+    async def write_lines(self, texts: Sequence[str], points: Sequence[AnyPoint]) -> None:
+        """As hub.lines.TakesLines says."""
+        bad: list[tuple[object, str]] = []
+        lines: list[tuple[object, str]] = [(text, text) for text in texts if text]
         for point in points:
             if problem := problem_of(point):
                 bad.append((point, problem))
@@ -92,7 +96,7 @@ class InfluxStore:
             await self._ask("POST", {"q": f"CREATE DATABASE {_identifier(self._database)}"})
             self._ready = True
 
-    async def _send(self, lines: Sequence[tuple[AnyPoint, str]]) -> list[tuple[AnyPoint, str]]:
+    async def _send(self, lines: Sequence[tuple[object, str]]) -> list[tuple[object, str]]:
         """Those that the server refuses, each with its words; the others are kept."""
         if not lines:
             return []
@@ -104,11 +108,14 @@ class InfluxStore:
         if answer.status_code not in _REFUSED:
             raise TransientError(f"{self._client.base_url}: {answer.status_code} {_words(answer)}")
         if len(lines) == 1:
+            text = lines[0][1]
+            if "\n" in text and isinstance(lines[0][0], str):
+                return await self._send([(line, line) for line in text.split("\n")])
             return [(lines[0][0], f"{answer.status_code} {_words(answer)}")]
         half = len(lines) // 2
         return await self._send(lines[:half]) + await self._send(lines[half:])
 
-    async def _post(self, lines: Sequence[tuple[AnyPoint, str]]) -> httpx.Response:
+    async def _post(self, lines: Sequence[tuple[object, str]]) -> httpx.Response:
         body = gzip.compress("\n".join(line for _, line in lines).encode(), compresslevel=1, mtime=0)
         try:
             return await self._client.post(

@@ -73,11 +73,14 @@ class Places:
         self._connection = connection
         self._station = station
         self._memory = memory
-        self._marks = memory.marks.get(station)
-        if self._marks is None:
-            found = connection.execute("SELECT series, t, run_first, run_end FROM marks WHERE station = ?", (station,))
-            self._marks = {series: Mark(t, first, end) for series, t, first, end in found}
+        self._marks = memory.marks[station] if station in memory.marks else self._read()
         self._changed: set[str] = set()
+
+    def _read(self) -> dict[str, Mark]:
+        found = self._connection.execute(
+            "SELECT series, t, run_first, run_end FROM marks WHERE station = ?", (self._station,)
+        )
+        return {series: Mark(t, first, end) for series, t, first, end in found}
 
     def place(self, record: Record) -> Placed:
         wanted = zip(record.series, record.t, strict=True) if type(record) is Readings else keyed_times(record)

@@ -202,7 +202,7 @@ async def test_a_line_that_influxdb_refuses_is_kept_with_its_words(database: Dat
     ).fetchall()
     assert (arrived, reason) == (NOON_MS + 5, "refused by the store")
     assert "field type conflict" in detail
-    assert b'"t_ms":%d,"value":9.0' % NOON_MS in payload
+    assert payload == b"readings,device=gauge,quantity=stage_m,station=lin-an-01 value=9.0,quality=0i %d" % NOON_MS
     assert (forwarder.counts["refused"], cursor_of(database.connection, READER)) == (1, 2)
     await store.close()
 
