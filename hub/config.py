@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hub.config_landing import LandingTable
 from hub.model import Tier
 from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileName, Table, load, twice
@@ -110,6 +111,7 @@ class HubConfig(Table, frozen=True):
     hub: HubTable
     cap: CapTable
     store: StoreTable = StoreTable()
+    landing: LandingTable = LandingTable()
     call: CallTable = CallTable()
     station: list[StationTable] = []
     person: list[PersonTable] = []

@@ -115,6 +115,12 @@ CREATE TABLE IF NOT EXISTS papers (station TEXT PRIMARY KEY, t INTEGER NOT NULL,
 -- the highest seq that each station has ever had
 CREATE TABLE IF NOT EXISTS heights (station TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 
+-- hub.strangers: stations that speak and are not enrolled. heartbeat, card: the newest of each; size in bytes
+CREATE TABLE IF NOT EXISTS strangers (
+    station TEXT PRIMARY KEY, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, messages INTEGER NOT NULL,
+    records INTEGER NOT NULL, size INTEGER NOT NULL, heartbeat TEXT, card TEXT
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS order_journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     t INTEGER NOT NULL, station TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL

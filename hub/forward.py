@@ -5,7 +5,6 @@ again at the same times, which changes nothing. While the store is away, landing
 """
 
 import asyncio
-import itertools
 import logging
 import sqlite3
 from collections import Counter
@@ -26,12 +25,9 @@ from tocsin.messages import Readings, encode, record_of
 READER = "forwarder"
 READERS = (READER, "desk")
 BATCH = 5_000              # points of one write
-KEPT_MS = 7 * 86_400_000   # landed records of that age go, once every reader is done with them
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
-PRUNE_EVERY_S = 600.0
 _ROWS = 500                # records read at once
-_PRUNED = 1_000            # records deleted in one transaction
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +42,6 @@ class Forwarder:
         self._clock = clock
         self._more = asyncio.Event()
         self._wait_s = FIRST_WAIT_S
-        self._prune_at_s = clock.monotonic_s()
 
     def wake(self) -> None:
         """Something has landed; goes into `Intake.on_landed`."""
@@ -59,9 +54,6 @@ class Forwarder:
             try:
                 while await self.step():
                     self._wait_s = FIRST_WAIT_S
-                if self._clock.monotonic_s() >= self._prune_at_s:
-                    self._prune_at_s = self._clock.monotonic_s() + PRUNE_EVERY_S
-                    await self.prune()
             except (TransientError, sqlite3.Error) as err:
                 await self._back_off(err)
             else:
@@ -84,13 +76,6 @@ class Forwarder:
         self.counts["forwarded"] += forwarded
         self.counts["refused"] += len(refused)
         return True
-
-    async def prune(self) -> int:
-        """Deletes landed records that every reader is done with and that are old; returns how many."""
-        pruned = 0
-        while some := await self._database.run(self._prune, self._clock.now_ms() - KEPT_MS):
-            pruned += some
-        return pruned
 
     async def refill(self, since_ms: int) -> None:
         """After the store lost data: sends on again all that landed at `since_ms` or later and is still held."""
@@ -153,17 +138,6 @@ class Forwarder:
                 (landing.cursor_of(connection, READER), since_ms),
             ).fetchone()
             landing.move_cursor(connection, READER, min(before, landing.cursor_of(connection, READER)))
-
-    def _prune(self, before_ms: int) -> int:
-        with self._database.transaction() as connection:
-            done = min(landing.cursor_of(connection, reader) for reader in READERS)
-            oldest = connection.execute(
-                "SELECT id, arrived FROM landing WHERE id <= ? ORDER BY id LIMIT ?", (done, _PRUNED)
-            ).fetchall()
-            old = list(itertools.takewhile(lambda row: row[1] < before_ms, oldest))
-            if old:
-                connection.execute("DELETE FROM landing WHERE id <= ?", (old[-1][0],))
-            return len(old)
 
 
 @dataclass(slots=True)

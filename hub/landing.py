@@ -6,12 +6,13 @@ last of them, so the later arrival is moved by whole milliseconds to the next fr
 record: sending it on again after a crash gives the same times. A time above the series' mark is free without a look.
 """
 
+import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from hub import orders
+from hub import orders, strangers
 from hub.checks import Delivery, Good, Refused, kind_of
 from hub.places import Memory, Placed, Places, shifts_of
 from tocsin.messages import Heartbeat, Readings, Record, Start, digest, encode
@@ -20,6 +21,9 @@ from tocsin.orders import Obeyed, Papers
 NEWEST_WHOLE = 1_000       # refused messages of senders that are not answered
 LARGEST_WHOLE = 64 << 10   # bytes kept of each
 _READ_BYTES = 8 << 20
+_QUIET_MS = 3_600_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,14 @@ def land(
         for refused in delivery.refused:
             quarantine(connection, refused, now_ms)
             landed.counts[f"quarantined: {refused.reason}"] += 1
+        if delivery.stranger is not None:
+            strangers.hold(connection, delivery.stranger, now_ms)
+            landed.counts["held: unknown station"] += 1
         if delivery.heartbeat is not None:
             _keep_heartbeat(connection, delivery.heartbeat, now_ms)
         clone = _land_records(connection, delivery, now_ms, landed.counts, memory)
         if clone:
-            connection.execute("UPDATE stations SET clone_at = ? WHERE id = ?", (now_ms, delivery.station))
+            _tell_clone(connection, delivery.station, now_ms)
         if delivery.good:
             highest = max(good.record.seq for good in delivery.good)
             heights[delivery.station] = max(highest, heights.get(delivery.station, 0))
@@ -177,6 +184,15 @@ def _hear(connection: sqlite3.Connection, stations: Collection[str], now_ms: int
         "INSERT INTO stations (id, heard_at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET heard_at = excluded.heard_at",
         [(station, now_ms) for station in stations],
     )
+
+
+def _tell_clone(connection: sqlite3.Connection, station: str, now_ms: int) -> None:
+    """Shown on the console; into the journal when it begins, and again after an hour of quiet."""
+    (before,) = connection.execute("SELECT clone_at FROM stations WHERE id = ?", (station,)).fetchone()
+    if not before or now_ms - before > _QUIET_MS:
+        log.error("%s: two contents under one record id: a copy of its card speaks too; both are kept", station)
+        orders.note(connection, now_ms, station, "clone", "", "two contents under one record id; both are kept")
+    connection.execute("UPDATE stations SET clone_at = ? WHERE id = ?", (now_ms, station))
 
 
 def _keep(connection: sqlite3.Connection, station: str, record: Record, now_ms: int) -> None:

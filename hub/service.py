@@ -28,6 +28,8 @@ from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
 from hub.orders import StationOrders, read_orders
+from hub.pruning import Pruner
+from hub.room import Room
 from hub.roster import Roster
 from hub.store import Point, Store
 from hub.web.app import app
@@ -61,7 +63,9 @@ class Hub:
         self._restarts: Counter[str] = Counter()
         self.link = self._make_link()
         self._roster = Roster(self._database, config.keys)
-        self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked)
+        room = Room(data, config.landing.free_bytes, clock)
+        self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked, room)
+        self._pruner = Pruner(self._database, config.landing, clock)
         self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
         channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)
@@ -88,6 +92,7 @@ class Hub:
             "link": self.link.run,
             "intake": self._intake.run,
             "forwarder": self._forwarder.run,
+            "pruner": self._pruner.run,
             "desk": self._desk.run,
             "dispatch": self._dispatch.run,
             "courier": self._courier.run,
@@ -163,7 +168,7 @@ class Hub:
         return cap.folder_of(self.config)
 
     def counts(self) -> dict[str, int]:
-        parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts,
+        parts = {"intake": self._intake.counts, "forwarder": self._forwarder.counts, "pruner": self._pruner.counts,
                  "desk": self._desk.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
                  "restarts": self._restarts}
         return {f"{part}: {name}": count for part, counts in parts.items() for name, count in counts.items()}
