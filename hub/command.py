@@ -1,5 +1,6 @@
-"""`tocsin hub hub.toml`"""
+"""`tocsin hub hub.toml`, and what is done beside a running hub: `tocsin hub approve hub.toml`."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,8 +10,13 @@ from tocsin.clock import Clock
 from tocsin.config import ConfigError
 from tocsin.service import run_until_stopped, serve
 
+BESIDE = {"approve": "hub.approve"}  # first word, and the module whose `main` takes the others
+
 
 def run(argv: list[str]) -> int:
+    if argv and argv[0] in BESIDE:
+        code: int = importlib.import_module(BESIDE[argv[0]]).main(argv[1:])
+        return code
     return serve("hub", argv, load_hub, _start, "the hub")
 
 

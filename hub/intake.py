@@ -54,8 +54,8 @@ class Intake:
     @property
     def counts(self) -> dict[str, int]:
         """Since the start: landed, repeated, clone, `quarantined: <reason>`, failed commits, messages that there was no
-        room for, answers not sent."""
-        return {**self._counts, "not answered": self._answers.dropped}
+        room for, answers not sent; `disk short` is 1 while readings wait for room."""
+        return {**self._counts, "not answered": self._answers.dropped, "disk short": int(self.room.short)}
 
     async def on_message(self, topic: str, payload: bytes) -> None:
         """Takes a message; what is wrong with it is counted and kept. Waits only while too much waits for the disk.

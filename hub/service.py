@@ -23,6 +23,7 @@ from hub.dispatch import Dispatch
 from hub.embedded import SqliteStore
 from hub.errors import TransientError
 from hub.forward import Forwarder
+from hub.held import Disk, Held, read_held
 from hub.influx import InfluxStore
 from hub.intake import Intake
 from hub.landing import cursor_of
@@ -176,6 +177,12 @@ class Hub:
     async def stations(self) -> list[StationView]:
         rows = {row[0]: row for row in await self._database.run(self._read_stations)}
         return [await self._station(station, rows.get(station)) for station in sorted(self._roster)]
+
+    async def held(self) -> Held:
+        room = self._intake.room
+        room.look()
+        disk = Disk(room.free, room.least, room.short, self._intake.trouble)
+        return await self._database.run(read_held, self._database.connection, disk, self.clock.now_ms())
 
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)

@@ -1,6 +1,7 @@
 """A disk that fills up: readings wait at their stations, warnings still land, and it goes on by itself. A real one."""
 
 import asyncio
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,16 +32,13 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def fill(room: Room, folder: Path, leave: int) -> Path:
-    """A file of somebody else's that leaves so many bytes."""
-    room.look(now=True)
+def fill(folder: Path, leave: int) -> Path:
+    """A file of somebody else's that leaves so many bytes at most."""
     other = folder / "other"
-    with other.open("ab") as file:
-        left = room.free - leave
+    with other.open("ab", buffering=0) as file:
         try:
-            while left > 0:
-                left -= file.write(b"x" * min(left, 1 << 16))
-                file.flush()
+            while shutil.disk_usage(folder).free > leave:
+                file.write(b"x" * (1 << 16))
         except OSError:
             assert leave == 0
     return other
@@ -56,7 +54,7 @@ async def test_readings_wait_before_the_disk_is_full_and_warnings_land(disk: Pat
         room = desk.intake.room = Room(disk, LEAST, desk.clock)
         await tell(desk, 1)
         await desk.answer()
-        other = fill(room, disk, LEAST // 2)
+        other = fill(disk, LEAST // 2)
         desk.clock.wind_to(desk.clock.now_ms() + 2_000)
         await tell(desk, 2)
         await tell(desk, 3, warns=True)
@@ -76,7 +74,7 @@ async def test_a_disk_that_others_fill_to_the_last_byte_keeps_no_warning_waiting
         await tell(desk, 1)
         await desk.answer()
         assert room.keep_reserve()
-        other = fill(room, disk, 0)
+        other = fill(disk, 0)
         await tell(desk, 2)  # the disk was looked at within this second
         await until_trouble(desk)
         await desk.landed(1)
@@ -103,7 +101,7 @@ async def until_trouble(desk: Desk) -> None:
 
 def test_a_hub_that_may_use_all_of_the_disk_never_waits(disk: Path) -> None:
     room = Room(disk, 0, WoundClock(0))
-    fill(room, disk, 0)
+    fill(disk, 0)
     assert not room.look(now=True)
     assert not room.keep_reserve()
 

@@ -12,7 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
-from hub.web import answering, api, feeds, pages
+from hub.web import answering, api, feeds, held, pages
 from hub.web.live import changes, since_of
 from hub.web.problems import Problem
 from hub.web.render import STYLE, Asked, Site
@@ -56,7 +56,7 @@ def _own(site: Site) -> list[HTTPRouteHandler]:
     return [style, events]
 
 
-ROUTES = (pages.routes, answering.routes, api.routes, feeds.routes, _own)
+ROUTES = (pages.routes, answering.routes, api.routes, feeds.routes, held.routes, _own)
 
 
 def _refusals(site: Site) -> ExceptionHandlersMap:

@@ -98,6 +98,7 @@ async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[s
         "names": {station.id: name_of(station.id, cards, say) for station in stations},
         "levels": _levels(open_warnings, stations),
         "counts": view.counts(),
+        "held": await view.held(),
         "tally": [(freshness.word, tally[freshness]) for freshness in sorted(tally)],
     }
     return await site.page(request, "console.html", context)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hub.config import HubConfig
+from hub.held import Held
 from hub.model import Warning as HubWarning
 from hub.model import Why
 from hub.orders import StationOrders
@@ -62,6 +63,9 @@ class View(Protocol):
 
     async def stations(self) -> list[StationView]:
         """Every enrolled station, also those never heard."""
+
+    async def held(self) -> Held:
+        """What intake holds back or is alarmed by."""
 
     async def orders(self, station: str) -> StationOrders:
         """What that station was told, and its answers."""
