@@ -178,19 +178,22 @@ class Fleet:
         self._content = Content(orders.points, orders.boot)
         self._numbers = {name: number for number, name in enumerate(self.names)}
         self._lines: list[Line] = []
+        self._ears: list[Line] = []
 
     async def run(self) -> Report:
         """Sends for `secs`, then waits for answers that are missing."""
         began_s, began_cpu = time.monotonic(), time.process_time()
-        await self._connect()
-        await self._send_all(time.monotonic() + self.orders.secs)
-        end_s = time.monotonic() + self.orders.until_answered_s
-        while any(self.ledger) and time.monotonic() < end_s:
-            self._send_again()
-            await asyncio.sleep(_TICK_S)
+        try:
+            await self._connect()
+            await self._send_all(time.monotonic() + self.orders.secs)
+            end_s = time.monotonic() + self.orders.until_answered_s
+            while any(self.ledger) and time.monotonic() < end_s:
+                self._send_again()
+                await asyncio.sleep(_TICK_S)
+        finally:
+            for line in (*self._lines, *self._ears):
+                line.close()
         took_s = time.monotonic() - began_s
-        for line in self._lines:
-            line.close()
         times = sorted(self.took_ms) or [0.0]
         return Report(sum(self.last), self.answered, self.again, sum(self.last) * self.orders.points, took_s,
                       times[len(times) // 2], times[int(len(times) * 0.99)], times[-1],
@@ -204,8 +207,7 @@ class Fleet:
                 lambda hears=hears, number=number: Line(  # type: ignore[misc]
                     f"fleet-{os.getpid()}-{number}", self._hear, hears), "127.0.0.1", self.orders.port)
             await line.ready
-            if not hears:
-                self._lines.append(line)
+            (self._ears if hears else self._lines).append(line)
 
     async def _send_all(self, end_s: float) -> None:
         orders, began_s = self.orders, time.monotonic()
