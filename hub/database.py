@@ -19,6 +19,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 VERSION = 1
+# 32 MB each: thousands of stations touch the same pages again and again, and each is written back once a checkpoint
+_WAL_PAGES = 8_000
+_CACHE_KIB = 32_000
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -149,6 +152,8 @@ class SqliteFile:
         try:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
+            self.connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            self.connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._ensure(schema, version)
         except sqlite3.Error as err:
             self.close()
