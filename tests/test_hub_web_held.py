@@ -22,7 +22,7 @@ async def text(view: PlainView, path: str) -> str:
     async with client_of(view) as client:
         answer = await client.get(path)
     assert answer.status_code == 200
-    return " ".join(html.fromstring(answer.content).text_content().split())
+    return " ".join(" ".join(map(str, html.fromstring(answer.content).itertext())).split())
 
 
 async def test_the_page_tells_who_waits_what_was_refused_and_why(view: PlainView) -> None:
