@@ -29,6 +29,7 @@ BOOT = "00000000000000f1"
 CONNECTIONS = 8
 RECEIVE_MAXIMUM = 20  # messages that Mosquitto bears unacknowledged on one connection, unless set
 _TICK_S = 0.005
+_AHEAD = 20
 _CONNACK, _PUBLISH, _PUBACK = 2, 3, 4
 _COMMITTED = msgspec.json.Decoder(Committed)
 
@@ -216,7 +217,9 @@ class Fleet:
             if orders.every_s:
                 due = int((now_s - began_s) / orders.every_s * orders.stations)
                 for number in range(sent, due):
-                    self._send_next(number % orders.stations)
+                    # a station sends so far ahead of the hub's answers and no further: else its repeats are the load
+                    if len(self.ledger[number % orders.stations]) < _AHEAD:
+                        self._send_next(number % orders.stations)
                 sent = due
             else:
                 for number, waiting in enumerate(self.ledger):

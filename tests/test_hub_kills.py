@@ -39,7 +39,7 @@ async def test_what_the_stations_sent_is_in_the_store_once_through_kills_of_the_
             await further(lambda: sum(fleet.last), chance.randint(0, 25))
             hub.start()
         fleet.stopped = True
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(2 * WITHIN_S):
             report = await sending
         expected = {name: last * POINTS for name, last in zip(names, fleet.last, strict=True)}
         await until(lambda: all_there(influxdb, expected), WITHIN_S)
