@@ -23,7 +23,7 @@ from hub.checks import inspect
 from hub.database import Database
 from hub.forward import BATCH, Forwarder
 from hub.influx import LineStore, Place, influxdb1, influxdb2
-from hub.influx.lines import packed, rendered
+from hub.influx.lines import body_of, rendered
 from hub.landing import land
 from hub.store import AnyPoint, Point
 from tocsin import topics
@@ -69,7 +69,8 @@ def client(url: str, count: int) -> None:
 
 def floor(url: str, count: int) -> float:
     """Seconds of the requests alone."""
-    ready = [packed(line for _, line in rendered(points(first, many))[0]) for first, many in batches(count)]
+    ready = [body_of((line for _, line in rendered(points(first, many))[0]), packs=True)
+             for first, many in batches(count)]
     began_s = time.perf_counter()
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as there:
         for body in ready:

@@ -1,69 +1,36 @@
 """Is a message from a station what the wire contract says? Pure: bytes in, good records and named refusals out."""
 
-import math
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import get_args
 
 import msgspec
 
-from hub.store import EARLIEST_MS, LATEST_MS, LONGEST_NAME
-from tocsin.levels import Level
+from hub.contents import INT64, check_content, check_times
+from hub.refusal import Refusal as Refusal
+from hub.refusal import RefusedError as RefusedError
+from hub.store import LONGEST_NAME
+from hub.strangers import Word
 from tocsin.messages import (
     LARGEST,
     VERSION,
-    Detection,
     Heartbeat,
-    Readings,
     Record,
-    Siren,
     Start,
     StationCard,
-    Summary,
     Upload,
     digest,
     plain_of,
     record_of,
     upload_of,
 )
-from tocsin.orders import LARGEST_VERSION, Papers
-from tocsin.times import iso
-from tocsin.topics import AREA_CODE, HEARTBEAT, parse_up
+from tocsin.topics import HEARTBEAT, READINGS, parse_up
 
 BOOT = re.compile(r"[0-9a-f]{16}")
-_INT64 = 1 << 63
 _LONGEST_BOOT = 64
 _DAY_S = 86_400
 Revoked = Container[tuple[str, str]]    # stations and the marks of keys that they had
-LONGEST_HOLD_S = _DAY_S  # the rules loader allows no more
-
-
-class Refusal(StrEnum):
-    """Why something was put into quarantine."""
-
-    TOPIC = "not an uplink topic"
-    SIZE = "too large"
-    FORMAT = "malformed"
-    VERSION = "another version"
-    STATION = "another station's name inside"
-    UNKNOWN = "unknown station"
-    KEY = "a key that counts no more"
-    KIND = "unknown kind"
-    ID = "bad record id"
-    TIME = "impossible time"
-    VALUE = "impossible value"
-    STORE = "refused by the store"
-
-
-class RefusedError(Exception):
-    """Carries the named reason, and the detail in words."""
-
-    def __init__(self, reason: Refusal, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +64,10 @@ class Good:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one message brought. `answer` are the ids, in order, to be answered as committed once all is on disk."""
+    """What one message brought. `answer` are the ids, in order, to be answered as committed once all is on disk.
+
+    `history`: it came on the lane of readings, which may wait. `stranger`: nobody has enrolled its station.
+    """
 
     station: str = ""
     good: list[Good] = field(default_factory=list)
@@ -105,30 +75,63 @@ class Delivery:
     answer: list[RecordId] = field(default_factory=list)
     heartbeat: Heartbeat | None = None
     size: int = 0
+    history: bool = False
+    stranger: Word | None = None
 
 
 def inspect(topic: str, payload: bytes, known: Container[str], revoked: Revoked = frozenset()) -> Delivery:
     """Everything that can be said about a message without asking the disk. Never raises."""
     try:
-        station, kind = _station_of(topic, payload, known)
+        station, kind = _station_of(topic, payload)
+        if station not in known:
+            return Delivery(station, stranger=_stranger(payload, station, kind), size=len(payload))
         if kind == HEARTBEAT:
             return Delivery(station, heartbeat=_heartbeat(payload, station, revoked), size=len(payload))
-        return _records(topic, payload, station, revoked)
+        return _records(topic, payload, station, kind, revoked)
     except RefusedError as err:
         refused = Refused(topic, err.reason, err.detail, payload, whole=True)
         return Delivery(refused=[refused], size=len(payload))
 
 
-def _station_of(topic: str, payload: bytes, known: Container[str]) -> tuple[str, str]:
+def _station_of(topic: str, payload: bytes) -> tuple[str, str]:
     try:
         station, kind = parse_up(topic)
     except ValueError as err:
         raise RefusedError(Refusal.TOPIC, str(err)) from err
     if len(payload) > LARGEST:
         raise RefusedError(Refusal.SIZE, f"{len(payload)} bytes; at most {LARGEST}")
-    if station not in known:
-        raise RefusedError(Refusal.UNKNOWN, f'"{station}" is not enrolled at this hub')
     return station, kind
+
+
+def _stranger(payload: bytes, station: str, kind: str) -> Word:
+    """What it says of itself; it must say it as a station does."""
+    if kind == HEARTBEAT:
+        return Word(station, len(payload), heartbeat=_heartbeat(payload, station, frozenset()))
+    upload = _upload(payload)
+    _same_station(upload, station, frozenset())
+    return Word(station, len(payload), records=len(upload.records), card=_card(upload))
+
+
+def _card(upload: Upload) -> StationCard | None:
+    for piece in reversed(upload.records):
+        raw = bytes(piece)
+        if b'"start"' in raw:
+            try:
+                record = _record(raw)
+            except RefusedError:
+                continue
+            if isinstance(record, Start):
+                return record.card
+    return None
+
+
+def _upload(payload: bytes) -> Upload:
+    try:
+        return upload_of(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise RefusedError(Refusal.FORMAT, str(err)) from err
+    except ValueError as err:
+        raise RefusedError(Refusal.VERSION, str(err)) from err
 
 
 def _heartbeat(payload: bytes, station: str, revoked: Revoked) -> Heartbeat:
@@ -140,22 +143,17 @@ def _heartbeat(payload: bytes, station: str, revoked: Revoked) -> Heartbeat:
         raise RefusedError(Refusal.VERSION, f"version {heartbeat.v}; this side speaks {VERSION}")
     _same_station(heartbeat, station, revoked)
     siren = heartbeat.siren_health
-    _check_times([heartbeat.t, *([t for t in (siren.proven, siren.tested) if t] if siren else [])])
+    check_times([heartbeat.t, *([t for t in (siren.proven, siren.tested) if t] if siren else [])])
     if not (0 < heartbeat.every_s <= _DAY_S and 0 <= heartbeat.summary_s <= _DAY_S):
         said = f"every_s {heartbeat.every_s}, summary_s {heartbeat.summary_s}; use up to {_DAY_S}"
         raise RefusedError(Refusal.VALUE, said)
     return heartbeat
 
 
-def _records(topic: str, payload: bytes, station: str, revoked: Revoked) -> Delivery:
-    try:
-        upload = upload_of(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-        raise RefusedError(Refusal.FORMAT, str(err)) from err
-    except ValueError as err:
-        raise RefusedError(Refusal.VERSION, str(err)) from err
+def _records(topic: str, payload: bytes, station: str, kind: str, revoked: Revoked) -> Delivery:
+    upload = _upload(payload)
     _same_station(upload, station, revoked)
-    delivery = Delivery(station, size=len(payload))
+    delivery = Delivery(station, size=len(payload), history=kind == READINGS)
     for piece in upload.records:
         raw = bytes(piece)
         fingerprint = digest(raw)
@@ -202,9 +200,9 @@ def _record(raw: bytes) -> Record:
         raise RefusedError(_format_reason(raw), str(err)) from err
     if not BOOT.fullmatch(record.boot):
         raise RefusedError(Refusal.ID, f'boot "{record.boot[:_LONGEST_BOOT]}"; use 16 hex digits')
-    if not 1 <= record.seq < _INT64:
+    if not 1 <= record.seq < INT64:
         raise RefusedError(Refusal.ID, f"seq {record.seq}; use 1 and up")
-    _check_content(record)
+    check_content(record)
     return record
 
 
@@ -223,81 +221,3 @@ def kind_of(record: Record) -> str:
 
 
 _KINDS = frozenset(str(struct.__struct_config__.tag) for struct in get_args(Record))
-
-
-def _check_content(record: Record) -> None:
-    match record:
-        case Readings():
-            _check_times(record.t)
-            _check_finite("value", record.value)
-            _check_whole("quality", record.quality)
-            for series in set(record.series):
-                _check_series(series)
-        case Summary():
-            _check_summary(record)
-        case Detection():
-            _check_times([record.t, record.since])
-            _check_finite("value, threshold and target", [record.value, record.threshold, record.target or 0.0])
-            _check_hold(record.hold_s)
-            _check_levels(record.level, record.previous)
-            _check_whole("revision and over_s", [record.revision, record.over_s])
-            _check_series(record.series)
-        case Siren():
-            _check_times([record.t])
-            _check_finite("took_ms", [record.took_ms])
-            _check_levels(record.level)
-        case Start():
-            _check_times([record.t])
-            _check_card(record.card)
-        case Papers():
-            _check_times([record.t])
-            _check_whole("rules_version", [record.rules_version], LARGEST_VERSION)
-        case _:
-            _check_times([record.t])
-
-
-def _check_summary(record: Summary) -> None:
-    _check_times([record.since, *record.t])
-    _check_finite("min, max, mean and last", [*record.min, *record.max, *record.mean, *record.last])
-    _check_whole("count and quality", [*record.count, *record.quality])
-    for series in set(record.series):
-        _check_series(series)
-
-
-def _check_times(times: list[int]) -> None:
-    for t in times:
-        if not EARLIEST_MS <= t < LATEST_MS:
-            raise RefusedError(Refusal.TIME, f"{t} ms is not between {iso(EARLIEST_MS)} and {iso(LATEST_MS)}")
-
-
-def _check_finite(what: str, values: Iterable[float]) -> None:
-    if bad := [value for value in values if not math.isfinite(value)]:
-        raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]} is not a finite number")
-
-
-def _check_whole(what: str, values: Iterable[int], end: int = _INT64) -> None:
-    if bad := [value for value in values if not 0 <= value < end]:
-        raise RefusedError(Refusal.VALUE, f"{what}: {bad[0]}; use 0 and up")
-
-
-def _check_hold(hold_s: float) -> None:
-    if not 0 <= hold_s <= LONGEST_HOLD_S:
-        raise RefusedError(Refusal.VALUE, f"hold_s {hold_s}; use 0 to {LONGEST_HOLD_S}")
-
-
-def _check_levels(*levels: int) -> None:
-    if bad := [level for level in levels if not Level.CLEAR <= level <= Level.RED]:
-        raise RefusedError(Refusal.VALUE, f"level {bad[0]}; use {Level.CLEAR.value} to {Level.RED.value}")
-
-
-def _check_series(series: str) -> None:
-    device, _, quantity = series.rpartition("/")
-    if not device or not quantity or len(series) > LONGEST_NAME or any(letter < " " for letter in series):
-        raise RefusedError(Refusal.VALUE, f"series {series[:LONGEST_NAME]!r}; use device/quantity")
-
-
-def _check_card(card: StationCard) -> None:
-    if not AREA_CODE.fullmatch(card.area):
-        raise RefusedError(Refusal.VALUE, f'area "{card.area[:LONGEST_NAME]}"; use 12 digits')
-    if not (abs(card.latitude) <= 90 and abs(card.longitude) <= 180):
-        raise RefusedError(Refusal.VALUE, f"position {card.latitude}, {card.longitude}; use degrees north and east")

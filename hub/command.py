@@ -15,6 +15,7 @@ from tocsin.service import run_until_stopped, serve
 # word is a file
 WORDS = {
     "setup": "hub.influx.setup:main",
+    "approve": "hub.approve:main",
     "backup": "hub.backup_command:backup_main",
     "restore": "hub.backup_command:restore_main",
 }

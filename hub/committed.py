@@ -13,6 +13,7 @@ from tocsin.messages import VERSION, Committed, Range, digest_of_digests, encode
 from tocsin.signing import seal
 
 APART_S = 0.2
+_AT_ONCE = 100  # answers under way to the broker
 MOST_RANGES = 500  # some 50 kB of one message; what is left goes with the next
 
 log = logging.getLogger(__name__)
@@ -97,9 +98,12 @@ class Answers:
     async def _send_due(self) -> float | None:
         """Answers every station whose turn it is; the loop's time of the next turn, or None if nothing waits."""
         loop = asyncio.get_running_loop()
-        for station, waiting in list(self._waiting.items()):
-            if waiting and waiting.not_before_s <= loop.time():
-                await self._send(station, waiting.take())
+        due = [one for one in self._waiting.items() if one[1] and one[1].not_before_s <= loop.time()]
+        for start in range(0, len(due), _AT_ONCE):
+            some = due[start : start + _AT_ONCE]
+            # each waits for the broker: one after the other, thousands of stations would wait for each other
+            await asyncio.gather(*(self._send(station, waiting.take()) for station, waiting in some))
+            for _, waiting in some:
                 waiting.not_before_s = loop.time() + APART_S
         return min((waiting.not_before_s for waiting in self._waiting.values() if waiting), default=None)
 

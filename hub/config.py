@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from hub.config_api import ApiTable
+from hub.config_landing import LandingTable
 from hub.config_operations import BackupTable, WatchdogTable
 from hub.config_store import StoreTable
 from hub.model import Tier
@@ -108,6 +109,7 @@ class HubConfig(Table, frozen=True):
     hub: HubTable
     cap: CapTable
     store: StoreTable = StoreTable()
+    landing: LandingTable = LandingTable()
     call: CallTable = CallTable()
     groups: GroupsTable = GroupsTable()
     backup: BackupTable = BackupTable()

@@ -21,6 +21,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 VERSION = 2  # a step in hub.migrations for each
+# 32 MB each: thousands of stations touch the same pages again and again, and each is written back once a checkpoint
+_WAL_PAGES = 8_000
+_CACHE_KIB = 32_000
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -124,6 +127,12 @@ CREATE TABLE IF NOT EXISTS papers (station TEXT PRIMARY KEY, t INTEGER NOT NULL,
 -- the highest seq that each station has ever had
 CREATE TABLE IF NOT EXISTS heights (station TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 
+-- hub.strangers: stations that speak and are not enrolled. heartbeat, card: the newest of each; size in bytes
+CREATE TABLE IF NOT EXISTS strangers (
+    station TEXT PRIMARY KEY, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, messages INTEGER NOT NULL,
+    records INTEGER NOT NULL, size INTEGER NOT NULL, heartbeat TEXT, card TEXT
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS order_journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     t INTEGER NOT NULL, station TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL
@@ -181,6 +190,8 @@ class SqliteFile:
         try:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
+            self.connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            self.connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._ensure(schema, version, steps or {})
         except sqlite3.Error as err:
             self.close()

@@ -5,12 +5,12 @@ again at the same times, which changes nothing. While the store is away, landing
 """
 
 import asyncio
-import itertools
 import logging
 import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -18,21 +18,19 @@ from hub import landing
 from hub.checks import Refusal, Refused
 from hub.database import Database
 from hub.errors import PermanentError, TransientError
-from hub.store import AnyPoint, Store, points_of
+from hub.influx.texts import text_of
+from hub.store import AnyPoint, Store, TakesLines, points_of
 from tocsin.clock import Clock
-from tocsin.messages import encode, record_of
+from tocsin.messages import Readings, encode, record_of
 
 READER = "forwarder"
 READERS = (READER, "desk")
 BATCH = 20_000             # points of one write: a store that takes a second an answer still keeps up
-KEPT_MS = 7 * 86_400_000   # landed records of that age go, once every reader is done with them
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
-PRUNE_EVERY_S = 600.0
 JITTER = 0.25              # of a wait: hubs that lost one store together do not come back together
 _ROWS = 2_000              # records read at once
 _GROUP_BYTES = 1 << 20     # of them opened at once: about 30,000 readings
-_PRUNED = 1_000            # records deleted in one transaction
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +50,6 @@ class Forwarder:
         self._clock = clock
         self._more = asyncio.Event()
         self._wait_s = FIRST_WAIT_S
-        self._prune_at_s = clock.monotonic_s()
 
     def wake(self) -> None:
         """Something has landed; goes into `Intake.on_landed`."""
@@ -65,9 +62,6 @@ class Forwarder:
             try:
                 while await self.step():
                     self._wait_s = FIRST_WAIT_S
-                if self._clock.monotonic_s() >= self._prune_at_s:
-                    self._prune_at_s = self._clock.monotonic_s() + PRUNE_EVERY_S
-                    await self.prune()
             except (TransientError, sqlite3.Error) as err:
                 await self._back_off(err)
             else:
@@ -81,13 +75,6 @@ class Forwarder:
                 break
             cursor = group[-1].id
         return bool(rows)
-
-    async def prune(self) -> int:
-        """Deletes landed records that every reader is done with and that are old; returns how many."""
-        pruned = 0
-        while some := await self._database.run(self._prune, self._clock.now_ms() - KEPT_MS):
-            pruned += some
-        return pruned
 
     async def refill(self, since_ms: int) -> None:
         """After the store lost data: sends on again all that landed at `since_ms` or later and is still held."""
@@ -109,19 +96,28 @@ class Forwarder:
 
     async def _forward(self, before: int, rows: Sequence[landing.Row]) -> bool:
         """False where a refill was asked for meanwhile: the cursor is elsewhere."""
+        # who listens to what is forwarded wants points; ready lines cost a tenth of them
+        by_lines = isinstance(self._store, TakesLines) and not self.on_forwarded
         # in a thread, and not in the database's: neither warnings nor landing wait for it
-        points, refused = await asyncio.to_thread(_opened, rows)
-        for batch in _batches(points):
+        batches, refused = await asyncio.to_thread(_opened, rows, by_lines=by_lines)
+        for batch in batches:
             try:
-                await self._store.write(batch)
+                await self._write(batch)
             except PermanentError as err:
                 refused += [_refused(point, reason) for point, reason in err.bad]
                 self._tell_expired(err.expired)
+        points = [point for batch in batches for point in batch.points]
         if not await self._database.run(self._move, before, rows[-1].id, points, refused):
             return False
-        self.counts["forwarded"] += len(points)
+        self.counts["forwarded"] += sum(batch.size for batch in batches)
         self.counts["refused"] += len(refused)
         return True
+
+    async def _write(self, batch: "_Batch") -> None:
+        if isinstance(self._store, TakesLines):
+            await self._store.write_lines(batch.texts, batch.points)
+        else:
+            await self._store.write(batch.points)
 
     def _read(self) -> tuple[int, list[landing.Row]]:
         """The cursor, and what lies behind it."""
@@ -149,18 +145,6 @@ class Forwarder:
             ).fetchone()
             landing.move_cursor(connection, READER, min(before, landing.cursor_of(connection, READER)))
 
-    def _prune(self, before_ms: int) -> int:
-        with self._database.transaction() as connection:
-            (least,) = connection.execute("SELECT min(id) FROM cursors").fetchone()  # whoever else reads
-            done = min(least or 0, *(landing.cursor_of(connection, reader) for reader in READERS))
-            oldest = connection.execute(
-                "SELECT id, arrived FROM landing WHERE id <= ? ORDER BY id LIMIT ?", (done, _PRUNED)
-            ).fetchall()
-            old = list(itertools.takewhile(lambda row: row[1] < before_ms, oldest))
-            if old:
-                connection.execute("DELETE FROM landing WHERE id <= ?", (old[-1][0],))
-            return len(old)
-
 
 def _groups(rows: Sequence[landing.Row]) -> Iterator[Sequence[landing.Row]]:
     """Cut by size: what is open at one time stays small."""
@@ -174,22 +158,45 @@ def _groups(rows: Sequence[landing.Row]) -> Iterator[Sequence[landing.Row]]:
         yield rows[first:]
 
 
-def _opened(rows: Sequence[landing.Row]) -> tuple[list[AnyPoint], list[Refused]]:
-    """The points of landed records, and what cannot be read: it was landed by a newer hub."""
-    points: list[AnyPoint] = []
+@dataclass(slots=True)
+class _Batch:
+    """What one write takes: lines of whole records where the store takes lines, else points. `size` in points."""
+
+    texts: list[str] = field(default_factory=list)
+    points: list[AnyPoint] = field(default_factory=list)
+    size: int = 0
+
+
+def _opened(rows: Sequence[landing.Row], *, by_lines: bool) -> tuple[list[_Batch], list[Refused]]:
+    """What landed records hold, and what cannot be read: it was landed by a newer hub."""
+    batches = [_Batch()]
     refused: list[Refused] = []
     for row in rows:
         try:
-            points += points_of(row.station, record_of(row.raw), row.times)
+            record = record_of(row.raw)
         except msgspec.DecodeError as err:
             refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
-    return points, refused
+            continue
+        if by_lines and type(record) is Readings and (text := text_of(row.station, record, row.times)) is not None:
+            _open(batches).texts.append(text)
+            batches[-1].size += len(record.t)
+            continue
+        points = points_of(row.station, record, row.times)
+        while points:
+            batch = _open(batches)
+            some, points = points[:BATCH - batch.size], points[BATCH - batch.size:]
+            batch.points += some
+            batch.size += len(some)
+    return [batch for batch in batches if batch.size], refused
 
 
-def _batches(points: list[AnyPoint]) -> Iterator[list[AnyPoint]]:
-    for start in range(0, len(points), BATCH):
-        yield points[start : start + BATCH]
+def _open(batches: list[_Batch]) -> _Batch:
+    """The last, or a new one where that is full."""
+    if batches[-1].size >= BATCH:
+        batches.append(_Batch())
+    return batches[-1]
 
 
 def _refused(point: object, reason: str) -> Refused:
-    return Refused("store", Refusal.STORE, reason, encode(point), whole=False)
+    payload = point.encode() if isinstance(point, str) else encode(point)
+    return Refused("store", Refusal.STORE, reason, payload, whole=False)

@@ -14,11 +14,15 @@ from hub.checks import Delivery, Revoked, inspect
 from hub.committed import Answers, Publish
 from hub.database import Database
 from hub.landing import Landed, land
+from hub.places import Memory
+from hub.room import Room
 from tocsin.clock import Clock
 
 MOST_PENDING = 64 << 20  # bytes in memory; beyond it the link is not read, and what it drops is sent again
 MOST_COMMITTED = 4 << 20  # bytes of one commit: answers must come before stations ask again
+NO_ROOM = "not landed: no room"
 _RETRY_S = 1.0
+_RESERVE_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +32,12 @@ class Intake:
 
     def __init__(
         self, database: Database, keys: Mapping[str, str], clock: Clock, publish: Publish,
-        revoked: Revoked = frozenset(),
+        revoked: Revoked = frozenset(), room: Room | None = None,
     ) -> None:  # fmt: skip
-        """`keys` maps a station to the key that seals its answers: 64 hex digits."""
+        """`keys` maps a station to the key that seals its answers: 64 hex digits. `trouble` says why nothing lands,
+        "" while all is well."""
+        self.trouble = ""
+        self.room = room or Room(database.path.parent, 0, clock)
         self.on_landed: list[Callable[[], None]] = []
         self._database = database
         self._keys = keys
@@ -38,6 +45,7 @@ class Intake:
         self._clock = clock
         self._answers = Answers(database.hub_id, keys, publish, clock.now_ms)
         self._counts: Counter[str] = Counter()
+        self._memory = Memory()
         self._pending: deque[Delivery] = deque()
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
@@ -45,12 +53,20 @@ class Intake:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Since the start: landed, repeated, clone, `quarantined: <reason>`, failed commits, answers not sent."""
-        return {**self._counts, "not answered": self._answers.dropped}
+        """Since the start: landed, repeated, clone, `quarantined: <reason>`, failed commits, messages that there was no
+        room for, answers not sent; `disk short` is 1 while readings wait for room."""
+        return {**self._counts, "not answered": self._answers.dropped, "disk short": int(self.room.short)}
 
     async def on_message(self, topic: str, payload: bytes) -> None:
-        """Takes a message; what is wrong with it is counted and kept. Waits only while too much waits for the disk."""
+        """Takes a message; what is wrong with it is counted and kept. Waits only while too much waits for the disk.
+
+        While the disk is nearly full readings are let go of: nobody answers for them, so that their station sends them
+        again. Warnings and answers land.
+        """
         delivery = inspect(topic, payload, self._keys, self._revoked)
+        if delivery.history and self.room.look():
+            self._counts[NO_ROOM] += 1
+            return
         while self._pending_bytes > MOST_PENDING:
             self._room.clear()
             await self._room.wait()
@@ -63,14 +79,19 @@ class Intake:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._land_all(), name="intake: landing")
             tasks.create_task(self._answers.run(), name="intake: answers")
+            tasks.create_task(self._keep_reserve(), name="intake: reserve")
+
+    async def _keep_reserve(self) -> None:
+        while True:
+            await asyncio.to_thread(self.room.keep_reserve)
+            await self._clock.sleep_until(self._clock.monotonic_s() + _RESERVE_S)
 
     async def _land_all(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._pending:
-                deliveries = self._take()
-                landed = await self._land(deliveries)
+                deliveries, landed = await self._land(self._take())
                 self._counts.update(landed.counts)
                 for wake in self.on_landed:
                     wake()
@@ -88,16 +109,39 @@ class Intake:
         self._room.set()
         return deliveries
 
-    async def _land(self, deliveries: list[Delivery]) -> Landed:
-        """Returns when they are on the disk. A disk that is full or broken is tried again until it is not."""
+    async def _land(self, deliveries: list[Delivery]) -> tuple[list[Delivery], Landed]:
+        """Returns what is on the disk now. A disk that is full or broken is tried again until it is not."""
         while True:
             try:
-                return await self._database.run(self._commit, deliveries, self._clock.now_ms())
+                landed = await self._database.run(self._commit, deliveries, self._clock.now_ms())
             except sqlite3.Error as err:
                 self._counts["failed commits"] += 1
+                self.trouble = str(err)
                 log.error("%s: nothing can be landed: %s; next try in %g s", self._database.path, err, _RETRY_S)
+            else:
+                self.trouble = ""
+                return deliveries, landed
+            if self.room.look(now=True):
+                deliveries = self._without_history(deliveries)
+                if self.room.give_reserve():
+                    log.error("%s: the disk is full; its reserve is given to warnings", self._database.path)
+                    continue
             await self._clock.sleep_until(self._clock.monotonic_s() + _RETRY_S)
 
+    def _without_history(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """What must not wait for room, of these and of what waits behind them."""
+        kept = [one for one in deliveries if not one.history]
+        waiting = [one for one in self._pending if not one.history]
+        self._counts[NO_ROOM] += len(deliveries) - len(kept) + len(self._pending) - len(waiting)
+        self._pending = deque(waiting)
+        self._pending_bytes = sum(one.size for one in waiting)
+        self._room.set()
+        return kept
+
     def _commit(self, deliveries: list[Delivery], now_ms: int) -> Landed:
-        with self._database.transaction() as connection:
-            return land(connection, deliveries, now_ms)
+        try:
+            with self._database.transaction() as connection:
+                return land(connection, deliveries, now_ms, self._memory)
+        except BaseException:
+            self._memory.forget()
+            raise

@@ -6,6 +6,7 @@ hub runs; hub.courier carries it out. Each function works inside a transaction o
 
 import secrets
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -271,10 +272,10 @@ def papers_of(connection: sqlite3.Connection, station: str) -> Papers | None:
     return _PAPERS.decode(row[0]) if row else None
 
 
-def raise_height(connection: sqlite3.Connection, station: str, seq: int) -> None:
-    connection.execute(
+def raise_heights(connection: sqlite3.Connection, heights: Mapping[str, int]) -> None:
+    connection.executemany(
         "INSERT INTO heights VALUES (?1, ?2) ON CONFLICT (station) DO UPDATE SET seq = ?2 WHERE seq < ?2",
-        (station, seq))
+        list(heights.items()))
 
 
 def height_of(connection: sqlite3.Connection, station: str) -> int:

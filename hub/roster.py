@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 from hub.database import Database
+from hub.strangers import welcome
 from tocsin.signing import mark_of
 
 
@@ -40,11 +41,15 @@ def enrolled(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def enrol(connection: sqlite3.Connection, station: str, key: str, now_ms: int) -> None:
-    """Inside the caller's transaction. A key that was there before is gone for good; `revoke` it."""
+    """Inside the caller's transaction. A key that was there before is gone for good; `revoke` it.
+
+    The station is a stranger no more.
+    """
     connection.execute(
         "INSERT INTO enrolled VALUES (?, ?, ?) ON CONFLICT (station) DO UPDATE SET key = excluded.key, t = excluded.t",
         (station, key, now_ms),
     )
+    welcome(connection, station)
 
 
 def revoke(connection: sqlite3.Connection, station: str, key: str, now_ms: int) -> None:

@@ -26,12 +26,15 @@ from hub.forward import Forwarder
 from hub.groups_run import Groups
 from hub.groups_state import Decision
 from hub.health import Health
+from hub.held import Disk, Held, read_held
 from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
 from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
 from hub.operations import Operations
 from hub.orders import StationOrders, read_orders
+from hub.pruning import Pruner
+from hub.room import Room
 from hub.roster import Roster
 from hub.store import Store
 from hub.stores import open_store
@@ -71,7 +74,9 @@ class Hub:
         self.operations.examiner.progress = lambda: sum(self._intake.counts.values())
         self.link = self._make_link()
         self._roster = Roster(self._database, config.keys)
-        self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked)
+        room = Room(data, config.landing.free_bytes, clock)
+        self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked, room)
+        self._pruner = Pruner(self._database, config.landing, clock)
         self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
         self._downsampler = downsampler_of(config, self._database, self.store, clock)
@@ -107,6 +112,7 @@ class Hub:
             "link": self.link.run,
             "intake": self._intake.run,
             "forwarder": self._forwarder.run,
+            "pruner": self._pruner.run,
             "desk": self._desk.run,
             "groups": self._groups.run,
             "dispatch": self._dispatch.run,
@@ -206,6 +212,12 @@ class Hub:
         latest = await stations.latest(self.store, names)
         return [stations.view(name, rows.get(name), latest[name] if latest is not None else None) for name in names]
 
+    async def held(self) -> Held:
+        room = self._intake.room
+        room.look()
+        disk = Disk(room.free, room.least, room.short, self._intake.trouble)
+        return await self._database.run(read_held, self._database.connection, disk, self.clock.now_ms())
+
     async def orders(self, station: str) -> StationOrders:
         return await self._database.run(read_orders, self._database.connection, station)
 
@@ -241,9 +253,10 @@ class Hub:
 
     def _counts_of_parts(self) -> dict[str, Mapping[str, int]]:
         counts: dict[str, Mapping[str, int]] = {
-            "intake": self._intake.counts, "forwarder": self._forwarder.counts, "desk": self._desk.counts,
-            "groups": self._groups.counts, "dispatch": self._dispatch.counts, "courier": self._courier.counts,
-            "restarts": self._restarts}
+            "intake": self._intake.counts, "forwarder": self._forwarder.counts, "pruner": self._pruner.counts,
+            "desk": self._desk.counts, "groups": self._groups.counts, "dispatch": self._dispatch.counts,
+            "courier": self._courier.counts, "restarts": self._restarts,
+        }
         if self._downsampler:
             counts["downsampler"] = self._downsampler.counts
         if isinstance(self.store, SqliteStore):

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tocsin.levels import Level
 from tocsin.messages import Detection, Event, Readings, Record, Siren, Start, Summary
@@ -125,6 +125,14 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Lets go of files and connections."""
+
+
+@runtime_checkable
+class TakesLines(Protocol):
+    """A store that can be given text of the line protocol beside points."""
+
+    async def write_lines(self, texts: Sequence[str], points: Sequence[AnyPoint]) -> None:
+        """As `Store.write`. Each text is one or more lines; a refused line stands in `bad` as text."""
 
 
 def problem_of(point: AnyPoint) -> str:

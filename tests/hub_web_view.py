@@ -24,6 +24,7 @@ from hub.orders import StationOrders
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tests.hub_web_archive import archive_of
+from tests.hub_web_held import Holding
 from tests.hub_web_orders import orders_at
 from tests.hub_web_store import MemoryStore
 from tocsin.clock import WoundClock
@@ -41,14 +42,13 @@ from tocsin.messages import (
 from tocsin.times import ms_of
 
 NOW = ms_of("2024-08-08T07:20:00Z")
-MINUTE = 60_000
-HOUR = 60 * MINUTE
+MINUTE, HOUR = 60_000, 3_600_000
 AREA = "330185101203"
 KEY = "5" * 64
 
 
 @dataclass
-class PlainView:
+class PlainView(Holding):
     """The View that the pages see; change its lists as a test needs."""
 
     cap_folder: Path

@@ -30,7 +30,7 @@ WHOLE: dict[str, tuple[str, bytes, Refusal]] = {
     "a topic of somebody else": ("weather/rain", GOOD, Refusal.TOPIC),
     "a downward topic": (topics.committed(STATION), GOOD, Refusal.TOPIC),
     "a topic with a strange station": ("tocsin/1/UP/readings", GOOD, Refusal.TOPIC),
-    "an unknown station": (topics.up("nobody", topics.READINGS), upload("nobody", readings(1)), Refusal.UNKNOWN),
+    "rubbish of an unknown station": (topics.up("nobody", topics.READINGS), b"rubbish", Refusal.FORMAT),
     "another station inside": (TOPIC, upload("lin-an-02", readings(1)), Refusal.STATION),
     "nothing": (TOPIC, b"", Refusal.FORMAT),
     "not JSON": (TOPIC, b"\x00\x01{", Refusal.FORMAT),

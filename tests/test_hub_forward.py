@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from hub import forward, landing
+from hub import landing
 from hub.checks import inspect
 from hub.database import Database
 from hub.errors import PermanentError, TransientError
-from hub.forward import BATCH, KEPT_MS, LONGEST_WAIT_S, READER, Forwarder
+from hub.forward import BATCH, LONGEST_WAIT_S, READER, Forwarder
 from hub.influx import InfluxStore
-from hub.landing import cursor_of, land, move_cursor, read
+from hub.landing import cursor_of, land
 from hub.store import AnyPoint, EventPoint, LabelPoint, LevelPoint, Point, Row, Store
 from tests.hub_messages import BOOT, NOON_MS, OTHER_BOOT, detection, event, readings, start, upload
 from tests.services import InfluxDb
@@ -211,7 +211,7 @@ async def test_a_line_that_influxdb_refuses_is_kept_with_its_words(database: Dat
     ).fetchall()
     assert (arrived, reason) == (NOON_MS + 5, "refused by the store")
     assert "field type conflict" in detail
-    assert b'"t_ms":%d,"value":9.0' % NOON_MS in payload
+    assert payload == b"readings,device=gauge,quantity=stage_m,station=lin-an-01 value=9.0,quality=0i %d" % NOON_MS
     assert (forwarder.counts["refused"], cursor_of(database.connection, READER)) == (1, 2)
     await store.close()
 
@@ -241,23 +241,6 @@ async def test_batches_are_bounded(database: Database) -> None:
     arrive(database, readings(1, [1.0] * (2 * BATCH + 7)))
     await send_all(Forwarder(database, shelf, WoundClock(NOON_MS)))
     assert shelf.batches == [BATCH, BATCH, 7]
-
-
-async def test_old_records_go_when_both_readers_are_done(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward, "_PRUNED", 2)
-    clock = WoundClock(NOON_MS)
-    forwarder = Forwarder(database, Shelf(), clock)
-    for seq in range(1, 7):
-        arrive(database, readings(seq, at=NOON_MS + seq), at=NOON_MS + seq)
-    await send_all(forwarder)
-    clock.wind_to(NOON_MS + KEPT_MS + 4)
-    assert await forwarder.prune() == 0  # the desk has not read anything
-    with database.transaction() as connection:
-        move_cursor(connection, "desk", 5)
-    assert await forwarder.prune() == 3
-    clock.wind_to(NOON_MS + 2 * KEPT_MS)
-    assert await forwarder.prune() == 2
-    assert [row.seq for row in read(database.connection, 0, 10)] == [6]
 
 
 async def test_a_store_that_lost_data_is_filled_again(database: Database, influxdb: InfluxDb) -> None:

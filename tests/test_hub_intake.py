@@ -231,14 +231,14 @@ async def test_refused_records_are_answered_and_kept(desk: Desk) -> None:
 
 
 async def test_refused_messages_are_kept_without_an_answer_and_the_rest_goes_on(desk: Desk) -> None:
-    await desk.intake.on_message(topics.up("nobody", topics.READINGS), upload("nobody", readings(1)))
+    await desk.intake.on_message(topics.up(STATION, topics.READINGS), upload("nobody", readings(1)))
     await desk.intake.on_message(topics.up(STATION, topics.READINGS), b"{")
     await desk.intake.on_message("weather", b"\xff")
     await desk.tell(readings(1))
     assert (await desk.answer()).ranges == [range_of(readings(1))]
     assert desk.said.empty()
     reasons = {row[0] for row in desk.database.connection.execute("SELECT reason FROM quarantine")}
-    assert reasons == {"unknown station", "malformed", "not an uplink topic"}
+    assert reasons == {"another station's name inside", "malformed", "not an uplink topic"}
     assert {desk.intake.counts[f"quarantined: {reason}"] for reason in reasons} == {1}
 
 

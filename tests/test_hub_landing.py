@@ -86,6 +86,9 @@ def test_two_contents_with_one_id_both_land_and_raise_the_alarm(database: Databa
     assert station_of(database, "clone_at") == NOON_MS + 60_000
     again = arrive(database, readings(1, [1.0]))
     assert (again.counts["clone"], again.clones) == (0, [True])
+    arrive(database, readings(1, [3.0]), at=NOON_MS + 3 * HOUR_MS)
+    told = database.connection.execute("SELECT t, station, what FROM order_journal").fetchall()
+    assert told == [(NOON_MS + 60_000, STATION, "clone"), (NOON_MS + 3 * HOUR_MS, STATION, "clone")]
 
 
 def test_a_reader_goes_on_behind_its_cursor(database: Database) -> None:

@@ -23,7 +23,7 @@ LARGEST_BODY = 4 << 20      # bytes of lines in one request, but for a single lo
 _SERIES = 1 << 16           # series whose head is remembered
 _INT64 = 1 << 63
 
-Line = tuple[AnyPoint, str]
+Line = tuple[AnyPoint | str, str]   # a point, or text that was a line before, and its line
 
 
 def rendered(points: Sequence[AnyPoint]) -> tuple[list[Line], list[tuple[AnyPoint, str]]]:
@@ -53,9 +53,10 @@ def bodies(lines: Sequence[Line]) -> Iterator[Sequence[Line]]:
         yield lines[first:]
 
 
-def packed(lines: Iterable[str]) -> bytes:
-    """A request's body, for `Content-Encoding: gzip`."""
-    return gzip.compress("\n".join(lines).encode(), compresslevel=1, mtime=0)
+def body_of(lines: Iterable[str], *, packs: bool) -> bytes:
+    """A request's body; `packs`: for `Content-Encoding: gzip`."""
+    plain = "\n".join(lines).encode()
+    return gzip.compress(plain, compresslevel=1, mtime=0) if packs else plain
 
 
 def line_of(point: AnyPoint) -> str:
@@ -96,13 +97,13 @@ def _reading(point: Point) -> str:
     """The line of a reading at the speed of a stream; "" where `problem_of` has something to say."""
     t_ms, value, quality = point.t_ms, point.value, point.quality
     if OLDEST_MS <= t_ms < LATEST_MS and isfinite(value) and -_INT64 <= quality < _INT64:
-        head = _head(point.station, point.device, point.quantity)
-        return f"{head}{float(value)!r},quality={quality}i {t_ms}" if head else ""
+        begin = head(point.station, point.device, point.quantity)
+        return f"{begin}{float(value)!r},quality={quality}i {t_ms}" if begin else ""
     return ""
 
 
 @lru_cache(maxsize=_SERIES)
-def _head(station: str, device: str, quantity: str) -> str:
+def head(station: str, device: str, quantity: str) -> str:
     """A reading's line up to its value; "" for names that cannot be written."""
     if problem_of(Point(station, device, quantity, OLDEST_MS, 0.0, 0)):
         return ""

@@ -12,7 +12,7 @@ import httpx
 from hub.errors import PermanentError, TransientError
 from hub.influx import queries
 from hub.influx.answers import Answer, Said, failed, understood, words_of
-from hub.influx.lines import Line, bodies, packed, rendered
+from hub.influx.lines import Line, bodies, body_of, rendered
 from hub.influx.place import Place, Where, influxdb1
 from hub.influx.queries import Found, identifier
 from hub.store import AnyPoint, LabelPoint, Point, Row
@@ -20,6 +20,7 @@ from hub.store import AnyPoint, LabelPoint, Point, Row
 _TIMEOUT_S = 30.0       # of a write
 _READ_TIMEOUT_S = 5.0   # pages wait for it
 _REST_S = 10.0          # after a read that was not answered in time others fail at once: a page asks for many stations
+_HERE = frozenset({"127.0.0.1", "localhost", "::1"})    # packing costs more than the way on this machine
 _SUSPICIOUS = 50    # single lines refused in a row, none kept, in words that are not about lines
 
 
@@ -27,13 +28,13 @@ _SUSPICIOUS = 50    # single lines refused in a row, none kept, in words that ar
 class _Sending:
     """What has become of the lines of one `write`."""
 
-    bad: list[tuple[AnyPoint, str]] = field(default_factory=list)
+    bad: list[tuple[AnyPoint | str, str]] = field(default_factory=list)
     expired: int = 0
     kept: bool = False
 
 
 class LineStore:
-    """A hub.store.Store that speaks line protocol and InfluxQL."""
+    """A hub.store.Store that speaks line protocol and InfluxQL. `packs`: requests are gzipped; not on one machine."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -43,14 +44,20 @@ class LineStore:
             timeout=_TIMEOUT_S,
             trust_env=False,  # a proxy of the environment is for the world outside
         )
+        self.packs = self._client.base_url.host not in _HERE
         self._rests_until_s = -math.inf
 
     async def write(self, points: Sequence[AnyPoint]) -> None:
         """As `Store.write`; PermanentError counts points beyond retention too."""
+        await self.write_lines([], points)
+
+    async def write_lines(self, texts: Sequence[str], points: Sequence[AnyPoint]) -> None:
+        """As `hub.store.TakesLines.write_lines`."""
         sending = _Sending()
         # rendering and packing must not hold up warnings
-        lines, sending.bad = await asyncio.to_thread(rendered, points)
-        for body in bodies(lines):
+        lines, refused = await asyncio.to_thread(rendered, points)
+        sending.bad += refused
+        for body in bodies([*((text, text) for text in texts if text), *lines]):
             await self._send(body, sending)
         if sending.bad:
             raise PermanentError(f"{len(sending.bad)} points refused: {sending.bad[0][1]}", sending.bad,
@@ -61,8 +68,7 @@ class LineStore:
     async def write_downsampled(self, lines: Sequence[str]) -> None:
         """Ready lines for the retention policy DOWNSAMPLED. Raises TransientError unless all are kept, but for those
         beyond its retention."""
-        body = await asyncio.to_thread(packed, lines)
-        answer = await self._post(self.place.write_downsampled, body)
+        answer = await self._post(self.place.write_downsampled, lines)
         if answer.said not in {Said.KEPT, Said.EXPIRED}:
             raise TransientError(f"{self.place.url}: {answer.words}")
 
@@ -111,12 +117,14 @@ class LineStore:
         await self._ask("POST", {"db": self.place.database, "q": influxql})
 
     async def _send(self, lines: Sequence[Line], sending: _Sending) -> None:
-        answer = await self._post(self.place.write, await asyncio.to_thread(packed, [line for _, line in lines]))
+        answer = await self._post(self.place.write, [line for _, line in lines])
         if answer.said is Said.AWAY:
             raise TransientError(f"{self.place.url}: {answer.words}")
         if answer.said is not Said.REFUSED:
             sending.kept = True
             sending.expired += answer.expired
+        elif len(lines) == 1 and "\n" in lines[0][1]:
+            await self._send([(line, line) for line in lines[0][1].split("\n")], sending)
         elif len(lines) == 1:
             sending.bad.append((lines[0][0], answer.words))
             if not sending.kept and not answer.of_lines and len(sending.bad) >= _SUSPICIOUS:
@@ -127,7 +135,8 @@ class LineStore:
             await self._send(lines[:half], sending)
             await self._send(lines[half:], sending)
 
-    async def _post(self, where: Where, body: bytes) -> Answer:
+    async def _post(self, where: Where, lines: Sequence[str]) -> Answer:
+        body = await asyncio.to_thread(body_of, lines, packs=self.packs)
         answer = await self._post_once(where, body)
         if answer.status_code == httpx.codes.NOT_FOUND and self.place.makes_database:
             await self._make_database()
@@ -138,7 +147,7 @@ class LineStore:
         path, parameters = where
         try:
             return await self._client.post(path, params=parameters, content=body,
-                                           headers={"Content-Encoding": "gzip"})
+                                           headers={"Content-Encoding": "gzip"} if self.packs else {})
         except httpx.HTTPError as err:
             raise failed(self.place.url, err) from err
 

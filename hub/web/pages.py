@@ -105,6 +105,7 @@ async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[s
         "levels": _levels(open_warnings, stations),
         "counts": view.counts(),
         "health": view.health(),
+        "held": await view.held(),
         "tally": [(freshness.word, tally[freshness]) for freshness in sorted(tally)],
     }
     return await site.page(request, "console.html", context)

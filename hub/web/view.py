@@ -9,6 +9,7 @@ from hub.archive import Archive
 from hub.config import HubConfig
 from hub.groups_state import Decision
 from hub.health import Health
+from hub.held import Held
 from hub.model import Warning as HubWarning
 from hub.model import Why
 from hub.orders import StationOrders
@@ -80,6 +81,9 @@ class View(Protocol):
 
     async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
         """Every enrolled station, or those of `only`, in order of their ids, also those never heard."""
+
+    async def held(self) -> Held:
+        """What intake holds back or is alarmed by."""
 
     async def orders(self, station: str) -> StationOrders:
         """What that station was told, and its answers."""

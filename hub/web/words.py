@@ -4,6 +4,7 @@ import re
 from typing import Literal, get_args
 
 from hub.model import Tier, Why
+from hub.web import words_held
 from hub.web.view import HOW_OFFICER, HOW_PAGE
 from tocsin.health_words import FAULT, POWER, REASON_ZH
 from tocsin.levels import Hazard, Level, Stage
@@ -185,7 +186,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "language": ("Language", "语言"),
     "exercise": ("EXERCISE", "演练"),
     "test": ("TEST", "测试"),
-}
+} | words_held.TABLE
 
 _WHY_ZH = {
     Why.FIRST: "首次监测到",
