@@ -137,7 +137,7 @@ class Village:
 
     async def _on_message(self, topic: str, payload: bytes) -> None:
         at_s = time.monotonic()
-        if topic.endswith("/bulletin"):
+        if topics.is_bulletin(topic):
             bulletin = _BULLETIN.decode(verify(payload, topic, self._public_key))
             self._bulletins.put_nowait((at_s, bulletin.kind))
             return

@@ -129,7 +129,7 @@ class Watch:
             self._say(Step.SIREN, f"SIREN 警报   {station}: sounded {delay_ms:.1f} ms after the sensor's answer")
 
     async def _on_message(self, topic: str, payload: bytes) -> None:
-        if topic.endswith("/bulletin"):
+        if topics.is_bulletin(topic):
             self._on_bulletin(topic, payload)
         elif topic.endswith("/committed"):
             if Step.READING not in self._seen:

@@ -59,6 +59,10 @@ def bulletin(area: str, hazard: str) -> str:
     return f"{ROOT}/area/{area}/bulletin/{hazard}"
 
 
+def is_bulletin(topic: str) -> bool:
+    return topic.startswith(f"{ROOT}/area/") and topic.split("/")[4:5] == ["bulletin"]
+
+
 def parse_up(topic: str) -> tuple[str, str]:
     """(station, kind) of an uplink topic. Raises ValueError for any other topic."""
     parts = topic.split("/")
