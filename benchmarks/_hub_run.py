@@ -100,13 +100,13 @@ class Place:
         self.store.create("limit")
         bodies = _rendered(points, stations)
         before, began_s = used(self.store), time.monotonic()
-        connection = HTTPConnection("127.0.0.1", self.store.port)
-        for body in bodies:
-            connection.request("POST", "/write?db=limit&precision=ms", body)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status != httpx.codes.NO_CONTENT:
-                raise BenchError(f"InfluxDB refused a batch: {answer.status}")
+        with contextlib.closing(HTTPConnection("127.0.0.1", self.store.port)) as connection:
+            for body in bodies:
+                connection.request("POST", "/write?db=limit&precision=ms", body)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != httpx.codes.NO_CONTENT:
+                    raise BenchError(f"InfluxDB refused a batch: {answer.status}")
         took_s = time.monotonic() - began_s
         spent_s = used(self.store).cpu_s - before.cpu_s
         self.store.query("", 'DROP DATABASE "limit"')
