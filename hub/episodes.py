@@ -11,7 +11,7 @@ import msgspec
 
 from hub.model import Episode, Why
 from hub.model import Warning as HubWarning
-from hub.warnings import EpisodeChanged
+from hub.warnings import EpisodeChanged, episode_of
 from tocsin.levels import Hazard
 from tocsin.messages import encode
 
@@ -43,7 +43,7 @@ def fill(connection: sqlite3.Connection) -> None:
     ).fetchall()
     for warning, why, event in rows:
         change = _CHANGE.decode(event)
-        episode = _of(change, historic=why == Why.HISTORIC)
+        episode = episode_of(change, historic=why == Why.HISTORIC)
         _put(connection, warning, change.area, change.detection.hazard, episode)
 
 
@@ -52,12 +52,3 @@ def _put(connection: sqlite3.Connection, warning: str, area: str, hazard: Hazard
         episode.station, episode.series, episode.rule, episode.id, warning, area, hazard, episode.level, episode.since,
         0 if episode.level else episode.changed_at, encode(episode).decode(),
     ))  # fmt: skip
-
-
-def _of(change: EpisodeChanged, *, historic: bool) -> Episode:
-    found = change.detection
-    return Episode(
-        found.episode, change.station, found.series, found.rule, found.level, found.revision, found.stage, found.since,
-        found.t, found.value, found.threshold, found.over_s, found.authority, historic, change.place, change.place_zh,
-        change.latitude, change.longitude, found.feature, found.target, found.hold_s,
-    )  # fmt: skip

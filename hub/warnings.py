@@ -139,6 +139,12 @@ def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Ep
     detection = event.detection
     unheard = known is None or known.level == 0 or known.historic
     late = event.settled or event.arrived_at - detection.t > policy.too_old_s * 1000
+    return episode_of(event, historic=unheard and late if detection.level else known is None or known.historic)
+
+
+def episode_of(event: EpisodeChanged, *, historic: bool) -> Episode:
+    """As the detection tells it."""
+    detection = event.detection
     return Episode(
         detection.episode,
         event.station,
@@ -153,7 +159,7 @@ def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Ep
         detection.threshold,
         detection.over_s,
         detection.authority,
-        unheard and late if detection.level else known is None or known.historic,
+        historic,
         event.place,
         event.place_zh,
         event.latitude,
