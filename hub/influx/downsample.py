@@ -10,7 +10,7 @@ import logging
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from hub.config import HubConfig
 from hub.database import Database
@@ -138,6 +138,16 @@ async def make(store: LineStore, width: str, station: str, begins: Collection[in
     ]  # fmt: skip
     if lines:
         await store.write_downsampled(lines)
+
+
+async def make_days(config: HubConfig, store: object, station: str, days: Iterable[int]) -> None:
+    """All windows of whole days since 1970, where somebody keeps windows: for readings that went past the forwarder.
+    Raises TransientError."""
+    if config.store.downsample == "off" or not isinstance(store, LineStore):
+        return
+    for day in sorted(days):
+        for width, width_ms in WIDTHS_MS.items():
+            await make(store, width, station, range(day * _DAY_MS, (day + 1) * _DAY_MS, width_ms))
 
 
 def _due_ms(end_ms: int, now_ms: int) -> int:
