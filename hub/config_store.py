@@ -38,6 +38,10 @@ class StoreTable(Table, frozen=True):
     def __post_init__(self) -> None:
         if self.kind == "influxdb2" and not (self.token and self.org):
             raise ValueError('kind: "influxdb2" needs token and org; use kind = "influxdb1" for a server without them')
+        if self.user and self.kind in {"influxdb2", "influxdb3"}:
+            raise ValueError(f"user: is not for {self.kind}; use token")
+        if self.user and self.token:
+            raise ValueError("token: is not for a store with a user; use one of them")
         if self.influx_keep_days and self.kind == "embedded":
             raise ValueError("influx_keep_days: is not for the embedded store; use 0")
         if self.downsample != "off" and self.kind == "embedded":

@@ -83,6 +83,21 @@ def test_an_address_that_is_none_is_told(url: str, tmp_path: Path, capsys: pytes
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ('kind = "influxdb3"\nuser = "hub"', "user: is not for influxdb3; use token"),
+        ('kind = "influxdb1"\nuser = "hub"\ntoken = "t"', "token: is not for a store with a user; use one of them"),
+    ],
+)
+def test_a_name_that_would_not_be_used_is_told(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = HubFiles(tmp_path, "embedded:1883", [], f"[store]\n{words}\n").write()
+    assert main(["hub", "setup", str(path)]) == 1
+    assert said in capsys.readouterr().err
+
+
 async def test_what_the_continuous_query_selects_is_right(influxdb: InfluxDb) -> None:
     table = table1(influxdb, downsample="auto")
     done(table)
