@@ -1,7 +1,9 @@
 """[store] of hub.toml: where readings are kept."""
 
+import re
 from itertools import pairwise
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -36,13 +38,28 @@ class StoreTable(Table, frozen=True):
     def __post_init__(self) -> None:
         if self.kind == "influxdb2" and not (self.token and self.org):
             raise ValueError('kind: "influxdb2" needs token and org; use kind = "influxdb1" for a server without them')
+        if self.user and self.kind in {"influxdb2", "influxdb3"}:
+            raise ValueError(f"user: is not for {self.kind}; use token")
+        if self.user and self.token:
+            raise ValueError("token: is not for a store with a user; use one of them")
         if self.influx_keep_days and self.kind == "embedded":
             raise ValueError("influx_keep_days: is not for the embedded store; use 0")
         if self.downsample != "off" and self.kind == "embedded":
             raise ValueError('downsample: is not for the embedded store; use "off"')
+        if not _is_address(self.url):
+            raise ValueError(f'url: "{self.url}" is not allowed; use an address like http://127.0.0.1:8086')
         names = ("keep_days", "keep_10min_days", "keep_1h_days", "keep_1d_days")
         for finer, coarser in pairwise(names):
             fine, coarse = getattr(self, finer), getattr(self, coarser)
             if coarse and not 0 < fine <= coarse:
                 raise ValueError(f"{coarser}: {coarse} is not allowed; use 0, for ever, or no less than {finer}, which "
                                  f"is {fine}")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        odd = parts.query or parts.fragment or re.search(r"\s", url)
+        return bool(parts.hostname) and parts.port != 0 and not odd
+    except ValueError:
+        return False

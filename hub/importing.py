@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from hub.config import HubConfig, load_hub
 from hub.database import DatabaseError
 from hub.errors import PermanentError, TransientError
+from hub.influx.downsample import make_days
 from hub.rollups import DAY_MS
 from hub.sheets import CSV_ENDS, PARQUET_END, SheetError, lines, name_of
 from hub.store import OLDEST_MS, LabelPoint, Point, Store
@@ -42,11 +43,12 @@ class ImportRefusedError(Exception):
 
 
 class Importer:
-    """Writes surveyed files into a store. `counts`: written, there already, different."""
+    """Writes a surveyed file into a store. `counts`: written, there already, different."""
 
     def __init__(self, store: Store, station: str, *, replace: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         self.first_different = ""
+        self.days: set[int] = set()    # since 1970, those that the file has readings of
         self._store = store
         self._station = station
         self._replace = replace
@@ -71,6 +73,7 @@ class Importer:
         """`known` are the series that the store had when the file was begun: no other is looked up."""
         if not batch:
             return
+        self.days |= {one.t_ms // DAY_MS for one in batch if isinstance(one, Point)}
         held = await self._held(batch, known)
         new: list[Point | LabelPoint] = []
         for point in batch:
@@ -152,6 +155,7 @@ async def _import_one(store: Store, config: HubConfig, path: Path, args: argpars
     importer = Importer(store, station, replace=args.replace)
     with _bar(path.name, of.rows) as told:
         await importer.take(of, told)
+    await make_days(config, store, station, importer.days)
     counts = importer.counts
     print(f'{path}: {of.rows} rows for station "{station}": {counts["written"]} values written, '
           f"{counts['there already']} were there already")
@@ -172,9 +176,12 @@ def _tell_bad(of: Survey, *, skipped: bool) -> None:
 
 
 def _oldest_ms(config: HubConfig) -> int:
-    """What is older would be deleted again at once."""
-    days = config.store.keep_days if config.store.kind == "embedded" else 0
-    return (SystemClock().now_ms() // DAY_MS - days) * DAY_MS if days else OLDEST_MS
+    """What is older would be deleted again at once, or not be taken at all."""
+    today = SystemClock().now_ms() // DAY_MS
+    if config.store.kind == "embedded":
+        return (today - config.store.keep_days) * DAY_MS if config.store.keep_days else OLDEST_MS
+    # of its oldest day InfluxDB takes only a part
+    return (today - config.store.influx_keep_days + 1) * DAY_MS if config.store.influx_keep_days else OLDEST_MS
 
 
 def _station_of(path: Path, said: str) -> str:

@@ -124,7 +124,7 @@ def _time(of: Survey, line: int, cells: list[str], *, tell: bool) -> int | None:
     if not words and not of.oldest_ms <= t < LATEST_MS:
         words = f"time {cells[0]}: use times from {iso(of.oldest_ms)} to {iso(LATEST_MS)}"
         if of.oldest_ms > OLDEST_MS:
-            words += "; older readings are not kept: see keep_days of [store]"
+            words += "; older readings are not kept: see keep_days of [store], for InfluxDB influx_keep_days"
     if words and tell:
         of.tell(line, words)
     return None if words else t

@@ -3,7 +3,7 @@
 import http.client
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -71,12 +71,15 @@ class FaultProxy:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(said)))
                 self.end_headers()
-                self.wfile.write(said)
+                with suppress(ConnectionError):     # whoever asked waits no more
+                    self.wfile.write(said)
 
             def _behind(self, body: bytes) -> tuple[int, bytes]:
                 connection = http.client.HTTPConnection(proxy._behind, timeout=60)
                 try:
-                    connection.request(self.command, self.path, body, dict(self.headers.items()))
+                    # an answer is passed on without its headers: it must not be packed
+                    headers = dict(self.headers.items()) | {"Accept-Encoding": "identity"}
+                    connection.request(self.command, self.path, body, headers)
                     answer = connection.getresponse()
                     return answer.status, answer.read()
                 finally:

@@ -12,12 +12,13 @@ from tocsin.signing import new_signing_key
 Cells = dict[str, dict[str, float | str]]    # by time, by column; empty cells are not there
 
 
-def hub_file(folder: Path, influx: InfluxDb | None = None, keep_days: int = 0) -> Path:
+def hub_file(folder: Path, influx: InfluxDb | None = None, keep_days: int = 0, more: str = "") -> Path:
     """A hub.toml; its data lie beside it, or in a new database."""
     path = folder / "hub.toml"
     store = f"keep_days = {keep_days}"
     if influx is not None:
         store = f'kind = "influxdb1"\nurl = "{influx.url}"\ndatabase = "records_{uuid4().hex}"'
+    store = f"{store}\n{more}"
     path.write_text(f'[hub]\nname = "County"\nbroker = "embedded:1883"\nprivate_key = "{new_signing_key()[0]}"\n'
                     f'[cap]\nsender = "example.org"\n[store]\n{store}\n', encoding="utf-8")
     return path

@@ -14,14 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import export, importing, sheets
+from hub.config import load_hub
 from hub.embedded import SqliteStore
 from hub.errors import TransientError
+from hub.influx.rollups import WIDTHS_MS
 from hub.sheets import column_of, series_of
 from hub.store import LabelPoint, Point
 from tests.hub_messages import NOON_MS
 from tests.hub_records import cells, hub_file, rows
+from tests.services import InfluxDb
+from tocsin.__main__ import main
 from tocsin.quantities import QUANTITIES
-from tocsin.times import iso
+from tocsin.times import iso, ms_of
 
 MINUTE_MS = 60_000
 STAGE = Point("bridge", "radar", "stage_m", NOON_MS, 1.5, 0)
@@ -329,6 +333,38 @@ def test_every_series_has_a_column_that_means_it(device: str) -> None:
     assert [series_of(name) for name in found] == [
         (device, quantity) for quantity in (*QUANTITIES, "time", "anomaly", "stage_radar_m", "x_quality")]
     assert "time" not in found
+
+
+def test_what_is_imported_into_influxdb_is_downsampled(tmp_path: Path, influxdb: InfluxDb) -> None:
+    hub = hub_file(tmp_path, influxdb, more='downsample = "auto"')
+    old = ["2011-03-01T00:00:00Z,1.0", "2011-03-01T00:09:59Z,3.0", "2011-03-01T23:59:59Z,8.0",
+           "2011-03-09T12:00:00Z,2.0"]
+    file = sheet(hub, "time,stage_m", *old)
+    assert taken(hub, file) == 1    # nothing is ready for it
+    assert main(["hub", "setup", str(hub)]) == 0
+    assert taken(hub, file) == 0    # all readings are there already
+    database = load_hub(hub).store.database
+    made = {width: [(row["time"], row["min"], row["max"], row["sum"], row["count"])
+                    for row in influxdb.query(database, f'SELECT * FROM "downsampled"."readings_{width}"')]
+            for width in WIDTHS_MS}
+    day = ms_of("2011-03-01T00:00:00Z")
+    last = ms_of("2011-03-09T12:00:00Z")
+    assert made == {
+        "10m": [(day, 1.0, 3.0, 4.0, 2), (day + 86_400_000 - 600_000, 8.0, 8.0, 8.0, 1), (last, 2.0, 2.0, 2.0, 1)],
+        "1h": [(day, 1.0, 3.0, 4.0, 2), (day + 82_800_000, 8.0, 8.0, 8.0, 1), (last, 2.0, 2.0, 2.0, 1)],
+        "1d": [(day, 1.0, 8.0, 12.0, 3), (last - 43_200_000, 2.0, 2.0, 2.0, 1)],
+    }
+
+
+def test_rows_that_influxdb_would_not_keep_are_told_by_line(
+    tmp_path: Path, influxdb: InfluxDb, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = hub_file(tmp_path, influxdb, more="influx_keep_days = 30")
+    assert main(["hub", "setup", str(hub)]) == 0
+    file = sheet(hub, "time,stage_m", "2011-03-01T00:00:00Z,1.0")
+    assert taken(hub, file) == 1
+    assert "bridge.csv:2: time 2011-03-01T00:00:00Z" in capsys.readouterr().err
+    assert taken(hub, file, "--skip-bad") == 0
 
 
 @given(device=st.text("ab_1/", min_size=1), quantity=st.text("abm_/", min_size=1))

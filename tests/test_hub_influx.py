@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hub.errors import PermanentError, TransientError
 from hub.influx import InfluxStore, line_of
 from hub.store import LONGEST_NAME, AnyPoint, EventPoint, LabelPoint, LevelPoint, Point, SummaryPoint
+from tests.fault_proxy import Fault, FaultProxy
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
 from tests.test_hub_stores import STAGE, WEEK_MS, stage_series, stages
@@ -166,15 +167,16 @@ async def test_a_database_that_was_dropped_is_made_again(influxdb: InfluxDb) -> 
 
 
 @asynccontextmanager
-async def store_that_answers(status: int, words: bytes) -> AsyncIterator[InfluxStore]:
-    """A store before a server that makes databases and gives every write the same answer."""
+async def store_that_answers(status: int, words: bytes, about: bytes = b"") -> AsyncIterator[InfluxStore]:
+    """A store before a server that makes databases and gives every write with `about` in it the same answer."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            given = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             made = self.path.startswith("/query")
-            body = b'{"results":[{}]}' if made else words
-            self.send_response(200 if made else status)
+            good = made or about not in given
+            body = b'{"results":[{}]}' if good else words
+            self.send_response(200 if good else status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -203,8 +205,43 @@ async def test_whatever_is_not_a_refusal_of_lines_is_tried_again(status: int) ->
 
 @pytest.mark.parametrize("status", [400, 413])
 async def test_refused_lines_come_with_the_words_of_the_server(status: int) -> None:
-    async with store_that_answers(status, b"some words") as store:
+    async with store_that_answers(status, b"some words", about=b"value=2.0") as store:
         points = stages(1.0, 2.0, 3.0)
         with pytest.raises(PermanentError) as refusal:
             await store.write(points)
-        assert refusal.value.bad == [(point, f"{status} some words") for point in points]
+        assert refusal.value.bad == [(points[1], f"{status} some words")]
+
+
+@pytest.mark.parametrize("status", [400, 413])
+async def test_words_that_are_not_about_lines_are_not_believed_where_no_line_was_kept(status: int) -> None:
+    """A proxy in front of the store: the few readings of a quiet minute must not go into quarantine for it."""
+    async with store_that_answers(status, b"<html>Bad Request</html>") as store:
+        with pytest.raises(TransientError, match=f"refuses every line: {status} <html>Bad Request"):
+            await store.write(stages(1.0, 2.0, 3.0))
+
+
+async def test_a_single_line_that_the_server_finds_bad_is_refused_at_once() -> None:
+    async with store_that_answers(400, b'{"error":"partial write: field type conflict: x dropped=1"}') as store:
+        with pytest.raises(PermanentError) as refusal:
+            await store.write(stages(1.0))
+        assert len(refusal.value.bad) == 1
+
+
+async def test_a_long_question_that_no_page_waits_for_is_answered_and_holds_up_no_page(
+    influxdb: InfluxDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = f"long_{uuid4().hex}"
+    with FaultProxy(influxdb.url, slow_s=0.3).running() as proxy:
+        store = InfluxStore(proxy.url, database)
+        await store.write(stages(1.0))
+        proxy.fault = Fault.SLOW
+        with monkeypatch.context() as soon:
+            soon.setattr("hub.influx.store._READ_TIMEOUT_S", 0.05)
+            (found,) = await store.query('SELECT "value" FROM "readings"', patient=True)
+            assert found["values"] == [[NOON_MS, 1.0]]
+            soon.setattr("hub.influx.store._TIMEOUT_S", 0.05)
+            with pytest.raises(TransientError):
+                await store.query('SELECT "value" FROM "readings"', patient=True)
+        proxy.fault = Fault.NONE
+        assert await stage_series(store) == [1.0]
+        await store.close()

@@ -16,8 +16,9 @@ from hub.database import Database
 from hub.errors import TransientError
 from hub.forward import Forwarder
 from hub.influx import LineStore, place_of
-from hub.influx.downsample import DELAY_MS, Downsampler, downsampler_of
+from hub.influx.downsample import DELAY_MS, PUT_OFF_MS, Downsampler, downsampler_of
 from hub.influx.place import DOWNSAMPLED
+from hub.influx.queries import Found
 from hub.influx.rollups import WIDTHS_MS, select_into
 from hub.influx.setup import Plan, prepare
 from hub.store import Point
@@ -141,6 +142,67 @@ async def test_a_restart_goes_on_and_a_store_that_is_away_is_tried_again(new_rig
     with pytest.raises(TransientError, match="retention policy not found"):
         await rig.downsampler.step()
     prepare(rig.table, Plan(dry=False, say=lambda _: None))
+    rig.downsampler = rig.again()
+    rig.clock.wind_to(rig.clock.now_ms() + PUT_OFF_MS)
+    await rig.work()
+    assert rig.made() == rig.right()
+    await rig.close()
+
+
+async def test_windows_that_cannot_be_made_hold_up_no_others(
+    new_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = new_rig()
+    await rig.send(Point("dead", "gauge", "stage_m", NOON_MS - 600_000, 1.0, 0), at(NOON_MS, 2.0))
+    rig.clock.wind_to(NOON_MS + 600_000 + DELAY_MS)
+    plain = rig.store.query
+
+    async def some(influxql: str, *, patient: bool = False) -> Found:
+        if "'dead'" in influxql:
+            raise TransientError("too much")
+        return await plain(influxql, patient=patient)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rig.store, "query", some)
+        for _ in ("10m", "1h"):
+            with pytest.raises(TransientError, match="too much"):
+                await rig.work()
+        await rig.work()
+    assert set(rig.made()) == {("10m", "gauge", "stage_m", NOON_MS)}
+    rig.clock.wind_to(rig.clock.now_ms() + PUT_OFF_MS)
+    await rig.work()
+    assert set(rig.made()) == {
+        ("10m", "gauge", "stage_m", NOON_MS - 600_000), ("10m", "gauge", "stage_m", NOON_MS),
+        ("1h", "gauge", "stage_m", NOON_MS - 3_600_000),
+    }
+    await rig.close()
+
+
+async def test_one_question_is_about_a_day_at_most(new_rig: Callable[..., Rig]) -> None:
+    rig = new_rig()
+    await rig.send(*(at(NOON_MS - days * DAY_MS, float(days)) for days in range(40)))
+    rig.clock.wind_to(NOON_MS + 2 * DAY_MS)
+    asked: list[int] = []
+    while found := await rig.database.run(rig.downsampler._due):
+        asked.append(len(found[2]) * WIDTHS_MS[found[0]])
+        assert await rig.downsampler.step()
+    assert max(asked) == DAY_MS
+    assert rig.made() == rig.right()
+    await rig.close()
+
+
+async def test_whatever_clock_is_wrong_the_windows_are_made(new_rig: Callable[..., Rig]) -> None:
+    rig = new_rig()
+    await rig.send(at(NOON_MS + 400 * DAY_MS, 1.0))     # the hub's clock is behind by a year, or the station's ahead
+    rig.clock.wind_to(NOON_MS + DAY_MS + DELAY_MS)
+    await rig.work()
+    assert rig.made() == rig.right()
+    later = WoundClock(NOON_MS + 800 * DAY_MS)
+    rig.clock, before = later, rig.clock                # ahead by two years, and then right again
+    rig.downsampler = rig.again()
+    await rig.send(at(NOON_MS - DAY_MS, 2.0))
+    assert not await rig.downsampler.step()
+    rig.clock = before
     rig.downsampler = rig.again()
     await rig.work()
     assert rig.made() == rig.right()

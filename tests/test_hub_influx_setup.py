@@ -60,6 +60,44 @@ def test_influxdb_1_is_brought_to_what_the_file_says_now(influxdb: InfluxDb) -> 
     assert verbs(done(later)) == {"there"}
 
 
+@pytest.mark.parametrize("keep", [1, 3, 7, 8, 0])
+def test_influxdb_1_takes_every_retention(influxdb: InfluxDb, keep: int) -> None:
+    table = table1(influxdb, influx_keep_days=400)
+    done(table)
+    again = StoreTable("influxdb1", influxdb.url, table.database, influx_keep_days=keep)
+    assert "changed" in verbs(done(again))
+    assert verbs(done(again)) == {"there"}
+    done(table)
+    (policy,) = influxdb.query("", f'SHOW RETENTION POLICIES ON "{table.database}"')
+    assert (policy["duration"], policy["shardGroupDuration"]) == ("9600h0m0s", "168h0m0s")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1", "http://x:8086/ y", "http://x:0",
+                                 "http://x:port", "http://:8086", "http://x?db=y", "x:8086"])
+def test_an_address_that_is_none_is_told(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = HubFiles(tmp_path, "embedded:1883", [], f'[store]\nkind = "influxdb1"\nurl = "{url}"\n').write()
+    assert main(["hub", "setup", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert f'url: "{url}" is not allowed; use ' in said
+    assert "an address like http://127.0.0.1:8086\n" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ('kind = "influxdb3"\nuser = "hub"', "user: is not for influxdb3; use token"),
+        ('kind = "influxdb1"\nuser = "hub"\ntoken = "t"', "token: is not for a store with a user; use one of them"),
+    ],
+)
+def test_a_name_that_would_not_be_used_is_told(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = HubFiles(tmp_path, "embedded:1883", [], f"[store]\n{words}\n").write()
+    assert main(["hub", "setup", str(path)]) == 1
+    assert said in capsys.readouterr().err
+
+
 async def test_what_the_continuous_query_selects_is_right(influxdb: InfluxDb) -> None:
     table = table1(influxdb, downsample="auto")
     done(table)

@@ -7,9 +7,10 @@ all end in the same numbers.
 """
 
 import logging
+import math
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from hub.config import HubConfig
 from hub.database import Database
@@ -23,8 +24,8 @@ from tocsin.clock import Clock
 DELAY_MS = 60_000       # after a window's end, and after late data: more may come
 EVERY_S = 10.0
 LONGEST_WAIT_S = 300.0
-_WINDOWS = 144          # of one width and station, made by one question
-_DAY_MS = 86_400_000
+PUT_OFF_MS = 600_000    # of windows that could not be made: the others come first
+_DAY_MS = 86_400_000    # of readings of one station in one question; InfluxDB 3 Core answers none over three days
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +52,14 @@ class Downsampler:
         now_ms = self._clock.now_ms()
         moments = {(one.station, one.t_ms // WIDTHS_MS["10m"]) for one in points if isinstance(one, Point)}
         for width, width_ms in WIDTHS_MS.items():
-            last_ms = now_ms - max(REACH_MS, 2 * width_ms) + width_ms if self._late_only else now_ms + _DAY_MS
+            last_ms = now_ms - max(REACH_MS, 2 * width_ms) + width_ms if self._late_only else math.inf
             first_ms = now_ms - self._keep_ms + width_ms if self._keep_ms else 0
             begins = {(station, ten * WIDTHS_MS["10m"] // width_ms * width_ms) for station, ten in moments}
             connection.executemany(
                 "INSERT INTO windows (width, station, begin, due) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET times = times + 1",
-                [(width, station, begin, max(begin + width_ms, now_ms) + DELAY_MS) for station, begin in begins
+                " ON CONFLICT DO UPDATE SET times = times + 1,"
+                " due = CASE WHEN due <= ? THEN excluded.due ELSE min(due, excluded.due) END",
+                [(width, station, begin, _due_ms(begin + width_ms, now_ms), now_ms) for station, begin in begins
                  if first_ms <= begin < last_ms],
             )
 
@@ -81,15 +83,11 @@ class Downsampler:
         if found is None:
             return False
         width, station, windows = found
-        begins = {begin for begin, _ in windows}
-        asked = select(station, width, min(begins), max(begins) + WIDTHS_MS[width])
-        lines = [
-            line(width, station, one["tags"]["device"], one["tags"]["quantity"], (int(row[0]), *row[1:6]))
-            for one in await self._store.query(asked) for row in one["values"]
-            if int(row[0]) in begins and row[5]
-        ]  # fmt: skip
-        if lines:
-            await self._store.write_downsampled(lines)
+        try:
+            await make(self._store, width, station, {begin for begin, _ in windows})
+        except TransientError:
+            await self._database.run(self._put_off, width, station, windows)
+            raise
         await self._database.run(self._done, width, station, windows)
         self.counts["windows"] += len(windows)
         return True
@@ -98,18 +96,27 @@ class Downsampler:
         """The oldest of one width and one station, none of them far from the first."""
         connection = self._database.connection
         now_ms = self._clock.now_ms()
+        # what is due later than anything can be was noted before the clock was set back
+        found = (now_ms, now_ms + 2 * _DAY_MS)
         first = connection.execute(
-            "SELECT width, station FROM windows WHERE due <= ? ORDER BY due LIMIT 1", (now_ms,)
+            "SELECT width, station FROM windows WHERE due <= ? OR due > ? ORDER BY due LIMIT 1", found
         ).fetchone()
         if first is None:
             return None
-        width, station = first
         windows = connection.execute(
-            "SELECT begin, times FROM windows WHERE width = ? AND station = ? AND due <= ? ORDER BY begin LIMIT ?",
-            (width, station, now_ms, _WINDOWS),
+            "SELECT begin, times FROM windows WHERE width = ? AND station = ? AND (due <= ? OR due > ?) ORDER BY begin"
+            " LIMIT ?", (*first, *found, _DAY_MS // min(WIDTHS_MS.values())),
         ).fetchall()
-        end_ms = windows[0][0] + _WINDOWS * WIDTHS_MS[width]
-        return width, station, [window for window in windows if window[0] < end_ms]
+        end_ms = windows[0][0] + _DAY_MS
+        return *first, [window for window in windows if window[0] < end_ms]
+
+    def _put_off(self, width: str, station: str, windows: Sequence[Window]) -> None:
+        due_ms = self._clock.now_ms() + PUT_OFF_MS
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "UPDATE windows SET due = ? WHERE width = ? AND station = ? AND begin = ?",
+                [(due_ms, width, station, begin) for begin, _ in windows],
+            )
 
     def _done(self, width: str, station: str, windows: Sequence[Window]) -> None:
         """One that was noted again meanwhile stays."""
@@ -118,6 +125,34 @@ class Downsampler:
                 "DELETE FROM windows WHERE width = ? AND station = ? AND begin = ? AND times = ?",
                 [(width, station, begin, times) for begin, times in windows],
             )
+
+
+async def make(store: LineStore, width: str, station: str, begins: Collection[int]) -> None:
+    """Makes windows of one station from what the store holds, and writes them over what was made before. They begin
+    within a day, there is one at least. Raises TransientError."""
+    asked = select(station, width, min(begins), max(begins) + WIDTHS_MS[width])
+    lines = [
+        line(width, station, one["tags"]["device"], one["tags"]["quantity"], (int(row[0]), *row[1:6]))
+        for one in await store.query(asked, patient=True) for row in one["values"]
+        if int(row[0]) in begins and row[5]
+    ]  # fmt: skip
+    if lines:
+        await store.write_downsampled(lines)
+
+
+async def make_days(config: HubConfig, store: object, station: str, days: Iterable[int]) -> None:
+    """All windows of whole days since 1970, where somebody keeps windows: for readings that went past the forwarder.
+    Raises TransientError."""
+    if config.store.downsample == "off" or not isinstance(store, LineStore):
+        return
+    for day in sorted(days):
+        for width, width_ms in WIDTHS_MS.items():
+            await make(store, width, station, range(day * _DAY_MS, (day + 1) * _DAY_MS, width_ms))
+
+
+def _due_ms(end_ms: int, now_ms: int) -> int:
+    """When a window is made. One that ends later than the longest can is of a clock that is wrong, there or here."""
+    return min(max(end_ms, now_ms), now_ms + _DAY_MS) + DELAY_MS
 
 
 def downsampler_of(config: HubConfig, database: Database, store: object, clock: Clock) -> Downsampler | None:

@@ -27,6 +27,7 @@ from tocsin.config import ConfigError
 
 ADMIN = "TOCSIN_ADMIN"
 _HTTP_TIMEOUT_S = 30.0
+_WEEK_DAYS = 7
 _GO_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
@@ -119,9 +120,11 @@ def _retention1(server: "_Server1", store: StoreTable, plan: Plan) -> None:
     if now_s == wanted_s:
         plan.there(what)
     else:
+        # a policy of days is refused with groups of a week
+        shards = "1d" if 0 < store.influx_keep_days <= _WEEK_DAYS else "7d"
         duration = f"{store.influx_keep_days}d" if wanted_s else "INF"
         plan.change(f"{what}, was {days(now_s)}", lambda: server.do(
-            f"ALTER RETENTION POLICY {identifier(name)} ON {database} DURATION {duration}"))
+            f"ALTER RETENTION POLICY {identifier(name)} ON {database} DURATION {duration} SHARD DURATION {shards}"))
 
 
 def _downsampling1(server: "_Server1", store: StoreTable, plan: Plan) -> None:

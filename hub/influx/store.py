@@ -17,11 +17,11 @@ from hub.influx.place import Place, Where, influxdb1
 from hub.influx.queries import Found, identifier
 from hub.store import AnyPoint, LabelPoint, Point, Row
 
-_TIMEOUT_S = 30.0       # of a write
+_TIMEOUT_S = 30.0       # of a write, and of what no page waits for
 _READ_TIMEOUT_S = 5.0   # pages wait for it
 _REST_S = 10.0          # after a read that was not answered in time others fail at once: a page asks for many stations
 _HERE = frozenset({"127.0.0.1", "localhost", "::1"})    # packing costs more than the way on this machine
-_SUSPICIOUS = 50    # single lines refused in a row, none kept, in words that are not about lines
+_SUSPICIOUS = 50    # single lines refused in a row, none kept, in words that are not about lines: no more are tried
 
 
 @dataclass(slots=True)
@@ -30,7 +30,9 @@ class _Sending:
 
     bad: list[tuple[AnyPoint | str, str]] = field(default_factory=list)
     expired: int = 0
-    kept: bool = False
+    believed: bool = False    # it has kept lines, or said something about lines
+    doubted: str = ""    # a refusal in words that are not about lines: a proxy's, unless `believed`
+    doubts: int = 0
 
 
 class LineStore:
@@ -59,6 +61,8 @@ class LineStore:
         sending.bad += refused
         for body in bodies([*((text, text) for text in texts if text), *lines]):
             await self._send(body, sending)
+        if sending.doubted and not sending.believed:
+            raise TransientError(f"{self.place.url}: refuses every line: {sending.doubted}")
         if sending.bad:
             raise PermanentError(f"{len(sending.bad)} points refused: {sending.bad[0][1]}", sending.bad,
                                  sending.expired)
@@ -108,27 +112,32 @@ class LineStore:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def query(self, influxql: str) -> Found:
-        """The series of one statement's answer, times in ms; none where nothing was written yet."""
-        return await self._ask("GET", {"db": self.place.database, "q": influxql, "epoch": "ms"})
+    async def query(self, influxql: str, *, patient: bool = False) -> Found:
+        """The series of one statement's answer, times in ms; none where nothing was written yet. `patient`: nobody
+        looks at a page meanwhile, and its answer may take as long as that of a write."""
+        return await self._ask("GET", {"db": self.place.database, "q": influxql, "epoch": "ms"}, patient=patient)
 
     async def command(self, influxql: str) -> None:
         """A statement that changes something: CREATE, ALTER, DROP."""
-        await self._ask("POST", {"db": self.place.database, "q": influxql})
+        await self._ask("POST", {"db": self.place.database, "q": influxql}, patient=True)
 
     async def _send(self, lines: Sequence[Line], sending: _Sending) -> None:
         answer = await self._post(self.place.write, [line for _, line in lines])
         if answer.said is Said.AWAY:
             raise TransientError(f"{self.place.url}: {answer.words}")
         if answer.said is not Said.REFUSED:
-            sending.kept = True
+            sending.believed = True
             sending.expired += answer.expired
         elif len(lines) == 1 and "\n" in lines[0][1]:
             await self._send([(line, line) for line in lines[0][1].split("\n")], sending)
         elif len(lines) == 1:
             sending.bad.append((lines[0][0], answer.words))
-            if not sending.kept and not answer.of_lines and len(sending.bad) >= _SUSPICIOUS:
-                # a proxy, or the wrong port: nothing is wrong with the lines
+            if answer.of_lines:
+                sending.believed = True
+            else:
+                sending.doubted = answer.words
+                sending.doubts += 1
+            if sending.doubts >= _SUSPICIOUS and not sending.believed:
                 raise TransientError(f"{self.place.url}: refuses every line: {answer.words}")
         else:
             half = len(lines) // 2
@@ -156,13 +165,14 @@ class LineStore:
         name = identifier(self.place.database)
         await self.command(f"CREATE DATABASE {name}")
 
-    async def _ask(self, method: str, parameters: dict[str, str]) -> Found:
-        if time.monotonic() < self._rests_until_s:
+    async def _ask(self, method: str, parameters: dict[str, str], *, patient: bool) -> Found:
+        if not patient and time.monotonic() < self._rests_until_s:
             raise TransientError(f"{self.place.url}: did not answer in {_READ_TIMEOUT_S:g} s a moment ago")
         try:
-            answer = await self._client.request(method, "/query", params=parameters, timeout=_READ_TIMEOUT_S)
+            answer = await self._client.request(method, "/query", params=parameters,
+                                                timeout=_TIMEOUT_S if patient else _READ_TIMEOUT_S)
         except httpx.HTTPError as err:
-            if isinstance(err, httpx.TimeoutException):
+            if not patient and isinstance(err, httpx.TimeoutException):
                 self._rests_until_s = time.monotonic() + _REST_S
             raise failed(self.place.url, err) from err
         if not answer.is_success:
