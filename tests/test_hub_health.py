@@ -266,7 +266,8 @@ async def test_a_hub_without_its_broker_says_that_it_is_not_ready(tmp_path: Path
 async def test_every_count_of_every_part_is_a_metric_whose_name_prometheus_takes(tmp_path: Path) -> None:
     async with hub_on(Village(tmp_path)) as hub:
         given = {"intake": {"landed": 3, "held back": 2, "quarantined: malformed": 4, NO_ROOM: 8, "disk short": 1},
-                 "group rules": {"fired": 5}, "dispatch": {"cap sent": 6}, "pruner": {"pruned by size": 9, "failed": 10},
+                 "group rules": {"fired": 5}, "dispatch": {"cap sent": 6},
+                 "pruner": {"pruned by size": 9, "failed": 10},
                  "forwarder": {"forwarded": 7, "refused": 11, "beyond retention": 12, "failed": 13},
                  "groups": {"rules": 14, "decided": 15}, "store": {"deleted by age": 16},
                  "downsampler": {"windows": 17}}
