@@ -31,7 +31,7 @@ MANIFEST = "manifest.json"
 CONFIG = "hub.toml"
 DATA = "data"
 PREFIX, SUFFIX = "tocsin-hub-", ".tar.gz"
-_MAKING, _LOCK = ".making-", ".lock"
+_MAKING = ".making-"
 _GZIP_LEVEL = 3  # the copy of a running hub must not take its processor away
 _SPARE = 64 << 20
 
@@ -105,14 +105,18 @@ def digest_of(path: Path) -> str:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One backup at a time makes archives there; what a killed one left half made is as large as the hub, and goes."""
-    with (folder / _LOCK).open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            raise BackupError(f"{folder}: another backup is being made there") from err
-        for left in folder.glob(f"{_MAKING}*"):
-            shutil.rmtree(left)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system of another machine may know no locks: then nothing is cleaned up
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as err:
+                raise BackupError(f"{folder}: another backup is being made there") from err
+            for left in folder.glob(f"{_MAKING}*"):
+                shutil.rmtree(left, ignore_errors=True)
         yield
+    finally:
+        os.close(handle)
 
 
 def _copies(config: HubConfig, file: Path, made: Path) -> dict[str, Path]:

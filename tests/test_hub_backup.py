@@ -63,7 +63,7 @@ def test_what_is_restored_is_what_was_there_but_for_the_id_and_the_forwarder_s_p
     archive = make(config, file, tmp_path / "backups", NOW)
     assert archive.name == NAME
     assert (archive.stat().st_mode & 0o777, archive.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    assert {path.name for path in archive.parent.iterdir()} == {NAME, ".lock"}, "nothing half made is left"
+    assert list(archive.parent.iterdir()) == [archive], "nothing half made is left"
     assert restore(archive, tmp_path / "new") == []
     assert (tmp_path / "new" / "hub.toml").read_bytes() == file.read_bytes()
     there = load_hub(tmp_path / "new" / "hub.toml")
@@ -160,13 +160,14 @@ def test_what_a_killed_backup_left_goes_and_two_at_a_time_are_refused(
     folder = tmp_path / "backups"
     (folder / ".making-killed").mkdir(parents=True)
     (folder / ".making-killed" / "hub.sqlite").write_bytes(b"as large as the hub")
-    with (folder / ".lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(BackupError, match="another backup is being made there"):
-            make(config, file, folder, NOW)
-        assert (folder / ".making-killed").exists(), "it may be the other's"
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(BackupError, match="another backup is being made there"):
+        make(config, file, folder, NOW)
+    assert (folder / ".making-killed").exists(), "it may be the other's"
+    os.close(lock)
     make(config, file, folder, NOW)
-    assert {path.name for path in folder.iterdir()} == {NAME, ".lock"}
+    assert [path.name for path in folder.iterdir()] == [NAME]
 
 
 def test_a_file_that_changes_while_it_is_packed_does_no_harm(
