@@ -14,11 +14,13 @@ from hub import arrivals, forward
 from hub.config_operations import WatchdogTable
 from hub.database import Database
 from hub.health import Examiner, Health
-from hub.intake import NO_ROOM
+from hub.intake import NO_ROOM, Intake
 from hub.landing import move_cursor
 from hub.pulse import Pulse
 from hub.refusal import Refusal
+from hub.room import Room
 from hub.service import Hub
+from hub.troubles import Failures, of_landing
 from tests.hub_messages import readings, upload
 from tests.hub_web_view import PlainView, calm, client_of
 from tests.hubs import HubFiles, hub_on, running_hub
@@ -185,6 +187,60 @@ async def test_a_look_costs_the_same_however_much_has_landed(bench: Bench) -> No
     await bench.examiner.look()
     assert bench.examiner.found.landed == 50_000
     assert len(steps) < 20, "hundreds of SQLite's steps"
+
+
+async def test_group_rules_that_fail_are_told_and_the_desk_s_time_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = HubFiles(tmp_path, "mqtt://127.0.0.1:9", [])
+    ticks: list[str] = []
+
+    async def fail(_: object) -> None:
+        ticks.append("groups")
+        raise KeyError("made up")
+
+    async def tick(_: object) -> None:
+        ticks.append("desk")
+
+    monkeypatch.setattr("hub.service.RESTART_S", 0.0)
+    monkeypatch.setattr("hub.groups_run.Groups.tick", fail)
+    monkeypatch.setattr("hub.desk.Desk.tick", tick)
+    clock = WoundClock(at("14:00"))
+    async with running_hub(files.write(), clock) as hub:
+
+        async def both() -> bool:
+            clock.wind_to(clock.now_ms() + 1000)
+            return ticks.count("desk") > 3 and ticks.count("groups") > 3
+
+        await until(both)
+        (told,) = hub.health().troubles
+        assert told.startswith("failed lately: group time (restarts ")
+
+
+def test_a_failure_is_told_for_five_minutes_and_again_when_it_comes_again() -> None:
+    now_s = 0.0
+    counts = {"dispatch": {"cap failed": 1, "cap sent": 5}, "forwarder": {"failed": 7}, "restarts": {"web": 2}}
+    failures = Failures(lambda: counts, lambda: now_s)
+    assert failures.trouble() == "failed lately: dispatch (cap failed 1), web (restarts 2)"
+    now_s = 299.0
+    counts["dispatch"]["cap failed"] = 2
+    assert failures.trouble() == "failed lately: dispatch (cap failed 2), web (restarts 2)"
+    now_s = 300.0
+    assert failures.trouble() == "failed lately: dispatch (cap failed 2)"
+    now_s = 599.0
+    assert failures.trouble() == ""
+
+
+async def test_what_does_not_land_is_a_trouble(bench: Bench, tmp_path: Path) -> None:
+
+    async def publish(*_: object, **__: object) -> None: ...
+
+    intake = Intake(bench.database, {}, bench.clock, publish, room=Room(tmp_path, 0, bench.clock))
+    assert of_landing(intake) == ""
+    intake.room.least, intake.room.short, intake.room.free = 500 << 20, True, 300 << 20
+    assert of_landing(intake) == "readings wait at their stations: 300 MB are free, landing wants 500 MB"
+    intake.trouble = "disk full"
+    assert of_landing(intake) == "nothing can be landed: disk full"
 
 
 async def test_systemd_hears_ready_once_and_no_ping_while_something_stands_still(bench: Bench, tmp_path: Path) -> None:
