@@ -135,8 +135,9 @@ def _counters(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
         events = left.get(part, {})
         found = {event.removeprefix(start): events.pop(event) for event in list(events) if event.startswith(start)}
         yield _counted(f"tocsin_hub_{name}", text, [label], {(word,): count for word, count in found.items()})
-    sent = {(channel, outcome): count for name, count in left.pop("dispatch", {}).items()
-            for channel, _, outcome in [name.rpartition(" ")]}
+    sent: dict[tuple[str, ...], int] = {
+        (channel, outcome): count for name, count in left.pop("dispatch", {}).items()
+        for channel, _, outcome in [name.rpartition(" ")]}
     yield _counted("tocsin_hub_dispatch", "Bulletins by channel.", ["channel", "outcome"], sent)
     for part, events in left.items():
         yield _counted(f"tocsin_hub_{_word(part)}", f"What {part} counts.", ["event"],
