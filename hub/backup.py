@@ -1,19 +1,21 @@
 """A backup of the hub: one archive, made while it runs, that says by itself whether it is whole.
 
-`tocsin-hub-<UTC>.tar.gz` holds manifest.json (first), hub.toml, the files that it names for TLS, and under `data/`
-hub.sqlite, the embedded store and the CAP files. hub.sqlite is copied before the store: a store that is newer than its
-forwarder's cursor gets points again, which changes nothing; an older one would miss some.
+`tocsin-hub-<UTC>.tar.gz` holds manifest.json (first), hub.toml, the files that it names for TLS and group rules, and
+under `data/` hub.sqlite, the embedded store and the CAP files. hub.sqlite is copied before the store: a store that is
+newer than its forwarder's cursor gets points again, which changes nothing; an older one would miss some.
 """
 
+import fcntl
 import gzip
 import hashlib
 import io
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -29,7 +31,7 @@ MANIFEST = "manifest.json"
 CONFIG = "hub.toml"
 DATA = "data"
 PREFIX, SUFFIX = "tocsin-hub-", ".tar.gz"
-_PIECE = 1 << 20
+_MAKING = ".making-"
 _GZIP_LEVEL = 3  # the copy of a running hub must not take its processor away
 _SPARE = 64 << 20
 
@@ -65,14 +67,15 @@ def make(config: HubConfig, file: Path, folder: Path, now_ms: int) -> Path:
     path = folder / f"{PREFIX}{utc(now_ms).strftime('%Y%m%dT%H%M%SZ')}{SUFFIX}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists():
-            raise BackupError(f"{path} is there already")
-        _refuse_small_disk(config, folder)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as made:
-            copies = _copies(config, file, Path(made))
-            part = Path(made) / path.name
-            _pack(part, copies, _manifest(config, copies, now_ms))
-            part.rename(path)
+        with _alone(folder):
+            if path.exists():
+                raise BackupError(f"{path} is there already")
+            _refuse_small_disk(config, folder)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=_MAKING) as made:
+                copies = _copies(config, file, Path(made))
+                part = Path(made) / path.name
+                _pack(part, copies, _manifest(config, copies, now_ms))
+                part.rename(path)
         _sync(folder)
     except (OSError, sqlite3.Error, tarfile.TarError) as err:
         raise BackupError(f"{path}: {err}") from err
@@ -99,22 +102,41 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One backup at a time makes archives there; what a killed one left half made is as large as the hub, and goes."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system of another machine may know no locks: then nothing is cleaned up
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as err:
+                raise BackupError(f"{folder}: another backup is being made there") from err
+            for left in folder.glob(f"{_MAKING}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _copies(config: HubConfig, file: Path, made: Path) -> dict[str, Path]:
-    """Every file of the archive, by its name there."""
+    """Every file of the archive, by its name there. Copies, since a file may change while it is packed."""
     data = Path(config.hub.data)
-    copies = {CONFIG: file, f"{DATA}/hub.sqlite": _snapshot(data / "hub.sqlite", made)}
+    copies = {f"{DATA}/hub.sqlite": _snapshot(data / "hub.sqlite", made)}
     if config.store.kind == "embedded" and config.backup.store and (data / "store.sqlite").exists():
         copies[f"{DATA}/store.sqlite"] = _snapshot(data / "store.sqlite", made)
-    for path in _beside(config, file):
-        copies[str(PurePosixPath(path.relative_to(file.parent)))] = path
-    for path in sorted(cap.folder_of(config).glob("*.xml")):
-        copies[f"{DATA}/{path.relative_to(data)}"] = path
+    plain = {CONFIG: file}
+    plain |= {str(PurePosixPath(path.relative_to(file.parent))): path for path in _beside(config, file)}
+    plain |= {f"{DATA}/{path.relative_to(data)}": path for path in sorted(cap.folder_of(config).glob("*.xml"))}
+    for number, (name, path) in enumerate(plain.items()):
+        copies[name] = made / f"copy-{number}"
+        shutil.copyfile(path, copies[name])
     return copies
 
 
 def _beside(config: HubConfig, file: Path) -> Iterator[Path]:
-    """What hub.toml names for TLS; what does not lie beside it is the machine's own business."""
-    for name in (config.hub.ca, config.hub.cert, config.hub.cert_key):
+    """What hub.toml names: files for TLS, group rules. What does not lie beside it is the machine's own business."""
+    for name in (config.hub.ca, config.hub.cert, config.hub.cert_key, config.groups.rules):
         path = Path(name)
         if name and path.is_relative_to(file.parent) and ".." not in path.parts and path.is_file():
             yield path

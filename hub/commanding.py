@@ -18,6 +18,8 @@ async def problem_of(words: Sequence[str], timeout_s: float) -> str:
         )
     except OSError as err:
         return f"{words[0]}: {err.strerror}"
+    except ValueError as err:  # a word that no command can be given, with a NUL in it
+        return f"{words[0]}: {err}"
     try:
         async with asyncio.timeout(timeout_s):
             said, _ = await process.communicate()

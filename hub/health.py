@@ -146,7 +146,9 @@ class Examiner:
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('looked', ?)", (str(now_ms),))
             desk, forwarder = (cursor_of(connection, reader) for reader in (arrivals.READER, forward.READER))
-            first, last = connection.execute("SELECT min(id), max(id) FROM landing").fetchone()
+            # one query each: SQLite walks the whole table for both at once, and everything waits for that
+            first, last = connection.execute(
+                "SELECT (SELECT min(id) FROM landing), (SELECT max(id) FROM landing)").fetchone()
             unforwarded = connection.execute(
                 "SELECT arrived FROM landing WHERE id > ? ORDER BY id LIMIT 1", (forwarder,)).fetchone()
             undecided = connection.execute(

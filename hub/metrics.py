@@ -15,28 +15,47 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from hub.health import Health, Look
+from hub.intake import NO_ROOM
 from hub.nightly import Last
 from tocsin import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STALE_S = 900.0
 
-_INTAKE = {
-    "landed": "Records that landed.",
-    "repeated": "Records that were known already.",
-    "clone": "Records whose id was also that of another content: a cloned card.",
-}
+# counts with a name of their own: part, what it counts, name, text
+_COUNTERS = (
+    ("intake", "landed", "records_landed", "Records that landed."),
+    ("intake", "repeated", "records_repeated", "Records that were known already."),
+    ("intake", "clone", "records_clone", "Records whose id was also that of another content: a cloned card."),
+    ("intake", "held: unknown station", "messages_held", "Messages of stations that wait for approval."),
+    ("intake", NO_ROOM, "messages_no_room", "Messages that stations must send again: the disk was too full."),
+    ("forwarder", "forwarded", "points_forwarded", "Points that the store took."),
+    ("forwarder", "refused", "points_refused", "Points that the store refused; they are in quarantine."),
+    ("forwarder", "beyond retention", "points_expired", "Points older than the store keeps any."),
+    ("forwarder", "failed", "store_failures", "Writes to the store that are tried again."),
+)
+_GAUGES = (
+    ("intake", "disk short", "disk_short", "1 while readings wait at their stations for room on the disk."),
+    ("groups", "rules", "group_rules", "Group rules in force."),
+)
+# counts of which a part of the name is a label: part, what the name begins with, label, name, text
+_FAMILIES = (
+    ("intake", "quarantined: ", "reason", "quarantined", "Messages and records refused."),
+    ("pruner", "pruned by ", "why", "landing_pruned", "Landed records deleted, their readers being done."),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What the database says for one scrape. `heard`, `clones`: ms UTC by enrolled station, 0 is never."""
+    """What the database says for one scrape. `heard`, `clones`: ms UTC by enrolled station, 0 is never; `strangers`:
+    stations that speak and wait for approval."""
 
     heard: Mapping[str, int] = field(default_factory=dict)
     clones: Mapping[str, int] = field(default_factory=dict)
     quarantine: Mapping[str, int] = field(default_factory=dict)
     outbox: Mapping[tuple[str, ...], int] = field(default_factory=dict)
     open_warnings: int = 0
+    strangers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +82,7 @@ def _rows(connection: sqlite3.Connection, stations: Sequence[str]) -> Rows:
     found = {row[0]: row for row in connection.execute("SELECT id, heard_at, clone_at FROM stations")}
     (open_warnings,) = connection.execute(
         "SELECT count(*) FROM warnings WHERE json_extract(state, '$.state') = 'open'").fetchone()
+    (strangers,) = connection.execute("SELECT count(*) FROM strangers").fetchone()
     outbox = connection.execute("SELECT channel, state, count(*) FROM outbox GROUP BY channel, state")
     return Rows(
         heard={station: found[station][1] if station in found else 0 for station in stations},
@@ -70,6 +90,7 @@ def _rows(connection: sqlite3.Connection, stations: Sequence[str]) -> Rows:
         quarantine=dict(connection.execute("SELECT reason, count(*) FROM quarantine GROUP BY reason").fetchall()),
         outbox={(channel, state): count for channel, state, count in outbox},
         open_warnings=int(open_warnings),
+        strangers=int(strangers),
     )
 
 
@@ -106,26 +127,28 @@ class _Hub(Collector):
 
 def _counters(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     left = {part: dict(events) for part, events in counts.items()}
-    intake = left.get("intake", {})
-    for name, text in _INTAKE.items():
-        yield CounterMetricFamily(f"tocsin_hub_records_{name}", text, value=intake.pop(name, 0))
-    refused = CounterMetricFamily("tocsin_hub_quarantined", "Messages and records refused.", labels=["reason"])
-    for name in [name for name in intake if name.startswith("quarantined: ")]:
-        refused.add_metric([name.removeprefix("quarantined: ")], intake.pop(name))
-    yield refused
-    forwarder = left.get("forwarder", {})
-    yield CounterMetricFamily("tocsin_hub_points_forwarded", "Points that the store took.",
-                              value=forwarder.pop("forwarded", 0))
-    sent = CounterMetricFamily("tocsin_hub_dispatch", "Bulletins by channel.", labels=["channel", "outcome"])
-    for name, count in left.pop("dispatch", {}).items():
-        channel, _, outcome = name.rpartition(" ")
-        sent.add_metric([channel, outcome], count)
-    yield sent
+    for part, event, name, text in _COUNTERS:
+        yield CounterMetricFamily(f"tocsin_hub_{name}", text, value=left.get(part, {}).pop(event, 0))
+    for part, event, name, text in _GAUGES:
+        yield _gauge(f"tocsin_hub_{name}", text, left.get(part, {}).pop(event, 0))
+    for part, start, label, name, text in _FAMILIES:
+        events = left.get(part, {})
+        found = {event.removeprefix(start): events.pop(event) for event in list(events) if event.startswith(start)}
+        yield _counted(f"tocsin_hub_{name}", text, [label], {(word,): count for word, count in found.items()})
+    sent: dict[tuple[str, ...], int] = {
+        (channel, outcome): count for name, count in left.pop("dispatch", {}).items()
+        for channel, _, outcome in [name.rpartition(" ")]}
+    yield _counted("tocsin_hub_dispatch", "Bulletins by channel.", ["channel", "outcome"], sent)
     for part, events in left.items():
-        family = CounterMetricFamily(f"tocsin_hub_{_word(part)}", f"What {part} counts.", labels=["event"])
-        for name, count in events.items():
-            family.add_metric([name], count)
-        yield family
+        yield _counted(f"tocsin_hub_{_word(part)}", f"What {part} counts.", ["event"],
+                       {(event,): count for event, count in events.items()})
+
+
+def _counted(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for words, value in sorted(values.items()):
+        family.add_metric(list(words), value)
+    return family
 
 
 def _landing(look: Look) -> Iterator[Metric]:
@@ -144,6 +167,7 @@ def _stations(one: Scrape) -> Iterator[Metric]:
     never = sum(at == 0 for at in heard.values())
     yield _labelled("tocsin_hub_stations", f"Enrolled stations; stale: not heard for {STALE_S:g} s.", ["state"],
                     {("heard",): len(heard) - stale - never, ("stale",): stale, ("never",): never})
+    yield _gauge("tocsin_hub_stations_held", "Stations that speak and wait for approval.", one.rows.strangers)
     yield _labelled("tocsin_station_heard_timestamp_seconds", "When a station was last heard, 0 for never.",
                     ["station"], {(station,): at / 1000 for station, at in heard.items()})
     yield _labelled("tocsin_station_clone_timestamp_seconds", "When two records of a station last had one id.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -27,11 +28,14 @@ log = logging.getLogger(__name__)
 
 
 class Last(msgspec.Struct, frozen=True):
-    """What is known of backups: `tried` and `done` in ms UTC, 0 is never; `error`: of the last one."""
+    """What is known of backups: `tried` and `done` in ms UTC, 0 is never; `error`: of the last one; `unsent`: its
+    archive, which is whole and only could not be sent; `made`: when that was made."""
 
     tried: int = 0
     done: int = 0
     error: str = ""
+    unsent: str = ""
+    made: int = 0
 
 
 class Nightly:
@@ -66,25 +70,41 @@ class Nightly:
             await self._clock.sleep_until(self._clock.monotonic_s() + _LOOK_S)
 
     async def make(self) -> None:
-        """One backup now; what goes wrong stands in `last`."""
+        """One backup now; what goes wrong stands in `last`. One that only could not be sent is sent, not made again:
+        a line that is down for days must not fill the disk with archives, nor thin the older nights away."""
         table, now_ms = self._config.backup, self._clock.now_ms()
-        error = ""
+        error, archive, made_ms = "", self._unsent(now_ms), self.last.made
         try:
-            path = await asyncio.to_thread(make, self._config, self._file or Path(), Path(table.folder), now_ms)
-            if table.send:
-                await send(table.send, path, table.timeout_s)
+            if archive is None:
+                archive = await asyncio.to_thread(
+                    make, self._config, self._file or Path(), Path(table.folder), now_ms)
+                made_ms = now_ms
             await asyncio.to_thread(thin, Path(table.folder), table.keep)
+            if table.send:
+                await send(table.send, archive, table.timeout_s)
         except (BackupError, OSError) as err:
             error = str(err)
             log.error("nightly backup: %s; next try in %g s", error, _RETRY_S)
         self.counts["failed" if error else "made"] += 1
-        self.last = Last(now_ms, self.last.done if error else now_ms, error)
-        await self._database.run(self._keep, self.last)
+        waits = (str(archive), made_ms) if error and archive is not None else ("", 0)
+        self.last = Last(now_ms, self.last.done if error else now_ms, error, *waits)
+        try:
+            await self._database.run(self._keep, self.last)
+        except sqlite3.Error as err:  # known in this process all the same
+            log.error("nightly backup: it cannot be noted: %s", err)
+
+    def _unsent(self, now_ms: int) -> Path | None:
+        """The archive of this night that waits to be sent."""
+        due_ms = due_before(self._config.backup.at, self._config.hub.timezone, now_ms)
+        fresh = self.last.unsent and due_ms <= self.last.made <= now_ms
+        return Path(self.last.unsent) if fresh and Path(self.last.unsent).is_file() else None
 
     def _is_due(self, now_ms: int) -> bool:
         if self.last.error:
             return not self.last.tried <= now_ms < self.last.tried + _RETRY_S * 1000
-        return self.last.tried < due_before(self._config.backup.at, self._config.hub.timezone, now_ms)
+        # tried in what is the future now: the clock was wrong then, and must not cost the nights until that day
+        due_ms = due_before(self._config.backup.at, self._config.hub.timezone, now_ms)
+        return not due_ms <= self.last.tried <= now_ms
 
     def _keep(self, last: Last) -> None:
         with self._database.transaction() as connection:

@@ -5,10 +5,10 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hub import metrics
 from hub.config import HubConfig
 from hub.database import Database
 from hub.health import Examiner, Health
+from hub.metrics import Rows, Scrape, exposition, read_rows
 from hub.nightly import Nightly
 from hub.pulse import Pulse
 from tocsin.clock import Clock
@@ -32,6 +32,7 @@ class Operations:
         self._database = database
         self._clock = clock
         self._link_of = link_of
+        self._reading: asyncio.Future[Rows] | None = None
 
     @property
     def also(self) -> list[Callable[[], str]]:
@@ -52,15 +53,22 @@ class Operations:
 
     async def metrics(self, counts: Mapping[str, Mapping[str, int]], stations: Sequence[str]) -> bytes:
         """The text that Prometheus reads. Without the database's rows where that does not answer soon."""
-        try:
-            async with asyncio.timeout(_ROWS_WITHIN_S):
-                rows = await asyncio.to_thread(metrics.read_rows, self._database.path, stations)
-        except (TimeoutError, sqlite3.Error):
-            rows = metrics.Rows()
+        rows = await self._rows(stations)
         own = {"pulse": self.pulse.counts, "backup": self.nightly.counts}
-        scrape = metrics.Scrape(
+        scrape = Scrape(
             hub_id=self._database.hub_id, now_ms=self._clock.now_ms(), counts={**counts, **own},
             look=self.examiner.found, health=self.health, rows=rows, connected=self._link_of().connected,
             last_backup=self.nightly.last,
         )
-        return await asyncio.to_thread(metrics.exposition, scrape)
+        return await asyncio.to_thread(exposition, scrape)
+
+    async def _rows(self, stations: Sequence[str]) -> Rows:
+        """None where the disk hangs. One scrape at a time asks it: threads of other parts must not run out."""
+        if self._reading is None or self._reading.done():
+            reading = asyncio.to_thread(read_rows, self._database.path, stations)
+            self._reading = asyncio.ensure_future(reading)
+        done, _ = await asyncio.wait({self._reading}, timeout=_ROWS_WITHIN_S)
+        try:
+            return self._reading.result() if done else Rows()
+        except sqlite3.Error:
+            return Rows()

@@ -19,6 +19,7 @@ from tocsin.config import ConfigError, read_toml
 _LARGEST_MANIFEST = 64 << 20
 _PIECE = 1 << 20
 _USUAL = "hub-data"
+_MOVING = ".data"
 
 
 def restore(archive: Path, folder: Path) -> list[str]:
@@ -35,7 +36,7 @@ def restore(archive: Path, folder: Path) -> list[str]:
             there = Path(made) / "hub"
             there.mkdir(mode=0o700)
             unpack(archive, there)
-            to_do = _place_data(there)
+            to_do = _place_data(there) + _missing(there)
             _renew(there / _data_name(there) / "hub.sqlite")
             _sync_all(there)
             if folder.exists():
@@ -115,14 +116,25 @@ def _data_name(folder: Path) -> str:
 
 
 def _place_data(folder: Path) -> list[str]:
-    wanted = str(read_toml(folder / CONFIG).get("hub", {}).get("data", _USUAL))
+    hub = read_toml(folder / CONFIG).get("hub", {})
+    wanted = str(hub.get("data", _USUAL))
     name = _data_name(folder)
     if name != DATA:
+        (folder / DATA).rename(folder / _MOVING)  # it may have to go below a folder of its own name
         (folder / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / DATA).rename(folder / name)
+        (folder / _MOVING).rename(folder / name)
     if name == wanted:
         return []
     return [f'hub.toml says data = "{wanted}": move {name} there, or change that line to data = "{name}"']
+
+
+def _missing(folder: Path) -> list[str]:
+    """What hub.toml names and neither the archive nor this machine has."""
+    tables = read_toml(folder / CONFIG)
+    named = [("hub", key) for key in ("ca", "cert", "cert_key")] + [("groups", "rules")]
+    names = [(table, key, str(tables.get(table, {}).get(key, ""))) for table, key in named]
+    return [f'hub.toml says [{table}] {key} = "{name}", which is not in the archive: put that file there'
+            for table, key, name in names if name and not (folder / name).is_file()]
 
 
 def _renew(path: Path) -> None:

@@ -4,15 +4,16 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 import hub.broadcast
-from hub import forward, stations
+from hub import forward, stations, troubles
 from hub.archive import Archive
 from hub.broadcast import cap
 from hub.care import StoreCare
@@ -38,6 +39,7 @@ from hub.room import Room
 from hub.roster import Roster
 from hub.store import Store
 from hub.stores import open_store
+from hub.troubles import Failures
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
@@ -91,6 +93,8 @@ class Hub:
         self._groups = Groups(self._database, config, clock, self._desk.wake)
         self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._groups.wake, self._changes.note,
                                     self.operations.examiner.landed]
+        self.operations.also.extend(
+            [partial(troubles.of_landing, self._intake), Failures(self._counts_of_parts).trouble])
 
     async def run(self) -> None:
         """Until cancelled. Raises HubError where it cannot run at all."""
@@ -118,6 +122,7 @@ class Hub:
             "dispatch": self._dispatch.run,
             "courier": self._courier.run,
             "time": self._pass_time,
+            "group time": self._pass_group_time,
             "web": self._serve_web,
             "operations": self.operations.run,
         } | ({"store": self._care.run} if self._care else {})
@@ -135,11 +140,19 @@ class Hub:
             await asyncio.sleep(RESTART_S)
 
     async def _pass_time(self) -> None:
-        due_s = self.clock.monotonic_s()
-        while True:
-            await self._groups.tick()
+        async for _ in self._seconds():
             await self._desk.tick()
             self.operations.examiner.ticked()
+
+    async def _pass_group_time(self) -> None:
+        """Apart: group rules that fail must not stop the desk's calls."""
+        async for _ in self._seconds():
+            await self._groups.tick()
+
+    async def _seconds(self) -> AsyncIterator[None]:
+        due_s = self.clock.monotonic_s()
+        while True:
+            yield
             due_s = max(due_s + TICK_S, self.clock.monotonic_s())
             await self.clock.sleep_until(due_s)
 

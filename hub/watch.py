@@ -12,6 +12,7 @@ from hub.watch_config import CallTable, WatchConfig
 from tocsin.alive import Alive
 
 _AGAIN_S = 60.0
+_BREAKS = 3  # times `silent_s`: so long a link may break and come back before that is an alarm of its own
 
 
 class State(Enum):
@@ -106,6 +107,9 @@ class Watch:
 
     def _seen(self, now_s: float) -> State:
         watch = self.config.watch
+        if self.state is State.FINE and now_s - self._heard_s >= _BREAKS * watch.silent_s:
+            # no break is long, and yet nothing comes through
+            return State.UNSEEN
         if not self._linked:
             # a state that is known stays until there is something to see again
             return State.UNSEEN if now_s - self._link_s >= watch.silent_s and self.state is State.FINE else self.state

@@ -51,6 +51,11 @@ def test_the_hub_may_write_only_where_its_data_are() -> None:
     assert "ReadWritePaths" not in text
 
 
+def test_an_upgrade_of_large_files_is_not_cut_off() -> None:
+    """READY=1 comes when the files are open, and a step that is killed begins again, for ever."""
+    assert "\nTimeoutStartSec=6h\n" in (DEPLOY / "tocsin-hub.service").read_text(encoding="utf-8")
+
+
 # --- mosquitto ------------------------------------------------------------------------------------------------------
 
 
@@ -209,12 +214,16 @@ def test_the_list_of_the_docs_is_the_one_that_is_deployed() -> None:
 # --- compose --------------------------------------------------------------------------------------------------------
 
 
-def test_the_broker_of_the_containers_differs_in_its_local_listener_alone() -> None:
+def test_the_broker_of_the_containers_differs_in_its_local_listener_and_its_folder_alone() -> None:
     plain, packed = ((DEPLOY / name / "mosquitto.conf").read_text().splitlines() for name in ("mosquitto", "compose"))
     settings = [[line for line in lines if not line.startswith("#")] for lines in (plain, packed)]
     assert [pair for pair in zip(*settings, strict=True) if pair[0] != pair[1]] == [
-        ("listener 1883 127.0.0.1", "listener 1883")]
+        ("listener 1883 127.0.0.1", "listener 1883"),
+        ("persistence_location /var/lib/mosquitto/", "persistence_location /mosquitto/data/")]
+    # the image gives its user this folder alone
+    assert "mosquitto-data:/mosquitto/data" in COMPOSE["services"]["mosquitto"]["volumes"]
     assert "1883:1883" not in str(COMPOSE)
+    assert "set_tcp_nodelay true" in settings[0], "without it a third of the readings come through in a second"
 
 
 def test_the_compose_file_is_whole() -> None:

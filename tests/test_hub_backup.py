@@ -1,6 +1,7 @@
 """Backup and restore of a hub's files: whole archives, nothing overwritten, nothing lost."""
 
 import asyncio
+import fcntl
 import io
 import json
 import os
@@ -112,6 +113,85 @@ def test_the_store_can_be_left_out_and_files_of_tls_beside_the_file_go_along(
     file.write_text(text + "\n[backup]\nstore = false\n")
     names = {entry.name for entry in verify(make(load_hub(file), file, tmp_path / "backups", NOW)).files}
     assert names == {"hub.toml", "data/hub.sqlite", "data/cap/one.xml", "tls/ca.pem"}
+
+
+def test_the_file_of_group_rules_goes_along_and_what_lies_elsewhere_is_told(file: Path, tmp_path: Path) -> None:
+    (file.parent / "basin.toml").write_text("# made up", encoding="utf-8")
+    ca = tmp_path / "machine" / "ca.pem"
+    ca.parent.mkdir()
+    ca.write_text("made up", encoding="utf-8")
+    text = file.read_text().replace("mqtt://127", "mqtts://127").replace("[cap]", f'ca = "{ca}"\n\n[cap]')
+    file.write_text(text + '\n[groups]\nrules = "basin.toml"\n')
+    archive = make(load_hub(file), file, tmp_path / "backups", NOW)
+    assert restore(archive, tmp_path / "here") == []
+    assert Path(load_hub(tmp_path / "here" / "hub.toml").groups.rules).read_text() == "# made up"
+    ca.unlink()
+    assert restore(archive, tmp_path / "there") == [
+        f'hub.toml says [hub] ca = "{ca}", which is not in the archive: put that file there']
+
+
+def test_every_table_of_a_hub_comes_back(file: Path, config: HubConfig, tmp_path: Path) -> None:
+    """Also those of parts that came after this one: each gets a row, whatever its columns are."""
+    database = Database(Path(config.hub.data) / "hub.sqlite")
+    kinds = {"INTEGER": 7, "TEXT": "waits", "BLOB": b"x"}
+    tables = [row[0] for row in database.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+              if not row[0].startswith("sqlite_")]
+    for table in tables:
+        columns = database.connection.execute(f"PRAGMA table_info({table})").fetchall()
+        values = [1 if name == "one" else "pending" if (table, name) == ("outbox", "state") else "{}"
+                  if (table, name) == ("warnings", "state") else kinds[kind] for _, name, kind, *_ in columns]
+        database.connection.execute(
+            f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+    rows = {table: database.connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    database.close()
+    assert all(rows.values())
+    assert {"episodes", "group_log", "group_inputs", "group_state", "windows", "answers_zh", "strangers"} <= set(rows)
+    restore(make(config, file, tmp_path / "backups", NOW), tmp_path / "new")
+    again = sqlite3.connect(tmp_path / "new" / "hub-data" / "hub.sqlite")
+    found = {table: again.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    again.close()
+    changed = {table for table in tables if found[table] != rows[table]}
+    assert changed == {"meta", "cursors"}, "the new id, and the forwarder's cursor"
+
+
+def test_what_a_killed_backup_left_goes_and_two_at_a_time_are_refused(
+    file: Path, config: HubConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backups"
+    (folder / ".making-killed").mkdir(parents=True)
+    (folder / ".making-killed" / "hub.sqlite").write_bytes(b"as large as the hub")
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(BackupError, match="another backup is being made there"):
+        make(config, file, folder, NOW)
+    assert (folder / ".making-killed").exists(), "it may be the other's"
+    os.close(lock)
+    make(config, file, folder, NOW)
+    assert [path.name for path in folder.iterdir()] == [NAME]
+
+
+def test_a_file_that_changes_while_it_is_packed_does_no_harm(
+    file: Path, config: HubConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest_of = backup.digest_of
+
+    def then_changed(path: Path) -> str:
+        found = digest_of(path)
+        file.write_text("# another one")
+        return found
+
+    monkeypatch.setattr(backup, "digest_of", then_changed)
+    assert verify(make(config, file, tmp_path / "backups", NOW)).files
+
+
+@pytest.mark.parametrize("data", ["data", "data/hub", "var/data"])
+def test_data_may_lie_at_any_place_beside_the_file(file: Path, tmp_path: Path, data: str) -> None:
+    (file.parent / "hub-data").rename(file.parent / ".was")
+    (file.parent / data).parent.mkdir(exist_ok=True)
+    (file.parent / ".was").rename(file.parent / data)
+    file.write_text(file.read_text().replace("[hub]", f'[hub]\ndata = "{data}"'))
+    assert restore(make(load_hub(file), file, tmp_path / "backups", NOW), tmp_path / "new") == []
+    assert (tmp_path / "new" / data / "hub.sqlite").exists()
 
 
 def test_a_folder_of_the_machine_s_own_is_told_and_not_touched(file: Path, tmp_path: Path) -> None:
@@ -339,6 +419,54 @@ async def test_what_fails_is_told_and_tried_again_after_an_hour_until_it_works(
     await night.at("2026-11-22T03:30:00+08:00")
     assert night.nightly.trouble() == ""
     assert night.nightly.last == Last(ms_of("2026-11-22T03:30:00+08:00"), ms_of("2026-11-22T03:30:00+08:00"), "")
+
+
+async def test_one_that_could_not_be_sent_is_sent_later_and_fills_no_disk(
+    file: Path, config: HubConfig, tmp_path: Path, nights: list[Night]
+) -> None:
+    night = Night(file, config, BackupTable(at="02:30", keep=2, send=["cp", "{archive}", str(tmp_path / "away" / "x")]))
+    nights.append(night)
+    for time in ("22T02:30:00", "23T02:30:00", "24T02:30:00", "24T03:30:00", "24T04:30:00"):
+        await night.at(f"2026-11-{time}+08:00")
+        night.nightly = night.started()
+    kept = ["tocsin-hub-20261122T183000Z.tar.gz", "tocsin-hub-20261123T183000Z.tar.gz"]
+    assert night.made == kept, "one a night, however often it is tried, and no more than are wanted"
+    assert "No such file or directory" in night.nightly.trouble()
+    (tmp_path / "away").mkdir()
+    await night.at("2026-11-24T05:30:00+08:00")
+    assert (night.made, night.nightly.trouble()) == (kept, "")
+    assert (tmp_path / "away" / "x").read_bytes() == (Path(night.config.backup.folder) / kept[1]).read_bytes()
+    assert night.nightly.counts["made"] == 1
+
+
+async def test_a_clock_that_was_far_ahead_once_costs_no_night(
+    file: Path, config: HubConfig, nights: list[Night]
+) -> None:
+    night = Night(file, config, BackupTable(at="02:30"))
+    nights.append(night)
+    await night.at("2036-01-01T02:30:00+08:00")
+    night.clock = WoundClock(ms_of("2026-11-22T02:30:00+08:00"))
+    night.nightly = night.started()
+    await night.at("2026-11-22T02:31:00+08:00")
+    assert "tocsin-hub-20261121T183100Z.tar.gz" in night.made
+
+
+async def test_a_backup_that_cannot_be_noted_ends_nothing(
+    file: Path, config: HubConfig, nights: list[Night], caplog: pytest.LogCaptureFixture
+) -> None:
+    night = Night(file, config, BackupTable(at="02:30"))
+    nights.append(night)
+    night.database.connection.execute("PRAGMA query_only = ON")
+    await night.at("2026-11-22T02:30:00+08:00")
+    assert "nightly backup: it cannot be noted: attempt to write a readonly database" in caplog.text
+    assert (len(night.made), night.nightly._is_due(night.clock.now_ms())) == (1, False)
+
+
+async def test_a_command_that_no_machine_can_run_is_told(file: Path, config: HubConfig, nights: list[Night]) -> None:
+    night = Night(file, config, BackupTable(at="02:30", send=["cp", "{archive}", "a\0b"]))
+    nights.append(night)
+    await night.at("2026-11-22T02:30:00+08:00")
+    assert "send: cp: embedded null byte" in night.nightly.trouble()
 
 
 async def test_without_a_time_there_is_none(file: Path, config: HubConfig, nights: list[Night]) -> None:

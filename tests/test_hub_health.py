@@ -10,11 +10,17 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hub import arrivals, forward
 from hub.config_operations import WatchdogTable
 from hub.database import Database
 from hub.health import Examiner, Health
+from hub.intake import NO_ROOM, Intake
+from hub.landing import move_cursor
 from hub.pulse import Pulse
+from hub.refusal import Refusal
+from hub.room import Room
 from hub.service import Hub
+from hub.troubles import Failures, of_landing
 from tests.hub_messages import readings, upload
 from tests.hub_web_view import PlainView, calm, client_of
 from tests.hubs import HubFiles, hub_on, running_hub
@@ -168,6 +174,75 @@ async def test_a_store_that_is_behind_and_a_disk_that_fills_are_troubles(bench: 
     assert "MB are free on the disk of" in bench.examiner.health().troubles[1]
 
 
+async def test_a_look_costs_the_same_however_much_has_landed(bench: Bench) -> None:
+    """Landing and the desk share its thread: a look that walks through a week of records would stop both."""
+    with bench.database.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO landing (station, boot, seq, kind, digest, arrived, raw)"
+            " VALUES ('a', 'b', ?, 'readings', 'd', 1, '')", [(seq,) for seq in range(50_000)])
+        for reader in (arrivals.READER, forward.READER):
+            move_cursor(connection, reader, 50_000)
+    steps: list[int] = []
+    bench.database.connection.set_progress_handler(lambda: steps.append(1), 100)
+    await bench.examiner.look()
+    assert bench.examiner.found.landed == 50_000
+    assert len(steps) < 20, "hundreds of SQLite's steps"
+
+
+async def test_group_rules_that_fail_are_told_and_the_desk_s_time_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = HubFiles(tmp_path, "mqtt://127.0.0.1:9", [])
+    ticks: list[str] = []
+
+    async def fail(_: object) -> None:
+        ticks.append("groups")
+        raise KeyError("made up")
+
+    async def tick(_: object) -> None:
+        ticks.append("desk")
+
+    monkeypatch.setattr("hub.service.RESTART_S", 0.0)
+    monkeypatch.setattr("hub.groups_run.Groups.tick", fail)
+    monkeypatch.setattr("hub.desk.Desk.tick", tick)
+    clock = WoundClock(at("14:00"))
+    async with running_hub(files.write(), clock) as hub:
+
+        async def both() -> bool:
+            clock.wind_to(clock.now_ms() + 1000)
+            return ticks.count("desk") > 3 and ticks.count("groups") > 3
+
+        await until(both)
+        (told,) = hub.health().troubles
+        assert told.startswith("failed lately: group time (restarts ")
+
+
+def test_a_failure_is_told_for_five_minutes_and_again_when_it_comes_again() -> None:
+    now_s = 0.0
+    counts = {"dispatch": {"cap failed": 1, "cap sent": 5}, "forwarder": {"failed": 7}, "restarts": {"web": 2}}
+    failures = Failures(lambda: counts, lambda: now_s)
+    assert failures.trouble() == "failed lately: dispatch (cap failed 1), web (restarts 2)"
+    now_s = 299.0
+    counts["dispatch"]["cap failed"] = 2
+    assert failures.trouble() == "failed lately: dispatch (cap failed 2), web (restarts 2)"
+    now_s = 300.0
+    assert failures.trouble() == "failed lately: dispatch (cap failed 2)"
+    now_s = 599.0
+    assert failures.trouble() == ""
+
+
+async def test_what_does_not_land_is_a_trouble(bench: Bench, tmp_path: Path) -> None:
+
+    async def publish(*_: object, **__: object) -> None: ...
+
+    intake = Intake(bench.database, {}, bench.clock, publish, room=Room(tmp_path, 0, bench.clock))
+    assert of_landing(intake) == ""
+    intake.room.least, intake.room.short, intake.room.free = 500 << 20, True, 300 << 20
+    assert of_landing(intake) == "readings wait at their stations: 300 MB are free, landing wants 500 MB"
+    intake.trouble = "disk full"
+    assert of_landing(intake) == "nothing can be landed: disk full"
+
+
 async def test_systemd_hears_ready_once_and_no_ping_while_something_stands_still(bench: Bench, tmp_path: Path) -> None:
     manager = Manager(str(tmp_path / "notify"))
     pulse = Pulse(bench.config, "0" * 16, bench.clock, bench.examiner, Notify(str(tmp_path / "notify")))
@@ -201,6 +276,7 @@ async def test_a_real_hub_is_ready_counts_and_says_so(tmp_path: Path, mosquitto:
         await ear.wait_connected()
         await ear.publish(topics.up(STATION, topics.READINGS), upload(STATION, readings(1, [1.5, 1.6])))
         await ear.publish(topics.up("stranger", topics.READINGS), upload("stranger", readings(1)))
+        await ear.publish(topics.up(STATION, topics.READINGS), b"{")
         await until(lambda: _counted(hub))
         await hub.operations.examiner.look()
         async with httpx.AsyncClient(base_url=files.url, trust_env=False) as client:
@@ -211,8 +287,9 @@ async def test_a_real_hub_is_ready_counts_and_says_so(tmp_path: Path, mosquitto:
     found = {(sample.name, *sample.labels.values()): sample.value
              for family in text_string_to_metric_families(text) for sample in family.samples}
     assert found["tocsin_hub_records_landed_total",] == 1
-    assert found["tocsin_hub_quarantined_total", "unknown station"] == 1
-    assert found["tocsin_hub_quarantined_rows", "unknown station"] == 1
+    assert found["tocsin_hub_quarantined_total", Refusal.FORMAT] == 1
+    assert found["tocsin_hub_quarantined_rows", Refusal.FORMAT] == 1
+    assert (found["tocsin_hub_messages_held_total",], found["tocsin_hub_stations_held",]) == (1, 1)
     assert found["tocsin_hub_landing_records",] == 1
     assert (found["tocsin_hub_ready",], found["tocsin_hub_broker_connected",]) == (1, 1)
     assert (found["tocsin_hub_stations", "heard"], found["tocsin_hub_stations", "never"]) == (1, 1)
@@ -224,7 +301,8 @@ async def test_a_real_hub_is_ready_counts_and_says_so(tmp_path: Path, mosquitto:
 
 async def _counted(hub: Hub) -> bool:
     counts = hub.counts()
-    return counts.get("intake: landed", 0) == 1 and counts.get("intake: quarantined: unknown station", 0) == 1
+    return counts.get("intake: landed", 0) == 1 and counts.get("intake: held: unknown station", 0) == 1 and (
+        counts.get(f"intake: quarantined: {Refusal.FORMAT}", 0) == 1)
 
 
 async def _heard(heard: list[Alive]) -> bool:
@@ -243,8 +321,12 @@ async def test_a_hub_without_its_broker_says_that_it_is_not_ready(tmp_path: Path
 
 async def test_every_count_of_every_part_is_a_metric_whose_name_prometheus_takes(tmp_path: Path) -> None:
     async with hub_on(Village(tmp_path)) as hub:
-        given = {"intake": {"landed": 3, "held back": 2, "quarantined: malformed": 4}, "group rules": {"fired": 5},
-                 "dispatch": {"cap sent": 6}, "forwarder": {"forwarded": 7}}
+        given = {"intake": {"landed": 3, "held back": 2, "quarantined: malformed": 4, NO_ROOM: 8, "disk short": 1},
+                 "group rules": {"fired": 5}, "dispatch": {"cap sent": 6},
+                 "pruner": {"pruned by size": 9, "failed": 10},
+                 "forwarder": {"forwarded": 7, "refused": 11, "beyond retention": 12, "failed": 13},
+                 "groups": {"rules": 14, "decided": 15}, "store": {"deleted by age": 16},
+                 "downsampler": {"windows": 17}}
         text = (await hub.operations.metrics(given, [])).decode()
     found = {(sample.name, *sample.labels.values()): sample.value
              for family in text_string_to_metric_families(text) for sample in family.samples}
@@ -254,6 +336,15 @@ async def test_every_count_of_every_part_is_a_metric_whose_name_prometheus_takes
     assert found["tocsin_hub_group_rules_total", "fired"] == 5
     assert found["tocsin_hub_dispatch_total", "cap", "sent"] == 6
     assert found["tocsin_hub_points_forwarded_total",] == 7
+    assert found["tocsin_hub_messages_no_room_total",] == 8
+    assert found["tocsin_hub_disk_short",] == 1, "it goes up and down: no counter"
+    assert found["tocsin_hub_landing_pruned_total", "size"] == 9
+    assert found["tocsin_hub_pruner_total", "failed"] == 10
+    assert [found[f"tocsin_hub_{name}_total",] for name in ("points_refused", "points_expired", "store_failures")] == [
+        11, 12, 13]
+    assert (found["tocsin_hub_group_rules",], found["tocsin_hub_groups_total", "decided"]) == (14, 15)
+    assert found["tocsin_hub_store_total", "deleted by age"] == 16
+    assert found["tocsin_hub_downsampler_total", "windows"] == 17
 
 
 async def test_a_hub_that_is_killed_leaves_its_last_will(tmp_path: Path, mosquitto: Mosquitto) -> None:

@@ -145,6 +145,21 @@ def test_a_short_break_of_the_link_calls_nobody() -> None:
         assert post.pass_s(60) == []
 
 
+def test_a_link_that_never_stays_is_an_alarm_too() -> None:
+    """As of two watchers with one name, or a line that lets the greeting through and nothing else."""
+    post = Post()
+    post.pass_s(100)
+    post.alive = False
+    said = []
+    for _ in range(30):
+        post.linked = not post.linked
+        said += post.pass_s(20)
+    assert len(said) == 2, "the officer, and later the desk"
+    assert "cannot be seen: the broker cannot be reached" in said[0][2]
+    post.linked = post.alive = True
+    assert when(post.pass_s(20)) == [(10, "officer"), (10, "desk")]
+
+
 def test_a_link_that_breaks_while_the_hub_is_silent_does_not_end_the_alarm() -> None:
     post = Post()
     post.pass_s(100)
