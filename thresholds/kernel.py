@@ -20,8 +20,8 @@ from tocsin.readings import Quality
 
 __all__ = [
     "SCALE", "Block", "Change", "Features", "Freshness", "Outcome", "State", "StateError", "acknowledge", "again",
-    "begin_anew", "clear", "features", "last_t", "levels", "new_epoch", "parts_of", "pending", "quantize", "restore", "save",
-    "shelve", "stale", "start", "step",
+    "begin_anew", "clear", "features", "last_t", "levels", "new_epoch", "parts_of", "pending", "quantize", "restore",
+    "save", "shelve", "stale", "start", "step",
 ]
 
 MISSING = int(Quality.MISSING)
