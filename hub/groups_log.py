@@ -15,7 +15,7 @@ from hub.landing import move_cursor
 from tocsin.messages import Detection, Event, encode, record_of
 
 READER = "groups"
-ROWS = 2_000
+ROWS = 500    # of one piece: what waits for the same thread waits no longer than for that
 
 Logged = Ticked | Heard | Started | Ruled
 _LOGGED: msgspec.json.Decoder[Logged] = msgspec.json.Decoder(Logged)
