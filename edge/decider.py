@@ -6,7 +6,7 @@ the same decisions to the last bit. No clock and no files: everything comes with
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
@@ -16,7 +16,7 @@ from edge.ruling import candidate_of, plan_of
 from edge.saved import Part, Saved, loaded, packed, squeezed
 from edge.serviced import compare_anew, is_served, served
 from edge.sounding import Sounding
-from edge.tracks import let_go_of, operate, track_of
+from edge.tracks import hidden_of, let_go_of, operate, shown_again, track_of
 from thresholds.kernel import (
     Block,
     Change,
@@ -76,6 +76,7 @@ class Decider:
         self.service: dict[str, int] = {}
         self.stuck: set[str] = set()
         self._gone: dict[tuple[str, str], int] = {}
+        self._hidden: set[tuple[str, str]] = set()
         self.sounding = Sounding()
         self.shadow: State | None = None
         if memory:
@@ -87,6 +88,7 @@ class Decider:
             self.service, self.stuck = dict(saved.service), set(saved.stuck)
             self.sounding = Sounding(saved.waits, saved.answered, saved.quiet)
             self._gone = {(rule, series): revision for rule, series, revision in saved.gone}
+            self._hidden = set(saved.hidden)
         else:
             self.live = start(plan, config.station)
         if candidate is not None and self.shadow is None:
@@ -111,7 +113,7 @@ class Decider:
         saved = Saved(nothing, nothing if shadow else None, self.now_ms, self.begun_ms,
                       self.service, sorted(self.stuck), self.sounding.waits,
                       sorted((*name, revision) for name, revision in self._gone.items()),
-                      self.sounding.answered, self.sounding.quiet)
+                      self.sounding.answered, self.sounding.quiet, sorted(self._hidden))
         return packed(saved, {"live": parts_of(self.live)} | ({"shadow": parts_of(shadow)} if shadow else {}))
 
     def remembered(self, t_ms: int) -> Config:
@@ -152,6 +154,10 @@ class Decider:
             case _:
                 decided = self._other(record)
         t_ms = record.t[0] if isinstance(record, Readings) else record.t
+        self._hidden = hidden_of(self._hidden, decided.changes)
+        if self._hidden and (shown := shown_again(self.live, self._hidden, t_ms)):
+            self._hidden = hidden_of(self._hidden, shown)
+            decided = replace(decided, changes=[*decided.changes, *shown], noted=True)
         if not isinstance(record, Tick) or decided.noted:    # a tick of which nothing followed is not in the log
             self.now_ms = max(self.now_ms, t_ms)
         if decided.changes or isinstance(record, Config):

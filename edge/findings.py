@@ -73,6 +73,8 @@ def reason_of(change: Change) -> str:
     over = f" in {rule.over_s // 60} min" if rule.feature is Feature.SUM else ""
     # what a CUSUM adds up is above zero whichever side is bad
     down = rule.feature is Feature.TIME_TO or (rule.low and rule.feature is not Feature.CUSUM)
+    if change.level == change.previous:
+        return f"{rule.name}: stands, and is shelved no longer"
     if change.level > change.previous:
         word = "at or below" if down else "at or above"
     else:

@@ -14,7 +14,7 @@ _MAP, _BIN, _HEAD_OF_BYTES = 0x80, 0xC6, struct.Struct(">BI")  # a small map; by
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """`live` and `shadow` are what the kernel saved."""
+    """`live` and `shadow` are what the kernel saved. `hidden`: rule and series of levels last told as shelved."""
 
     live: memoryview
     shadow: memoryview | None
@@ -26,6 +26,7 @@ class Saved(msgspec.Struct, frozen=True):
     gone: list[tuple[str, str, int]]
     answered: list[Heard] = []
     quiet: list[Heard] = []
+    hidden: list[tuple[str, str]] = []
 
 
 def packed(saved: Saved, large: Mapping[str, Sequence[Part]]) -> list[Part]:

@@ -6,11 +6,13 @@ alone changes is decided at the moment when it is due, not when the hub came to 
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import msgspec
 
 from hub.groups_inputs import Heard, Input, Landed, Ruled, Started, Ticked
+from hub.groups_memo import Memo
 from hub.groups_rules import GROUP, SCALE, Group, GroupKind, LevelRule
 from hub.groups_state import Decision, Late, Memory, State, Track
 from hub.groups_weigh import Reach, due_of, observed, reach_of
@@ -39,21 +41,27 @@ class Rebuild:
 Action = Decision | Rebuild
 
 
-def run(state: State, inputs: Iterable[Input], groups: Sequence[Group], too_old_ms: int) -> tuple[State, list[Action]]:
+def run(
+    state: State, inputs: Iterable[Input], groups: Sequence[Group], too_old_ms: int, memo: Memo | None = None
+) -> tuple[State, list[Action]]:
     """The state after these inputs, and what follows. `groups` are those of the last Ruled; a new one begins with it.
 
-    A tick that finds nothing due gives the same object back: it need not be logged.
+    A tick that finds nothing due gives the same object back: it need not be logged. `memo` is one of the caller's own,
+    the same in every call: it saves time.
     """
-    work = _Work(state, groups, too_old_ms)
+    memo = memo or Memo()
+    work = _Work(state, groups, too_old_ms, memo)
     for one in inputs:
         work.take(one)
-    return (work.state() if work.changed else state), work.actions
+    after = work.state() if work.changed else state
+    memo.state, memo.dues = after, work.dues
+    return after, work.actions
 
 
 class _Work:
     """A copy of the state that may be changed."""
 
-    def __init__(self, state: State, groups: Sequence[Group], too_old_ms: int) -> None:
+    def __init__(self, state: State, groups: Sequence[Group], too_old_ms: int, memo: Memo) -> None:
         self._groups = groups
         self._too_old_ms = too_old_ms
         self._t = state.t
@@ -63,17 +71,10 @@ class _Work:
         self._stale = dict(state.stale)
         self._memories = dict(state.groups)
         self._late = state.late
-        self._asked = {name for group in groups for pick in group.picks for name in pick.stations}
-        self._watched: dict[str, int] = {}    # the shortest silence that counts
-        for group in groups:
-            for name in group.watched:
-                self._watched[name] = min(group.silent_ms, self._watched.get(name, group.silent_ms))
-        self._of: dict[str, set[str]] = {}    # the groups that look at a station or at another group
-        for group in groups:
-            for name in {*group.watched, *(name for pick in group.picks for name in pick.stations)}:
-                self._of.setdefault(name, set()).add(group.name)
+        index = memo.index_of(groups)
+        self._asked, self._watched, self._of = index.asked, index.watched, index.of
         # when time alone may change a group; a station that is heard makes the real moment later, never earlier
-        self._dues = {group.name: self._due_of(group) for group in groups}
+        self.dues = dict(memo.dues) if memo.state is state else {group.name: self._due_of(group) for group in groups}
         self.changed = False
         self.actions: list[Action] = []
 
@@ -95,7 +96,7 @@ class _Work:
                 for station in self._heard:
                     self._hear(station, one.at)
                 self._to(one.at)
-                self._weigh(set(self._dues))
+                self._weigh(set(self.dues))
             case Ruled():
                 self._to(one.at)
                 self._tracks = one.tracks | self._tracks
@@ -152,24 +153,21 @@ class _Work:
 
     def _pass(self, at: int) -> None:
         """Decides what is due up to `at`, each at its own moment."""
-        while (due := self._next_due()) <= at:
+        while (due := self._next_due(at)) <= at:
             self._t, self.changed = due, True
             if self._late is not None and due >= self._late.at + SETTLED_MS:
                 self.actions.append(Rebuild(due, self._late.first, self._late.last, self._id))
                 self._late = None
-            self._weigh({name for name, t in self._dues.items() if t <= due})
+            self._weigh({name for name, t in self.dues.items() if t <= due})
             self._drop_orphans()
 
-    def _next_due(self) -> int:
-        """The next moment above now at which time alone may change something."""
-        while True:
-            due = min(self._dues.values(), default=_NEVER)
-            if due == _NEVER:
-                break
+    def _next_due(self, at: int) -> int:
+        """The next moment above now at which time alone may change something; one above `at` may be too early."""
+        while (due := min(self.dues.values(), default=_NEVER)) <= at:
             for group in self._groups:
-                if self._dues[group.name] == due:
-                    self._dues[group.name] = self._due_of(group)
-            if due == min(self._dues.values()):
+                if self.dues[group.name] == due:
+                    self.dues[group.name] = self._due_of(group)
+            if due == min(self.dues.values()):
                 break
         if self._late is not None:
             due = min(due, max(self._late.at + SETTLED_MS, self._t + 1))
@@ -198,9 +196,9 @@ class _Work:
                 on=memory.on if same else {}, off=memory.off if same else {})
         self._heard = {name: self._heard.get(name, at) for name in sorted(self._watched)}
         self._stale = {name: found for name, found in self._stale.items() if name in self._watched}
-        self._weigh(set(self._dues))
+        self._weigh(set(self.dues))
 
-    def _weigh(self, names: set[str] | None) -> None:
+    def _weigh(self, names: AbstractSet[str] | None) -> None:
         """These groups, in the order of their file, and those that look at one whose level changes."""
         names = set(names or ())
         for group in self._groups:
@@ -213,9 +211,9 @@ class _Work:
             level = max(memory.latched, default=0)
             if level != memory.level:
                 memory = self._decide(group, memory, reach, level)
-                names |= self._of.get(GROUP + group.name, set())
+                names |= self._of.get(GROUP + group.name, frozenset())
             self._memories[group.name] = memory
-            self._dues[group.name] = self._due_of(group)
+            self.dues[group.name] = self._due_of(group)
 
     def _drop_orphans(self) -> None:
         live = {group.name for group in self._groups}

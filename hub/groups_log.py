@@ -4,7 +4,7 @@ Landed records up to `after`, then the input: that order, and nothing else, is w
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from hub.landing import move_cursor
 from tocsin.messages import Detection, Event, encode, record_of
 
 READER = "groups"
-ROWS = 2_000
+ROWS = 500    # of one piece: what waits for the same thread waits no longer than for that
 
 Logged = Ticked | Heard | Started | Ruled
 _LOGGED: msgspec.json.Decoder[Logged] = msgspec.json.Decoder(Logged)
@@ -73,12 +73,15 @@ def rows_after(connection: sqlite3.Connection, after: int, last: int, limit: int
     return [(number, Landed(station, arrived, _record(raw), number)) for number, station, arrived, raw in found]
 
 
-def detections_between(connection: sqlite3.Connection, first: int, last: int, most_id: int) -> list[Landed]:
-    """By event time, those of one time in order of landing; as if each had arrived when it happened."""
+def detections_between(
+    connection: sqlite3.Connection, stations: Collection[str], first: int, last: int, most_id: int
+) -> list[Landed]:
+    """Of these stations, by event time, those of one time in order of landing; as if each had arrived when it
+    happened."""
     found = connection.execute(
         "SELECT station, raw FROM landing WHERE kind = 'detection' AND id <= ? ORDER BY id", (most_id,))
     told = [(record.t, station, record) for station, raw in found
-            if isinstance(record := _record(raw), Detection) and first <= record.t <= last]
+            if station in stations and isinstance(record := _record(raw), Detection) and first <= record.t <= last]
     return [Landed(station, t, record) for t, station, record in sorted(told, key=lambda one: one[0])]
 
 

@@ -19,9 +19,11 @@ def rebuilt(
 ) -> Iterator[Decision]:
     """From what had landed then, by event time. Silence is not judged: when stations were heard is gone."""
     judged = tuple(group for group in groups if not group.technical)
+    stations = {name for group in judged for pick in group.picks for name in pick.stations}
     reach_ms = max((_reach_ms(group) for group in judged), default=0)
-    rows = groups_log.detections_between(connection, asked.first - reach_ms, asked.last + reach_ms, asked.upto)
-    yield from in_order(rows, judged, asked.first, min(asked.last + reach_ms, asked.at))
+    first, last = asked.first - reach_ms, asked.last + reach_ms
+    rows = groups_log.detections_between(connection, stations, first, last, asked.upto)
+    yield from in_order(rows, judged, asked.first, min(last, asked.at))
 
 
 def in_order(rows: Iterable[Landed], groups: Sequence[Group], first: int, last: int) -> Iterator[Decision]:

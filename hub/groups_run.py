@@ -21,6 +21,7 @@ from hub.groups import Action, Rebuild, run
 from hub.groups_file import groups_of
 from hub.groups_inputs import Heard, Input, Ruled, Started, Ticked
 from hub.groups_log import READER, Kept, Logged, Told
+from hub.groups_memo import Memo
 from hub.groups_rebuild import rebuilt
 from hub.groups_rules import Group
 from hub.groups_state import State, Track
@@ -40,7 +41,8 @@ class Groups:
     """`run` follows `landing` and is woken by `wake`; `tick` is called every second of the clock."""
 
     def __init__(self, database: Database, config: HubConfig, clock: Clock, wake_desk: Callable[[], None]) -> None:
-        """Raises ConfigError where the file of rules is not good. A bad one later leaves the last good one in force."""
+        """Raises ConfigError where the first file of rules is not good. A bad one later leaves the last good one in
+        force, also at a start."""
         self._database = database
         self._clock = clock
         self._wake_desk = wake_desk
@@ -53,7 +55,7 @@ class Groups:
         self._counts: Counter[str] = Counter()
         self._tables: dict[str, Any] | None = None
         self._rules: tuple[Group, ...] = ()
-        self._state = State()
+        self._state, self._memo = State(), Memo()
         self._inputs = 0
         self._read_to = self._saved = 0
         self._begin()
@@ -98,8 +100,9 @@ class Groups:
         if self._path is None:
             return
         async with self._lock:
-            now_ms = self._clock.now_ms()
-            await self._database.run(self._tick, now_ms)
+            while await self._database.run(self._process):    # each piece by itself: intake and desk come between
+                pass
+            await self._database.run(self._tick, self._clock.now_ms())
 
     async def recent(self, limit: int) -> list[Told]:
         """What was decided, the newest first."""
@@ -116,9 +119,8 @@ class Groups:
                     log_of.forget(transaction)
             return
         self._stamp = _stamp_of(self._path)
-        tables = read_toml(self._path)
-        rules = groups_of(tables, str(self._path))
         now_ms = self._clock.now_ms()
+        tables, rules = self._read(self._path, kept)
         if kept is None:
             self._read_to = self._saved = log_of.newest(connection)
             self._take([Ruled(now_ms, tables, self._too_old_ms, _standing(connection))], (tables, rules))
@@ -134,6 +136,21 @@ class Groups:
         self._take([Started(now_ms)])
         if (tables, old_ms) != (kept.tables, kept.too_old_ms):
             self._take([Ruled(now_ms, tables, old_ms)], (tables, rules))
+
+    def _read(self, path: Path, kept: Kept | None) -> tuple[dict[str, Any], tuple[Group, ...]]:
+        """The file, or, where it is not good, what was in force: a hub must come up again after a power cut."""
+        try:
+            tables = read_toml(path)
+            return tables, groups_of(tables, str(path))
+        except ConfigError as err:
+            if kept is None:
+                raise
+            self._refuse(err)
+            return kept.tables, groups_of(kept.tables, "the rules in force")
+
+    def _refuse(self, err: ConfigError) -> None:
+        self._counts["refused files"] += 1
+        log.error("group rules: the ones in force stay: %s", err)
 
     def _process(self) -> int:
         connection = self._database.connection
@@ -176,8 +193,7 @@ class Groups:
             tables = read_toml(self._path)
             rules = groups_of(tables, str(self._path))
         except ConfigError as err:
-            self._counts["refused files"] += 1
-            log.error("group rules: the ones in force stay: %s", err)
+            self._refuse(err)
             return
         if tables != self._tables:
             self._counts["reloads"] += 1
@@ -195,7 +211,7 @@ class Groups:
             raise
 
     def _step(self, inputs: Sequence[Input], logged: Sequence[Logged] = ()) -> None:
-        state, actions = run(self._state, inputs, self._rules, self._too_old_ms)
+        state, actions = run(self._state, inputs, self._rules, self._too_old_ms, self._memo)
         if state is self._state:
             return
         if logged or actions or self._read_to - self._saved >= _LAZY:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from hub import orders, strangers
 from hub.checks import Delivery, Good, Refused, kind_of
 from hub.places import Memory, Placed, Places, shifts_of
-from tocsin.messages import Heartbeat, Readings, Record, Start, digest, encode
+from tocsin.messages import Heartbeat, Readings, Record, Start, digest, encode, record_of
 from tocsin.orders import Obeyed, Papers
 
 NEWEST_WHOLE = 1_000       # refused messages of senders that are not answered
@@ -177,6 +177,8 @@ def _keep_heartbeat(connection: sqlite3.Connection, heartbeat: Heartbeat, now_ms
         " ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat",
         (heartbeat.station, text),
     )
+    if heartbeat.online and heartbeat.boot:
+        _keep_card_of(connection, heartbeat.station, heartbeat.boot)
 
 
 def _hear(connection: sqlite3.Connection, stations: Collection[str], now_ms: int) -> None:
@@ -209,12 +211,27 @@ def _keep(connection: sqlite3.Connection, station: str, record: Record, now_ms: 
 
 
 def _keep_card(connection: sqlite3.Connection, station: str, start: Start) -> None:
-    """Late history can bring an older start behind the newer one: older by time and by seq is older."""
+    """Late history can bring an older start behind the newer one. Of one run seq alone tells; of two runs the older
+    is older by time and seq, or by seq where the other one lives: its clock may have been ahead."""
+    _set_card(
+        connection, station, start, "NOT (card IS NOT NULL AND card_seq > ?3 AND (card_t > ?4 OR boot = ?2 OR"
+        " boot IS CASE WHEN json_extract(heartbeat, '$.online') THEN json_extract(heartbeat, '$.boot') END))")
+
+
+def _keep_card_of(connection: sqlite3.Connection, station: str, boot: str) -> None:
+    """The run that lives now has the card, whatever was taken for the newest start before it was heard."""
+    found = connection.execute(
+        "SELECT landing.raw FROM stations JOIN landing ON landing.station = stations.id AND landing.boot = ?2"
+        " WHERE stations.id = ?1 AND stations.boot != ?2 AND landing.kind = 'start' ORDER BY landing.seq DESC LIMIT 1",
+        (station, boot)).fetchone()
+    if found is not None and isinstance(start := record_of(found[0]), Start):
+        _set_card(connection, station, start)
+
+
+def _set_card(connection: sqlite3.Connection, station: str, start: Start, where: str = "TRUE") -> None:
     connection.execute(
-        "UPDATE stations SET card = ?, boot = ?, card_seq = ?, card_t = ?"
-        " WHERE id = ? AND NOT (card IS NOT NULL AND card_seq > ? AND card_t > ?)",
-        (encode(start.card).decode(), start.boot, start.seq, start.t, station, start.seq, start.t),
-    )
+        f"UPDATE stations SET card = ?1, boot = ?2, card_seq = ?3, card_t = ?4 WHERE id = ?5 AND {where}",  # noqa: S608
+        (encode(start.card).decode(), start.boot, start.seq, start.t, station))
 
 
 def _storable(text: str) -> str:

@@ -33,7 +33,10 @@ def put(connection: sqlite3.Connection, bulletin: Bulletin, channels: Sequence[s
     """For every channel. Inside the transaction of the decision."""
     text = encode(bulletin).decode()
     key = f"{_NEWEST}{bulletin.area}"
-    connection.execute("DELETE FROM meta WHERE key = ?", (key,))  # where it was kept before, for all hazards
+    # where an older hub kept the newest of all hazards: it may be of another one, and still in force
+    connection.execute(
+        "UPDATE OR IGNORE meta SET key = key || '/' || json_extract(value, '$.hazard') WHERE key = ?", (key,))
+    connection.execute("DELETE FROM meta WHERE key = ?", (key,))
     connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (f"{key}/{bulletin.hazard}", text))
     connection.executemany(
         "INSERT INTO outbox (bulletin, channel, t) VALUES (?, ?, ?)", [(text, channel, now_ms) for channel in channels]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -121,8 +121,8 @@ class Hub:
             "groups": self._groups.run,
             "dispatch": self._dispatch.run,
             "courier": self._courier.run,
-            "time": self._pass_time,
-            "group time": self._pass_group_time,
+            "time": partial(self._pass_time, self._desk_tick),
+            "group time": partial(self._pass_time, self._groups.tick),
             "web": self._serve_web,
             "operations": self.operations.run,
         } | ({"store": self._care.run} if self._care else {})
@@ -139,20 +139,15 @@ class Hub:
                 log.exception("%s failed; it starts again in %g s", name, RESTART_S)
             await asyncio.sleep(RESTART_S)
 
-    async def _pass_time(self) -> None:
-        async for _ in self._seconds():
-            await self._desk.tick()
-            self.operations.examiner.ticked()
+    async def _desk_tick(self) -> None:
+        await self._desk.tick()
+        self.operations.examiner.ticked()
 
-    async def _pass_group_time(self) -> None:
-        """Apart: group rules that fail must not stop the desk's calls."""
-        async for _ in self._seconds():
-            await self._groups.tick()
-
-    async def _seconds(self) -> AsyncIterator[None]:
+    async def _pass_time(self, tick: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Each part that needs time has its own: group rules that fail or lag hold up no call."""
         due_s = self.clock.monotonic_s()
         while True:
-            yield
+            await tick()
             due_s = max(due_s + TICK_S, self.clock.monotonic_s())
             await self.clock.sleep_until(due_s)
 

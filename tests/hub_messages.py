@@ -70,5 +70,5 @@ def start(seq: int, *, at: int = NOON_MS, boot: str = BOOT, rules_hash: str = "r
     return Start(boot, seq, at, "0.1.0", card(rules_hash=rules_hash))
 
 
-def heartbeat(station: str, *, at: int = NOON_MS, online: bool = True) -> bytes:
-    return encode(Heartbeat(VERSION, station, at, online, boot=BOOT))
+def heartbeat(station: str, *, at: int = NOON_MS, online: bool = True, boot: str = BOOT) -> bytes:
+    return encode(Heartbeat(VERSION, station, at, online, boot=boot))

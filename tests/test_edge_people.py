@@ -59,13 +59,40 @@ def test_a_shelved_rule_is_evaluated_told_as_shelved_and_sounds_when_shelving_en
     bench.clock.pass_ms(MINUTE_MS)
     bench.tick()
     assert bench.sounds == "red"
+    assert [(one.level, one.previous, one.revision, one.shelved) for one in bench.of(Detection)] == [
+        (Level.RED, Level.CLEAR, 1, True), (Level.RED, Level.RED, 2, False)], "the hub called nobody for the first"
+    bench.tick()
     bench.operations.shelve("stage", GAUGE, 5, "Li Wei")
     assert bench.sounds == "clear"
     bench.operations.shelve("stage", GAUGE, 0, "Li Wei")
     assert bench.sounds == "red"
     assert len(bench.of(Shelve)) == 3
+    assert len(bench.of(Detection)) == 2, "told when it was not shelved, it stands as told"
     with pytest.raises(ValueError, match="1441 minutes are not allowed; use 0 to 1440"):
         bench.operations.shelve("stage", GAUGE, 1441, "Li Wei")
+    bench.stop()
+
+
+def test_a_level_hidden_by_shelving_is_told_once_when_a_person_ends_it_or_the_agent_was_killed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    bench.operations.shelve("stage", GAUGE, 10, "Li Wei")
+    bench.read(3.1)
+    bench.checkpoint()
+    bench.kill()
+    bench.operations.shelve("stage", GAUGE, 0, "Li Wei")
+    bench.kill(100)
+    bench.tick()
+    assert [(one.level, one.revision, one.shelved) for one in bench.of(Detection)] == [
+        (Level.RED, 1, True), (Level.RED, 2, False)]
+    found = bench.of(Detection)
+    assert {(one.episode, one.since, one.threshold) for one in found} == {
+        (found[0].episode, found[0].since, 3.0)}
+    bench.operations.shelve("stage", GAUGE, 10, "Li Wei")
+    bench.read(1.0)
+    bench.clock.pass_ms(HOUR_MS)
+    bench.tick()
+    assert [(one.level, one.shelved) for one in bench.of(Detection)][2:] == [(Level.CLEAR, True)]
     bench.stop()
 
 

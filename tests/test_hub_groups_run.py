@@ -200,16 +200,31 @@ async def test_other_rules_are_taken_without_a_restart_and_bad_ones_are_not(net:
     assert replayed(net.village.database.connection) == net.bodies()
 
 
-async def test_a_hub_does_not_start_on_a_bad_file_and_forgets_rules_that_are_no_longer_named(net: GroupHub) -> None:
-    connection = net.village.database.connection
+async def test_a_hub_comes_up_again_on_a_bad_file_with_the_rules_that_were_in_force(net: GroupHub) -> None:
+    await net.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
+    for break_it in (lambda: net.rules.write_text("[[group]]\n", encoding="utf-8"), net.rules.unlink):
+        break_it()
+        net.restart()
+        assert (net.groups.counts["refused files"], [rule.name for rule in net.groups.rules]) == (1, ["two bridges"])
+    await net.finds(Level.RED, "14:05", 1, "mill-creek")
+    assert [one["level"] for one in map(msgspec.json.decode, net.bodies())] == [Level.ORANGE]
+    net.rules.write_text(NET.replace("two bridges", "both bridges"), encoding="utf-8")
+    await net.ticks("14:06")
+    assert [rule.name for rule in net.groups.rules] == ["both bridges"]
+    assert replayed(net.village.database.connection) == net.bodies()
+
+
+async def test_rules_no_longer_named_are_forgotten_and_a_hub_does_not_begin_on_a_bad_file(net: GroupHub) -> None:
+    connection, config = net.village.database.connection, net.config
     assert connection.execute("SELECT count(*) FROM cursors WHERE reader = 'groups'").fetchone()[0] == 1
-    net.rules.write_text("[[group]]\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match='key "name" is missing'):
-        net.open()
     net.config = msgspec.structs.replace(net.config, groups=GroupsTable())
     net.open()
     assert connection.execute("SELECT count(*) FROM cursors WHERE reader = 'groups'").fetchone()[0] == 0
     assert await net.groups.process() == 0
+    net.config = config
+    net.rules.write_text("[[group]]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match='key "name" is missing'):
+        net.open()
 
 
 async def test_it_runs_woken_and_survives_a_failure(net: GroupHub, monkeypatch: pytest.MonkeyPatch) -> None:

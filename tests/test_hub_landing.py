@@ -14,7 +14,19 @@ from hub.checks import inspect
 from hub.database import Database, DatabaseError
 from hub.landing import Landed, land, read
 from hub.store import points_of
-from tests.hub_messages import NOON_MS, OTHER_BOOT, SERIES, card, detection, event, heartbeat, readings, start, upload
+from tests.hub_messages import (
+    BOOT,
+    NOON_MS,
+    OTHER_BOOT,
+    SERIES,
+    card,
+    detection,
+    event,
+    heartbeat,
+    readings,
+    start,
+    upload,
+)
 from tocsin import topics
 from tocsin.messages import Readings, Record, encode, record_of
 
@@ -193,6 +205,29 @@ def test_the_card_is_that_of_the_newest_start(database: Database) -> None:
     assert station_of(database, "boot") == OTHER_BOOT
     arrive(database, start(1, at=NOON_MS + 9, rules_hash="r7"))  # a new log
     assert '"r7"' in str(station_of(database, "card"))
+
+
+def test_a_late_start_of_a_run_whose_clock_was_ahead_is_not_the_newest(database: Database) -> None:
+    beat(database, heartbeat(STATION), at=NOON_MS)
+    arrive(database, start(50, rules_hash="r5"))
+    arrive(database, start(60, at=NOON_MS - 9, rules_hash="r6"))  # the clock was set back while it ran
+    arrive(database, start(55, rules_hash="r5b"))
+    assert '"r6"' in str(station_of(database, "card"))
+    arrive(database, start(20, at=NOON_MS + 3_600_000, boot=OTHER_BOOT, rules_hash="r2"))
+    assert '"r6"' in str(station_of(database, "card"))
+    assert station_of(database, "boot") == BOOT
+
+
+def test_the_card_is_that_of_the_run_that_lives(database: Database) -> None:
+    arrive(database, start(50, rules_hash="r5"))
+    arrive(database, start(20, at=NOON_MS + 3_600_000, boot=OTHER_BOOT, rules_hash="r2"))
+    beat(database, heartbeat(STATION, online=False), at=NOON_MS)
+    assert '"r2"' in str(station_of(database, "card")), "nobody lives"
+    beat(database, heartbeat(STATION, at=NOON_MS + 1), at=NOON_MS + 1)
+    assert '"r5"' in str(station_of(database, "card"))
+    arrive(database, start(1, at=NOON_MS + 5, boot=OTHER_BOOT, rules_hash="new log"))
+    beat(database, heartbeat(STATION, at=NOON_MS + 9, boot=OTHER_BOOT), at=NOON_MS + 9)
+    assert '"r2"' in str(station_of(database, "card")), "the newest of that run"
 
 
 def test_refused_records_stay_and_refused_messages_make_room(

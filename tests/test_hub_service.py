@@ -34,6 +34,30 @@ async def test_a_part_that_fails_starts_again_and_the_others_go_on(
         assert hub.counts()["restarts: time"] == 1
 
 
+async def test_group_rules_that_fail_keep_no_call_waiting(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.service.RESTART_S", 0.0)
+    monkeypatch.setattr("hub.service.TICK_S", 0.0)
+    files = HubFiles(tmp_path, mosquitto.url, [])
+    failed, called = asyncio.Event(), asyncio.Event()
+
+    async def fail(_groups: object) -> None:
+        failed.set()
+        raise OSError(28, "No space left on device")
+
+    async def tick(_desk: object) -> None:
+        if failed.is_set():
+            called.set()
+
+    monkeypatch.setattr("hub.groups_run.Groups.tick", fail)
+    monkeypatch.setattr("hub.desk.Desk.tick", tick)
+    async with running_hub(files.write(), SystemClock()) as hub:
+        async with asyncio.timeout(20):
+            await called.wait()
+        assert "restarts: time" not in hub.counts()
+
+
 async def test_an_address_that_is_taken_is_named(tmp_path: Path, mosquitto: Mosquitto) -> None:
     files = HubFiles(tmp_path, mosquitto.url, [])
     why = f"hub: listen: 127.0.0.1:{files.port} cannot be had: "

@@ -33,6 +33,14 @@ def test_a_later_word_that_is_not_shelved_calls() -> None:
     assert [person for _, person, _ in life.asks] == VILLAGERS
 
 
+def test_a_level_that_stands_when_shelving_ends_calls() -> None:
+    life = Life()
+    life.found(shelved(detection(Level.ORANGE, "14:00", 1)))
+    life.found(detection(Level.ORANGE, "14:10", 2, previous=Level.ORANGE))
+    assert life.says == [(BulletinKind.ALERT, Why.FIRST)]
+    assert [person for _, person, _ in life.asks] == VILLAGERS
+
+
 def test_a_shelved_rise_beside_a_live_warning_raises_nothing_and_clears_nothing() -> None:
     life = Life()
     life.found(detection(Level.YELLOW, "14:00", 1))

@@ -242,6 +242,15 @@ async def test_all_clear_of_one_hazard_does_not_hide_another(village: Village) -
     assert len({topics.bulletin(one.area, one.hazard) for one in kept}) == 2
 
 
+async def test_what_an_older_hub_kept_for_all_hazards_stays_beside_the_first_of_another(village: Village) -> None:
+    village.finds(detection(Level.RED, "14:00", 1))
+    await village.reads()
+    village.database.connection.execute("UPDATE meta SET key = replace(key, '/flood', '') WHERE key LIKE 'bulletin/%'")
+    village.finds(detection(Level.BLUE, "14:00", 1, hazard=Hazard.GAS, rule="ch4", seq=2))
+    await village.reads()
+    assert {one.hazard for one in outbox.newest(village.database.connection)} == {Hazard.FLOOD, Hazard.GAS}
+
+
 async def test_versions_rise_per_area_also_after_an_old_backup_was_put_back(village: Village, tmp_path: Path) -> None:
     for revision, level in enumerate((Level.BLUE, Level.YELLOW, Level.RED), 1):
         village.finds(detection(level, "14:00", revision))

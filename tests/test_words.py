@@ -63,11 +63,11 @@ def test_what_is_no_seal_is_refused_and_raises_nothing_else(sig: str, body: str)
 @given(st.integers(0), st.integers(1, 255))
 def test_a_changed_bulletin_is_refused(at: int, flip: int) -> None:
     private, public = "11" * 32, signing.public_key_of("11" * 32)
-    signed = bytearray(signing.sign(b'{"v":1,"level":4}', "tocsin/1/area/330112001001/bulletin", private))
-    assert signing.verify(bytes(signed), "tocsin/1/area/330112001001/bulletin", public) == b'{"v":1,"level":4}'
+    signed = bytearray(signing.sign(b'{"v":1,"level":4}', "tocsin/1/area/330112001001/bulletin/flood", private))
+    assert signing.verify(bytes(signed), "tocsin/1/area/330112001001/bulletin/flood", public) == b'{"v":1,"level":4}'
     signed[at % len(signed)] ^= flip
     try:
-        body = signing.verify(bytes(signed), "tocsin/1/area/330112001001/bulletin", public)
+        body = signing.verify(bytes(signed), "tocsin/1/area/330112001001/bulletin/flood", public)
     except signing.SealError:
         return
     assert body == b'{"v":1,"level":4}', "only what is outside body and signature may differ, such as upper-case hex"

@@ -13,15 +13,15 @@ from thresholds import tell, tick
 from thresholds.rule import LIMIT, SCALE
 from thresholds.state import State, StateError, parts_of, restore, save, start
 from thresholds.tables import I64, NEVER, Bools
-from thresholds.tell import Change, Freshness, Outcome
+from thresholds.tell import Change, Freshness, Outcome, again
 from thresholds.tick import begin_anew
 from tocsin.levels import Level
 from tocsin.readings import Quality
 
 __all__ = [
-    "SCALE", "Block", "Change", "Features", "Freshness", "Outcome", "State", "StateError", "acknowledge", "begin_anew",
-    "clear", "features", "last_t", "levels", "new_epoch", "parts_of", "pending", "quantize", "restore", "save",
-    "shelve", "stale", "start", "step",
+    "SCALE", "Block", "Change", "Features", "Freshness", "Outcome", "State", "StateError", "acknowledge", "again",
+    "begin_anew", "clear", "features", "last_t", "levels", "new_epoch", "parts_of", "pending", "quantize", "restore",
+    "save", "shelve", "stale", "start", "step",
 ]
 
 MISSING = int(Quality.MISSING)

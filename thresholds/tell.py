@@ -14,9 +14,9 @@ TWO_64 = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The level of a track changed at `t_ms`.
+    """The level of a track changed at `t_ms`, or stands and is told once more: then `previous` is `level`.
 
-    `value` decided, against `threshold`: the new level's `on` in a rise, the old level's `off` in a fall; as people
+    `value` decided, against `threshold`: the new level's `on`, in a fall the old level's `off`; as people
     read them: the quantity's unit, for rates and slopes in an hour, for a time to a threshold minutes, for a
     coincidence the weight. `since_ms` is the first qualifying reading of the episode. A clear level asks nothing of
     people: its stage is watch. `hold_s` is how long a person may object, with authority `after`. `shelved`: a person
@@ -84,7 +84,7 @@ def say(state: State, index: int, t_ms: int, previous: Level, level: Level, valu
     """A change that is noted already."""
     memory, track = state.memory, state.plan.tracks[index]
     own, fell = track.rule.at_level(level), track.rule.at_level(previous)
-    threshold = own.on if level > previous and own else fell.off if fell else 0
+    threshold = own.on if level >= previous and own else fell.off if fell else 0
     return Change(
         track=track, t_ms=t_ms, level=level, previous=previous, revision=int(memory.revision[index]),
         episode=f"{int(memory.episode[index]) % TWO_64:016x}", since_ms=int(memory.since[index]),
@@ -92,6 +92,14 @@ def say(state: State, index: int, t_ms: int, previous: Level, level: Level, valu
         stage=own.stage if own else Stage.WATCH, authority=own.authority if own else Authority.AUTO,
         hold_s=own.hold_ms / 1000 if own else 0.0, shelved=t_ms < int(memory.shelved[index]),
     )
+
+
+def again(state: State, index: int, t_ms: int) -> Change:
+    """A level that stands, once more with a new revision."""
+    memory = state.memory
+    memory.revision[index] += 1
+    level = Level(int(memory.level[index]))
+    return say(state, index, t_ms, level, level, int(memory.value[state.tables.tracks.feature[index]]))
 
 
 def _episode(station: str, track: Track, since_ms: int) -> int:
