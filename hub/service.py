@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 
 import hub.broadcast
-from hub import forward, stations
+from hub import arrivals, forward, landing, stations
 from hub.archive import Archive
 from hub.broadcast import cap
 from hub.care import StoreCare
@@ -29,7 +29,6 @@ from hub.health import Health
 from hub.held import Disk, Held, read_held
 from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
-from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
 from hub.operations import Operations
 from hub.orders import StationOrders, read_orders
@@ -265,12 +264,11 @@ class Hub:
 
     def _count_behind(self) -> int:
         connection = self._database.connection
-        unforwarded, undecided = connection.execute(
-            "SELECT count(*) FILTER (WHERE id > ?), count(*) FILTER (WHERE id > ? AND kind IN ('detection', 'answer'))"
-            " FROM landing",
-            [cursor_of(connection, reader) for reader in forward.READERS],
+        (undecided,) = connection.execute(
+            "SELECT count(*) FROM landing WHERE id > ? AND kind IN ('detection', 'answer')",
+            (landing.cursor_of(connection, arrivals.READER),),
         ).fetchone()
-        return int(unforwarded) + int(undecided)
+        return landing.behind(connection, forward.READER) + int(undecided)
 
 
 class Changes:
