@@ -15,7 +15,7 @@ from pathlib import Path
 from hub import arrivals, forward
 from hub.config import HubConfig
 from hub.database import Database
-from hub.landing import behind, cursor_of, span
+from hub.landing import cursor_of
 from tocsin.clock import Clock
 from tocsin.link import Link
 
@@ -146,8 +146,7 @@ class Examiner:
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('looked', ?)", (str(now_ms),))
             desk, forwarder = (cursor_of(connection, reader) for reader in (arrivals.READER, forward.READER))
-            first, last = span(connection)
-            behind_records = behind(connection, forward.READER)
+            first, last = connection.execute("SELECT min(id), max(id) FROM landing").fetchone()
             unforwarded = connection.execute(
                 "SELECT arrived FROM landing WHERE id > ? ORDER BY id LIMIT 1", (forwarder,)).fetchone()
             undecided = connection.execute(
@@ -155,8 +154,8 @@ class Examiner:
                 (desk,)).fetchone()
         self._see_desk(desk, waits=undecided is not None)
         return Look(
-            landed=last - first + 1,
-            unforwarded=behind_records,
+            landed=last - first + 1 if last else 0,
+            unforwarded=max(0, (last or 0) - max(forwarder, (first or 1) - 1)),
             unforwarded_s=_age_s(unforwarded, now_ms),
             undecided_s=_age_s(undecided, now_ms),
             database_bytes=sum(path.stat().st_size for path in self._data.glob("hub.sqlite*")),

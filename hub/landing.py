@@ -112,17 +112,10 @@ def move_cursor(connection: sqlite3.Connection, reader: str, last_id: int) -> No
     connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (reader, last_id))
 
 
-def span(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The ids of the oldest and the newest record that is held; (1, 0) where none is. Between them none is missing."""
-    # one query for both would go through all of it
-    first, last = connection.execute("SELECT (SELECT min(id) FROM landing), (SELECT max(id) FROM landing)").fetchone()
-    return (first, last) if last else (1, 0)
-
-
 def behind(connection: sqlite3.Connection, reader: str) -> int:
-    """How many of the records held a reader has still to do."""
-    first, last = span(connection)
-    return max(0, last + 1 - max(first, cursor_of(connection, reader) + 1))
+    """How many of the records held a reader has still to do. Ids have no gaps: nothing of landing is gone through."""
+    first, last = connection.execute("SELECT (SELECT min(id) FROM landing), (SELECT max(id) FROM landing)").fetchone()
+    return max(0, last + 1 - max(first, cursor_of(connection, reader) + 1)) if last else 0
 
 
 def _land_records(

@@ -13,7 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from hub.config_operations import WatchdogTable
 from hub.database import Database
 from hub.health import Examiner, Health
-from hub.landing import move_cursor
 from hub.pulse import Pulse
 from hub.service import Hub
 from tests.hub_messages import readings, upload
@@ -240,26 +239,6 @@ async def test_a_hub_without_its_broker_says_that_it_is_not_ready(tmp_path: Path
     assert answer.status_code == 503
     assert answer.json()["reasons"] == ["no connection to the broker: not connected yet"]
     assert "\ntocsin_hub_ready 0.0\n" in metrics
-
-
-async def test_a_look_costs_no_more_where_much_has_landed(tmp_path: Path) -> None:
-    async with hub_on(Village(tmp_path)) as hub:
-        database = hub._database
-        with database.transaction() as connection:
-            connection.execute(
-                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 30000)"
-                " INSERT INTO landing (station, boot, seq, kind, digest, arrived, raw)"
-                " SELECT 'a', 'b', n, 'readings', '', 0, '' FROM n")
-            move_cursor(connection, "forwarder", 29_990)
-            move_cursor(connection, "desk", 29_995)
-        steps: list[int] = []
-        database.connection.set_progress_handler(lambda: steps.append(1), 100)
-        await hub.operations.examiner.look()
-        assert await hub.behind() == 10
-        database.connection.set_progress_handler(None, 0)
-    found = hub.operations.examiner.found
-    assert (found.landed, found.unforwarded) == (30_000, 10)
-    assert len(steps) < 30, "hundreds of steps of the one thread that lands warnings"
 
 
 async def test_every_count_of_every_part_is_a_metric_whose_name_prometheus_takes(tmp_path: Path) -> None:
