@@ -16,6 +16,7 @@ from hub import arrivals, forward, landing, stations
 from hub.archive import Archive
 from hub.broadcast import cap
 from hub.care import StoreCare
+from hub.checkpoints import Checkpoints
 from hub.config import HubConfig
 from hub.courier import Courier
 from hub.database import Database
@@ -76,6 +77,7 @@ class Hub:
         room = Room(data, config.landing.free_bytes, clock)
         self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked, room)
         self._pruner = Pruner(self._database, config.landing, clock)
+        self._checkpoints = Checkpoints(self._database, clock)
         self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
         self._downsampler = downsampler_of(config, self._database, self.store, clock)
@@ -112,6 +114,7 @@ class Hub:
             "intake": self._intake.run,
             "forwarder": self._forwarder.run,
             "pruner": self._pruner.run,
+            "checkpoints": self._checkpoints.run,
             "desk": self._desk.run,
             "groups": self._groups.run,
             "dispatch": self._dispatch.run,
@@ -253,6 +256,7 @@ class Hub:
     def _counts_of_parts(self) -> dict[str, Mapping[str, int]]:
         counts: dict[str, Mapping[str, int]] = {
             "intake": self._intake.counts, "forwarder": self._forwarder.counts, "pruner": self._pruner.counts,
+            "checkpoints": self._checkpoints.counts,
             "desk": self._desk.counts, "groups": self._groups.counts, "dispatch": self._dispatch.counts,
             "courier": self._courier.counts, "restarts": self._restarts,
         }
