@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS answers_zh (command TEXT PRIMARY KEY, said TEXT NOT N
 -- the newest tocsin.orders.Papers of each station
 CREATE TABLE IF NOT EXISTS papers (station TEXT PRIMARY KEY, t INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 
--- the highest seq that each station has ever had
+-- the highest seq of each station among what landing holds no more
 CREATE TABLE IF NOT EXISTS heights (station TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 
 -- hub.strangers: stations that speak and are not enrolled. heartbeat, card: the newest of each; size in bytes

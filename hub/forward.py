@@ -9,7 +9,7 @@ import logging
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -21,7 +21,7 @@ from hub.errors import PermanentError, TransientError
 from hub.influx.texts import text_of
 from hub.store import AnyPoint, Store, TakesLines, points_of
 from tocsin.clock import Clock
-from tocsin.messages import Readings, encode, record_of
+from tocsin.messages import Readings, Record, Summary, encode, record_of
 
 READER = "forwarder"
 READERS = (READER, "desk")
@@ -31,6 +31,9 @@ LONGEST_WAIT_S = 30.0
 JITTER = 0.25              # of a wait: hubs that lost one store together do not come back together
 _ROWS = 2_000              # records read at once
 _GROUP_BYTES = 1 << 20     # of them opened at once: about 30,000 readings
+MOMENT_MS = 600_000
+
+Moment = tuple[str, int]    # a station, and the begin of ten minutes of which it sent readings, ms UTC
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +46,14 @@ class Forwarder:
     ) -> None:
         """`chance` gives 0 to 1, for the jitter."""
         self.counts: Counter[str] = Counter()
-        self.on_forwarded: list[Callable[[sqlite3.Connection, Sequence[AnyPoint]], None]] = []  # as the cursor moves
+        self.on_forwarded: list[Callable[[sqlite3.Connection, Collection[Moment]], None]] = []  # as the cursor moves
         self._chance = chance
         self._database = database
         self._store = store
         self._clock = clock
         self._more = asyncio.Event()
         self._wait_s = FIRST_WAIT_S
+        self._refills = 0
 
     def wake(self) -> None:
         """Something has landed; goes into `Intake.on_landed`."""
@@ -69,11 +73,10 @@ class Forwarder:
 
     async def step(self) -> bool:
         """Sends some records on and moves the cursor; False if none was there. Raises TransientError, sqlite3.Error."""
-        cursor, rows = await self._database.run(self._read)
+        refills, rows = await self._database.run(self._read)
         for group in _groups(rows):
-            if not await self._forward(cursor, group):
+            if not await self._forward(refills, group):
                 break
-            cursor = group[-1].id
         return bool(rows)
 
     async def refill(self, since_ms: int) -> None:
@@ -94,23 +97,20 @@ class Forwarder:
             self.counts["beyond retention"] += points
             log.warning("store: %d points are older than it keeps any; they were left out", points)
 
-    async def _forward(self, before: int, rows: Sequence[landing.Row]) -> bool:
-        """False where a refill was asked for meanwhile: the cursor is elsewhere."""
-        # who listens to what is forwarded wants points; ready lines cost a tenth of them
-        by_lines = isinstance(self._store, TakesLines) and not self.on_forwarded
+    async def _forward(self, refills: int, rows: Sequence[landing.Row]) -> bool:
+        """False where a refill was asked for since they were read: the store may have lost them again."""
         # in a thread, and not in the database's: neither warnings nor landing wait for it
-        batches, refused = await asyncio.to_thread(_opened, rows, by_lines=by_lines)
-        for batch in batches:
+        opened = await asyncio.to_thread(_opened, rows, by_lines=isinstance(self._store, TakesLines))
+        for batch in opened.batches:
             try:
                 await self._write(batch)
             except PermanentError as err:
-                refused += [_refused(point, reason) for point, reason in err.bad]
+                opened.refused += [_refused(point, reason) for point, reason in err.bad]
                 self._tell_expired(err.expired)
-        points = [point for batch in batches for point in batch.points]
-        if not await self._database.run(self._move, before, rows[-1].id, points, refused):
+        if not await self._database.run(self._move, refills, rows[-1].id, opened):
             return False
-        self.counts["forwarded"] += sum(batch.size for batch in batches)
-        self.counts["refused"] += len(refused)
+        self.counts["forwarded"] += sum(batch.size for batch in opened.batches)
+        self.counts["refused"] += len(opened.refused)
         return True
 
     async def _write(self, batch: "_Batch") -> None:
@@ -120,24 +120,24 @@ class Forwarder:
             await self._store.write(batch.points)
 
     def _read(self) -> tuple[int, list[landing.Row]]:
-        """The cursor, and what lies behind it."""
+        """How many refills there were, and what lies behind the cursor."""
         connection = self._database.connection
-        cursor = landing.cursor_of(connection, READER)
-        return cursor, landing.read(connection, cursor, _ROWS)
+        return self._refills, landing.read(connection, landing.cursor_of(connection, READER), _ROWS)
 
-    def _move(self, before: int, last_id: int, points: Sequence[AnyPoint], refused: Sequence[Refused]) -> bool:
-        """False where somebody asked for a refill meanwhile: the cursor stays where that has put it."""
+    def _move(self, refills: int, last_id: int, opened: "_Opened") -> bool:
+        """False where there were more refills meanwhile: the cursor stays where they have put it."""
+        if self._refills != refills:
+            return False
         with self._database.transaction() as connection:
-            if landing.cursor_of(connection, READER) != before:
-                return False
-            for one in refused:
+            for one in opened.refused:
                 landing.quarantine(connection, one, self._clock.now_ms())
             for note in self.on_forwarded:
-                note(connection, points)
+                note(connection, opened.moments)
             landing.move_cursor(connection, READER, last_id)
             return True
 
     def _rewind(self, since_ms: int) -> None:
+        self._refills += 1
         with self._database.transaction() as connection:
             (before,) = connection.execute(
                 "SELECT coalesce(min(id) - 1, ?) FROM landing WHERE arrived >= ?",
@@ -167,16 +167,25 @@ class _Batch:
     size: int = 0
 
 
-def _opened(rows: Sequence[landing.Row], *, by_lines: bool) -> tuple[list[_Batch], list[Refused]]:
-    """What landed records hold, and what cannot be read: it was landed by a newer hub."""
-    batches = [_Batch()]
-    refused: list[Refused] = []
+@dataclass(slots=True)
+class _Opened:
+    """What landed records hold. `refused` cannot be read: it was landed by a newer hub."""
+
+    batches: list[_Batch] = field(default_factory=lambda: [_Batch()])
+    refused: list[Refused] = field(default_factory=list)
+    moments: set[Moment] = field(default_factory=set)
+
+
+def _opened(rows: Sequence[landing.Row], *, by_lines: bool) -> _Opened:
+    opened = _Opened()
+    batches = opened.batches
     for row in rows:
         try:
             record = record_of(row.raw)
         except msgspec.DecodeError as err:
-            refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
+            opened.refused.append(Refused(f"landing {row.id}", Refusal.FORMAT, str(err), row.raw, whole=False))
             continue
+        opened.moments |= _moments(row, record)
         if by_lines and type(record) is Readings and (text := text_of(row.station, record, row.times)) is not None:
             _open(batches).texts.append(text)
             batches[-1].size += len(record.t)
@@ -187,7 +196,18 @@ def _opened(rows: Sequence[landing.Row], *, by_lines: bool) -> tuple[list[_Batch
             some, points = points[:BATCH - batch.size], points[BATCH - batch.size:]
             batch.points += some
             batch.size += len(some)
-    return [batch for batch in batches if batch.size], refused
+    opened.batches = [batch for batch in batches if batch.size]
+    return opened
+
+
+def _moments(row: landing.Row, record: Record) -> set[Moment]:
+    if not isinstance(record, Readings | Summary):
+        return set()
+    times = [row.times.get(index, t) for index, t in enumerate(record.t)] if row.times else record.t
+    first, last = (end(times, default=0) // MOMENT_MS for end in (min, max))
+    # most records span seconds: two looks at the column, and none at each of its readings
+    found = {first, last} if times and last - first <= 1 else {t // MOMENT_MS for t in times}
+    return {(row.station, number * MOMENT_MS) for number in found}
 
 
 def _open(batches: list[_Batch]) -> _Batch:

@@ -76,6 +76,7 @@ class Intake:
 
     async def run(self) -> None:
         """Until cancelled: lands what arrives and answers for it."""
+        self._arrived.set()  # what was left when it ran before: the link may wait for that to land
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._land_all(), name="intake: landing")
             tasks.create_task(self._answers.run(), name="intake: answers")

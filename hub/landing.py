@@ -54,7 +54,6 @@ def land(
     """Inside one transaction of the caller, who lets `memory` forget where that fails."""
     landed, memory = Landed(), memory or Memory()
     _hear(connection, {one.station for one in deliveries if one.good or one.answer}, now_ms)
-    heights: dict[str, int] = {}
     for delivery in deliveries:
         for refused in delivery.refused:
             quarantine(connection, refused, now_ms)
@@ -67,11 +66,7 @@ def land(
         clone = _land_records(connection, delivery, now_ms, landed.counts, memory)
         if clone:
             _tell_clone(connection, delivery.station, now_ms)
-        if delivery.good:
-            highest = max(good.record.seq for good in delivery.good)
-            heights[delivery.station] = max(highest, heights.get(delivery.station, 0))
         landed.clones.append(clone)
-    orders.raise_heights(connection, heights)
     return landed
 
 
@@ -115,6 +110,12 @@ def cursor_of(connection: sqlite3.Connection, reader: str) -> int:
 
 def move_cursor(connection: sqlite3.Connection, reader: str, last_id: int) -> None:
     connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (reader, last_id))
+
+
+def behind(connection: sqlite3.Connection, reader: str) -> int:
+    """How many of the records held a reader has still to do. Ids have no gaps: nothing of landing is gone through."""
+    first, last = connection.execute("SELECT (SELECT min(id) FROM landing), (SELECT max(id) FROM landing)").fetchone()
+    return max(0, last + 1 - max(first, cursor_of(connection, reader) + 1)) if last else 0
 
 
 def _land_records(

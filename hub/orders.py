@@ -6,7 +6,6 @@ hub runs; hub.courier carries it out. Each function works inside a transaction o
 
 import secrets
 import sqlite3
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -272,10 +271,11 @@ def papers_of(connection: sqlite3.Connection, station: str) -> Papers | None:
     return _PAPERS.decode(row[0]) if row else None
 
 
-def raise_heights(connection: sqlite3.Connection, heights: Mapping[str, int]) -> None:
-    connection.executemany(
-        "INSERT INTO heights VALUES (?1, ?2) ON CONFLICT (station) DO UPDATE SET seq = ?2 WHERE seq < ?2",
-        list(heights.items()))
+def keep_heights(connection: sqlite3.Connection, last_id: int) -> None:
+    """Before landed records up to this id go. Inside the caller's transaction."""
+    connection.execute(
+        "INSERT INTO heights SELECT station, max(seq) FROM landing WHERE id <= ? GROUP BY station"
+        " ON CONFLICT (station) DO UPDATE SET seq = excluded.seq WHERE seq < excluded.seq", (last_id,))
 
 
 def height_of(connection: sqlite3.Connection, station: str) -> int:

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 from collections import Counter
 
-from hub import landing
+from hub import landing, orders
 from hub.config_landing import LandingTable
 from hub.database import Database
 from hub.forward import READERS
@@ -60,6 +60,7 @@ class Pruner:
             why, going = ("age", old) if old else ("size", oldest)
             if not going or (not old and used_bytes(connection) <= self._table.most_bytes):
                 return 0
+            orders.keep_heights(connection, going[-1][0])
             connection.execute("DELETE FROM landing WHERE id <= ?", (going[-1][0],))
             self.counts[f"pruned by {why}"] += len(going)
             return len(going)

@@ -13,10 +13,11 @@ from typing import Any
 import uvicorn
 
 import hub.broadcast
-from hub import forward, stations, troubles
+from hub import arrivals, forward, landing, stations, troubles
 from hub.archive import Archive
 from hub.broadcast import cap
 from hub.care import StoreCare
+from hub.checkpoints import Checkpoints
 from hub.config import HubConfig
 from hub.courier import Courier
 from hub.database import Database
@@ -30,7 +31,6 @@ from hub.health import Health
 from hub.held import Disk, Held, read_held
 from hub.influx.downsample import downsampler_of
 from hub.intake import Intake
-from hub.landing import cursor_of
 from hub.model import Warning as HubWarning
 from hub.operations import Operations
 from hub.orders import StationOrders, read_orders
@@ -79,6 +79,7 @@ class Hub:
         room = Room(data, config.landing.free_bytes, clock)
         self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked, room)
         self._pruner = Pruner(self._database, config.landing, clock)
+        self._checkpoints = Checkpoints(self._database, clock)
         self._courier = Courier(self._database, config, self._roster, clock, self.link.publish, self._changes.note)
         self._forwarder = Forwarder(self._database, self.store, clock)
         self._downsampler = downsampler_of(config, self._database, self.store, clock)
@@ -117,6 +118,7 @@ class Hub:
             "intake": self._intake.run,
             "forwarder": self._forwarder.run,
             "pruner": self._pruner.run,
+            "checkpoints": self._checkpoints.run,
             "desk": self._desk.run,
             "groups": self._groups.run,
             "dispatch": self._dispatch.run,
@@ -262,6 +264,7 @@ class Hub:
     def _counts_of_parts(self) -> dict[str, Mapping[str, int]]:
         counts: dict[str, Mapping[str, int]] = {
             "intake": self._intake.counts, "forwarder": self._forwarder.counts, "pruner": self._pruner.counts,
+            "checkpoints": self._checkpoints.counts,
             "desk": self._desk.counts, "groups": self._groups.counts, "dispatch": self._dispatch.counts,
             "courier": self._courier.counts, "restarts": self._restarts,
         }
@@ -273,12 +276,11 @@ class Hub:
 
     def _count_behind(self) -> int:
         connection = self._database.connection
-        unforwarded, undecided = connection.execute(
-            "SELECT count(*) FILTER (WHERE id > ?), count(*) FILTER (WHERE id > ? AND kind IN ('detection', 'answer'))"
-            " FROM landing",
-            [cursor_of(connection, reader) for reader in forward.READERS],
+        (undecided,) = connection.execute(
+            "SELECT count(*) FROM landing WHERE id > ? AND kind IN ('detection', 'answer')",
+            (landing.cursor_of(connection, arrivals.READER),),
         ).fetchone()
-        return int(unforwarded) + int(undecided)
+        return landing.behind(connection, forward.READER) + int(undecided)
 
 
 class Changes:

@@ -29,7 +29,7 @@ BOOT = "00000000000000f1"
 CONNECTIONS = 8
 RECEIVE_MAXIMUM = 20  # messages that Mosquitto bears unacknowledged on one connection, unless set
 _TICK_S = 0.005
-_AHEAD = 20
+AHEAD = 20
 _CONNACK, _PUBLISH, _PUBACK = 2, 3, 4
 _COMMITTED = msgspec.json.Decoder(Committed)
 
@@ -165,13 +165,18 @@ def _length(size: int) -> bytes:
 
 
 class Fleet:
-    """The stations and their ledger: by station, what is under way by seq, with when it went first and last."""
+    """The stations and their ledger: by station, what is under way by seq, with when it went first and last.
+
+    `written` counts what went to the broker, repeats too: it rises as long as the broker lives, while `last` stands
+    still where nobody answers for long.
+    """
 
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         self.names = [station_name(number) for number in range(orders.stations)]
         self.ledger: list[dict[int, list[float]]] = [{} for _ in self.names]
         self.last = [0] * orders.stations
+        self.written = 0
         self.answered = 0
         self.again = 0
         self.took_ms: list[float] = []
@@ -218,7 +223,7 @@ class Fleet:
                 due = int((now_s - began_s) / orders.every_s * orders.stations)
                 for number in range(sent, due):
                     # a station sends so far ahead of the hub's answers and no further: else its repeats are the load
-                    if len(self.ledger[number % orders.stations]) < _AHEAD:
+                    if len(self.ledger[number % orders.stations]) < AHEAD:
                         self._send_next(number % orders.stations)
                 sent = due
             else:
@@ -250,6 +255,7 @@ class Fleet:
             if entry is not None:
                 entry[0] = entry[0] or now_s
                 entry[1] = now_s
+            self.written += 1
             name = self.names[number]
             return topics.up(name, topics.READINGS).encode(), self._content.of(name, seq)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @asynccontextmanager
-async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def beside(running: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
     """Runs it until the end of the block; its own failure is raised there."""
     task = asyncio.create_task(running)
     try:

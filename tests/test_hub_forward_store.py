@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from hub.database import Database
 from hub.errors import PermanentError, TransientError
-from hub.forward import JITTER, LONGEST_WAIT_S, READER, Forwarder
+from hub.forward import JITTER, LONGEST_WAIT_S, MOMENT_MS, READER, Forwarder, Moment
 from hub.landing import cursor_of
-from tests.hub_messages import NOON_MS, readings
+from hub.store import AnyPoint
+from tests.hub_messages import NOON_MS, detection, event, readings
 from tests.tasks import beside
-from tests.test_hub_forward import WITHIN_S, EagerClock, Shelf, arrive, send_all
+from tests.test_hub_forward import STATION, WITHIN_S, EagerClock, Shelf, arrive, send_all
 from tocsin.clock import WoundClock
 
 
@@ -49,10 +51,60 @@ async def test_waits_are_shorter_by_chance_and_never_longer_than_the_cap(databas
     assert clock.waits == [(1 - JITTER) * wait for wait in [1, 2, 4, 8, 16, *[LONGEST_WAIT_S] * 3]]
 
 
-async def test_who_listens_is_told_inside_the_transaction_that_moves_the_cursor(database: Database) -> None:
-    heard: list[tuple[int, bool]] = []
-    forwarder = Forwarder(database, Shelf(), WoundClock(NOON_MS))
-    forwarder.on_forwarded.append(lambda connection, points: heard.append((len(points), connection.in_transaction)))
+@pytest.mark.parametrize("by_lines", [False, True])
+async def test_who_listens_is_told_of_ten_minutes_in_the_transaction_that_moves_the_cursor(
+    database: Database, by_lines: bool
+) -> None:
+    heard: list[tuple[set[Moment], bool]] = []
+    forwarder = Forwarder(database, LineShelf() if by_lines else Shelf(), WoundClock(NOON_MS))
+    forwarder.on_forwarded.append(lambda connection, moments: heard.append((set(moments), connection.in_transaction)))
+    wide = readings(2, [1.0, 2.0, 3.0], at=NOON_MS + 9 * MOMENT_MS, step_ms=2 * MOMENT_MS)
+    arrive(database, readings(1, [1.0, 2.0], at=NOON_MS - 1_000), wide, event(3), detection(4))
+    await send_all(forwarder)
+    tens = [-1, 0, 9, 11, 13]
+    assert heard == [({(STATION, NOON_MS + ten * MOMENT_MS) for ten in tens}, True)]
+
+
+async def test_readings_go_as_lines_also_where_somebody_listens(database: Database) -> None:
+    shelf = LineShelf()
+    forwarder = Forwarder(database, shelf, WoundClock(NOON_MS))
+    forwarder.on_forwarded.append(lambda *_: None)
     arrive(database, readings(1, [1.0, 2.0]))
     await send_all(forwarder)
-    assert heard == [(2, True)]
+    assert [text.count("value=") for text in shelf.texts] == [2]
+    assert shelf.points == []
+
+
+async def test_what_was_on_its_way_when_a_refill_was_asked_for_is_sent_again(database: Database) -> None:
+    """Also the first of all, whose place is where the refill begins."""
+    shelf = Losing()
+    forwarder = shelf.forwarder = Forwarder(database, shelf, WoundClock(NOON_MS))
+    arrive(database, readings(1), readings(2, at=NOON_MS + 5_000))
+    await send_all(forwarder)
+    assert [point.t_ms for point in shelf.points] == [NOON_MS, NOON_MS + 5_000]
+    assert cursor_of(database.connection, READER) == 2
+
+
+@dataclass
+class LineShelf(Shelf):
+    """Takes lines too."""
+
+    texts: list[str] = field(default_factory=list)
+
+    async def write_lines(self, texts: Sequence[str], points: Sequence[AnyPoint]) -> None:
+        self.texts += texts
+        await self.write(points)
+
+
+@dataclass
+class Losing(Shelf):
+    """Loses the first that it has taken, and asks for everything again."""
+
+    forwarder: Forwarder | None = None
+
+    async def write(self, points: Sequence[AnyPoint]) -> None:
+        await super().write(points)
+        if self.forwarder is not None:
+            forwarder, self.forwarder = self.forwarder, None
+            self.points.clear()
+            await forwarder.refill(0)

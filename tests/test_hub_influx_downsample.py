@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hub.config_store import StoreTable
 from hub.database import Database
 from hub.errors import TransientError
-from hub.forward import Forwarder
+from hub.forward import MOMENT_MS, Forwarder
 from hub.influx import LineStore, place_of
 from hub.influx.downsample import DELAY_MS, PUT_OFF_MS, Downsampler, downsampler_of
 from hub.influx.place import DOWNSAMPLED
@@ -53,7 +53,7 @@ class Rig:
         await self.store.write(points)
         self.sent |= {(one.device, one.quantity, one.t_ms): one.value for one in points}
         with self.database.transaction() as connection:
-            self.downsampler.note(connection, points)
+            self.downsampler.note(connection, {(one.station, one.t_ms // MOMENT_MS * MOMENT_MS) for one in points})
 
     async def work(self) -> None:
         while await self.downsampler.step():

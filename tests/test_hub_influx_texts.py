@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hub.influx import line_of
 from hub.influx.texts import text_of
-from hub.store import EARLIEST_MS, LATEST_MS, Point, points_of, problem_of
+from hub.store import EARLIEST_MS, LATEST_MS, OLDEST_MS, Point, points_of, problem_of
 from tests.hub_messages import BOOT
 from tests.services import InfluxDb
 from tocsin.messages import Readings, encode, record_of
@@ -37,6 +37,8 @@ def parts(line: str) -> tuple[str, float, str]:
 
 @given(ROWS, st.dictionaries(st.integers(0, 5), st.integers(EARLIEST_MS, EARLIEST_MS + 99)))
 @example([(EARLIEST_MS, "radar/stage_m", 1e16, 0), (EARLIEST_MS, "radar/stage_m", -0.0, 3)], {1: EARLIEST_MS + 1})
+@example([(EARLIEST_MS - 1, "radar/stage_m", 1.0, 0)], {})
+@example([(OLDEST_MS - 1, "radar/stage_m", 1.0, 0)], {})
 @example([(EARLIEST_MS, "radar/stage_m", 5e-324, 0), (EARLIEST_MS + 1, "a b/c=d,e", 2.0, 0)], {})
 def test_lines_by_column_are_those_by_point(rows: list[tuple[int, str, float, int]], times: dict[int, int]) -> None:
     made = record(rows)

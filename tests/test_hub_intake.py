@@ -20,6 +20,7 @@ from hub.intake import Intake
 from hub.landing import Landed, land
 from tests.hub_lander import KEY, STATION
 from tests.hub_messages import BOOT, NOON_MS, OTHER_BOOT, heartbeat, readings, start, upload
+from tests.tasks import beside
 from tocsin import topics
 from tocsin.clock import WoundClock
 from tocsin.link import LinkDownError
@@ -291,6 +292,26 @@ async def test_a_link_waits_while_too_much_waits_for_the_disk(desk: Desk, monkey
         await desk.tell(readings(seq))
     await desk.landed(5)
     assert desk.on_disk() == {1, 2, 3, 4, 5}
+
+
+async def test_what_waits_when_landing_fails_lands_as_soon_as_it_runs_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub.intake, "MOST_COMMITTED", 1)
+    intake = Intake(desk.database, KEYS, desk.clock, desk.publish)
+
+    def fail() -> None:
+        intake.on_landed.clear()
+        raise OSError(28, "No space left on device")
+
+    intake.on_landed.append(fail)
+    for seq in (1, 2):
+        await intake.on_message(topics.up(STATION, topics.READINGS), upload(STATION, readings(seq)))
+    with pytest.raises(BaseExceptionGroup):
+        await intake.run()
+    assert desk.on_disk() == {1}
+    async with beside(intake.run()):
+        assert (await desk.answer()).ranges == [range_of(readings(2))]
 
 
 def test_no_ids_make_no_ranges() -> None:

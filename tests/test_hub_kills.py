@@ -34,9 +34,9 @@ async def test_what_the_stations_sent_is_in_the_store_once_through_kills_of_the_
         for _ in range(kills):
             # most kills meet a hub at work, some one that only starts
             await further(lambda: fleet.answered, chance.randint(1, 60) if chance.random() < 0.9 else 0)
-            await further(lambda: sum(fleet.last), chance.randint(0, 25))
+            await further(lambda: fleet.written, chance.randint(0, 25))
             hub.kill()
-            await further(lambda: sum(fleet.last), chance.randint(0, 25))
+            await further(lambda: fleet.written, chance.randint(0, 25))
             hub.start()
         fleet.stopped = True
         async with asyncio.timeout(2 * WITHIN_S):

@@ -228,6 +228,7 @@ def test_papers_that_come_late_do_not_take_the_place_of_newer_ones(desk: Desk) -
     assert papers.config == "new"
     assert orders.height_of(desk.database.connection, STATION) == 2
     with desk.database.transaction() as connection:
+        orders.keep_heights(connection, 2)
         connection.execute("DELETE FROM landing")
     assert orders.height_of(desk.database.connection, STATION) == 2, "also when what landed has been dropped by age"
 

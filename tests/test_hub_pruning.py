@@ -11,6 +11,7 @@ from hub.config_landing import DAY_MS, LandingTable
 from hub.database import Database
 from hub.forward import READERS
 from hub.landing import land, move_cursor, read
+from hub.orders import height_of
 from hub.pruning import Pruner, used_bytes
 from tests.hub_lander import STATION
 from tests.hub_messages import NOON_MS, readings, upload
@@ -57,6 +58,10 @@ async def test_old_records_go_when_every_reader_is_done(database: Database, monk
     assert await pruner.prune() == 2
     assert there(database) == [6]
     assert pruner.counts == {"pruned by age": 5}
+    done(database, 6, "forwarder", "desk")
+    clock.wind_to(NOON_MS + 9 * DAY_MS)
+    assert await pruner.prune() == 1
+    assert height_of(database.connection, STATION) == 6, "a successor must begin above all that ever was"
 
 
 async def test_what_is_too_much_goes_before_it_is_old_but_never_what_a_reader_needs(

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from hub.config import load_hub
+from hub.landing import move_cursor
 from hub.service import Hub, HubError
-from tests.hubs import HubFiles, running_hub
+from tests.hubs import HubFiles, hub_on, running_hub
 from tests.processes import Command
 from tests.services import Mosquitto
+from tests.village import Village
 from tocsin.clock import SystemClock
 
 
@@ -79,3 +81,24 @@ def test_the_command_says_in_a_sentence_why_it_cannot_run(tmp_path: Path, wanted
             hub.kill()
     start = f"embedded broker, port {port}: " if wanted == "broker" else f"hub: listen: 127.0.0.1:{port} "
     assert hub.said.startswith(start)
+
+
+async def test_what_waits_is_counted_at_one_cost_however_much_has_landed(tmp_path: Path) -> None:
+    async with hub_on(Village(tmp_path)) as hub:
+        database = hub._database
+        assert await hub.behind() == 0
+        with database.transaction() as connection:
+            connection.execute(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 30000)"
+                " INSERT INTO landing (station, boot, seq, kind, digest, arrived, raw)"
+                " SELECT 'a', 'b', n, 'readings', '', 0, '' FROM n")
+            connection.execute("DELETE FROM landing WHERE id <= 1000")
+        assert await hub.behind() == 29_000
+        with database.transaction() as connection:
+            move_cursor(connection, "forwarder", 29_990)
+            move_cursor(connection, "desk", 29_995)
+        steps: list[int] = []
+        database.connection.set_progress_handler(lambda: steps.append(1), 100)
+        assert await hub.behind() == 10
+        database.connection.set_progress_handler(None, 0)
+    assert len(steps) < 10, "hundreds of steps of the thread that warnings wait for"

@@ -15,10 +15,10 @@ from collections.abc import Collection, Iterable, Sequence
 from hub.config import HubConfig
 from hub.database import Database
 from hub.errors import TransientError
+from hub.forward import Moment
 from hub.influx.place import place_of
 from hub.influx.rollups import REACH_MS, WIDTHS_MS, line, select
 from hub.influx.store import LineStore
-from hub.store import AnyPoint, Point
 from tocsin.clock import Clock
 
 DELAY_MS = 60_000       # after a window's end, and after late data: more may come
@@ -47,14 +47,13 @@ class Downsampler:
         self._late_only = late_only
         self._keep_ms = keep_days * _DAY_MS
 
-    def note(self, connection: sqlite3.Connection, points: Sequence[AnyPoint]) -> None:
+    def note(self, connection: sqlite3.Connection, moments: Collection[Moment]) -> None:
         """Inside the transaction of the forwarder's cursor."""
         now_ms = self._clock.now_ms()
-        moments = {(one.station, one.t_ms // WIDTHS_MS["10m"]) for one in points if isinstance(one, Point)}
         for width, width_ms in WIDTHS_MS.items():
             last_ms = now_ms - max(REACH_MS, 2 * width_ms) + width_ms if self._late_only else math.inf
             first_ms = now_ms - self._keep_ms + width_ms if self._keep_ms else 0
-            begins = {(station, ten * WIDTHS_MS["10m"] // width_ms * width_ms) for station, ten in moments}
+            begins = {(station, t // width_ms * width_ms) for station, t in moments}
             connection.executemany(
                 "INSERT INTO windows (width, station, begin, due) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET times = times + 1,"

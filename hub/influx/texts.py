@@ -10,7 +10,7 @@ import math
 import msgspec
 
 from hub.influx.lines import head
-from hub.store import EARLIEST_MS, LATEST_MS
+from hub.store import LATEST_MS, OLDEST_MS
 from tocsin.messages import Readings
 
 _JSON = msgspec.json.Encoder()
@@ -27,7 +27,7 @@ def text_of(station: str, record: Readings, times: dict[int, int]) -> str | None
     t = [times.get(index, own) for index, own in enumerate(record.t)] if times else record.t
     if not t:
         return ""
-    if not (min(t) >= EARLIEST_MS and max(t) < LATEST_MS and all(map(math.isfinite, record.value))):
+    if not (min(t) >= OLDEST_MS and max(t) < LATEST_MS and all(map(math.isfinite, record.value))):
         return None
     heads = {}
     for series in set(record.series):
