@@ -92,8 +92,8 @@ class PlainView(Holding):
 
     @property
     def archive(self) -> Archive:
-        """A real one, of what the warnings are now."""
-        return archive_of(self.cap_folder.parent / "archive", list(self.warnings.values()))
+        """A real one, of what warnings and decisions are now."""
+        return archive_of(self.cap_folder.parent / "archive", list(self.warnings.values()), self.decided)
 
     async def orders(self, station: str) -> StationOrders:
         return self.orders_.get(station, StationOrders(0, "", 0, None, []))
