@@ -87,6 +87,9 @@ class PlainView(Holding):
             return [replace(station, latest=None) for station in found]
         return [replace(station, latest=await self.store.latest(station.id)) for station in found]
 
+    async def cards(self) -> dict[str, StationCard]:
+        return {station.id: station.card for station in self.stations_ if station.card}
+
     async def behind(self) -> int:
         return 3
 
