@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hub.health import Health
 from hub.web.overview import SHOWN
 from tests.hub_web_view import NOW, STAGE, PlainView, card, client_of, config, page_of, station, storm
 from tocsin.faults import Fault, OpenFault
@@ -73,3 +74,12 @@ async def test_a_warning_s_page_asks_no_store(view: PlainView, path: str, monkey
     monkeypatch.setattr(view, "stations", asked)
     async with client_of(view) as client:
         assert (await client.get(path)).status_code == 200
+
+
+async def test_what_keeps_the_hub_from_its_work_stands_above_the_warnings_and_the_rest_below(view: PlainView) -> None:
+    view.health_ = Health(["the desk is 84 s behind"], ["the store is 1200 s behind"])
+    for lang, why, trouble in (("en", "the desk is 84 s behind", "the store is 1200 s behind"),
+                               ("zh", "预警处理滞后 84 秒", "数据写入存储滞后 1200 秒")):
+        async with client_of(view) as client:
+            text = (await client.get(f"/?lang={lang}")).text
+        assert text.index(why) < text.index('id="open-h"') < text.index(trouble) < text.index('id="stations-h"')
