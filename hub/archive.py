@@ -15,12 +15,15 @@ import msgspec
 
 from hub.callout import significant
 from hub.errors import TransientError
+from hub.groups_log import Told
+from hub.groups_state import Decision
 from hub.model import Episode
 from hub.model import Warning as HubWarning
 from tocsin.levels import Hazard
 
 _WARNING = msgspec.json.Decoder(HubWarning)
 _EPISODE = msgspec.json.Decoder(Episode)
+_DECISION = msgspec.json.Decoder(Decision)
 _OPENED = "json_extract(state, '$.opened_at')"  # the index warnings_opened is on these very words
 _FOREVER = 1 << 62
 _BUSY_S = 5.0
@@ -127,6 +130,15 @@ class Archive:
             Kept(number, warning, area, Hazard(hazard), peak, cleared, _EPISODE.decode(state))
             for number, warning, area, hazard, peak, cleared, state in rows
         ]
+
+    async def groups(self, before: int | None, limit: int) -> list[Told]:
+        """What rules over several stations decided, the newest first. `before`: the last id that was seen. Raises
+        TransientError."""
+        rows = await self._ask(
+            "SELECT id, body FROM group_log WHERE id < ? ORDER BY id DESC LIMIT ?",
+            [_FOREVER if before is None else before, limit],
+        )
+        return [Told(number, _DECISION.decode(body)) for number, body in rows]
 
     def close(self) -> None:
         """Waits for what still runs."""

@@ -6,6 +6,7 @@ answer stops that person's calls alone.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -58,6 +59,7 @@ def covers(code: str, other: str) -> bool:
     return other.startswith(significant(code))
 
 
+@lru_cache(maxsize=10_000)
 def significant(code: str) -> str:
     """The code without the groups at its end that are all zero."""
     end = len(code)

@@ -45,7 +45,7 @@ from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
 from tocsin.clock import Clock
 from tocsin.link import Link
-from tocsin.messages import Bulletin
+from tocsin.messages import Bulletin, StationCard
 
 TICK_S = 1.0
 RESTART_S = 1.0
@@ -221,6 +221,9 @@ class Hub:
         rows = await self._database.run(stations.read, self._database.connection, names)
         latest = await stations.latest(self.store, names)
         return [stations.view(name, rows.get(name), latest[name] if latest is not None else None) for name in names]
+
+    async def cards(self) -> dict[str, StationCard]:
+        return await self._database.run(stations.cards, self._database.connection, self.station_ids())
 
     async def held(self) -> Held:
         room = self._intake.room

@@ -28,6 +28,13 @@ def read(connection: sqlite3.Connection, names: Collection[str]) -> dict[str, Ro
     return {row[0]: row for row in rows}
 
 
+def cards(connection: sqlite3.Connection, names: Collection[str]) -> dict[str, StationCard]:
+    """By id, what those of them said of themselves that have started once."""
+    rows = connection.execute("SELECT id, card FROM stations WHERE card IS NOT NULL").fetchall()
+    known = frozenset(names)
+    return {name: msgspec.json.decode(card, type=StationCard) for name, card in rows if name in known}
+
+
 async def latest(
     store: Store, names: Collection[str], patience_s: float = PATIENCE_S
 ) -> dict[str, list[Point]] | None:

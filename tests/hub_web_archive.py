@@ -7,12 +7,14 @@ from uuid import uuid4
 from hub import episodes
 from hub.archive import Archive
 from hub.database import Database
+from hub.groups_log import put_decision
+from hub.groups_state import Decision
 from hub.model import Warning as HubWarning
 from tocsin.messages import encode
 
 
-def archive_of(folder: Path, warnings: Sequence[HubWarning]) -> Archive:
-    """Oldest first, as they became known."""
+def archive_of(folder: Path, warnings: Sequence[HubWarning], decisions: Sequence[Decision] = ()) -> Archive:
+    """Warnings in the order in which they became known; `decisions` of group rules, the newest first."""
     path = folder / f"{uuid4().hex[:8]}.sqlite"
     database = Database(path)
     with database.transaction() as connection:
@@ -20,5 +22,7 @@ def archive_of(folder: Path, warnings: Sequence[HubWarning]) -> Archive:
             state = encode(warning).decode()
             connection.execute("INSERT INTO warnings (id, state) VALUES (?, ?)", (warning.id, state))
             episodes.keep(connection, None, warning)
+        for decision in reversed(decisions):
+            put_decision(connection, 0, decision)
     database.close()
     return Archive(path)

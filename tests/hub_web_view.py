@@ -87,13 +87,16 @@ class PlainView(Holding):
             return [replace(station, latest=None) for station in found]
         return [replace(station, latest=await self.store.latest(station.id)) for station in found]
 
+    async def cards(self) -> dict[str, StationCard]:
+        return {station.id: station.card for station in self.stations_ if station.card}
+
     async def behind(self) -> int:
         return 3
 
     @property
     def archive(self) -> Archive:
-        """A real one, of what the warnings are now."""
-        return archive_of(self.cap_folder.parent / "archive", list(self.warnings.values()))
+        """A real one, of what warnings and decisions are now."""
+        return archive_of(self.cap_folder.parent / "archive", list(self.warnings.values()), self.decided)
 
     async def orders(self, station: str) -> StationOrders:
         return self.orders_.get(station, StationOrders(0, "", 0, None, []))

@@ -1,5 +1,6 @@
 """What programs are given at /api/v1, page by page, and what they are told where they ask for something else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from litestar import Litestar
 
 from hub.config_api import ApiTable
+from hub.health import Health
+from hub.web import api_answers
 from hub.web.api_access import ROOT
 from hub.web.api_words import ZH
 from hub.web.app import app
@@ -215,6 +218,23 @@ async def test_the_hub_s_own_health(view: PlainView, client: Client) -> None:
     view.store.down = True
     health = await get(client, "health")
     assert (health["status"], health["store"]) == ("store away", False)
+    view.health_ = Health(["no connection to the broker: refused"], ["the store is 1200 s behind"])
+    health = await get(client, "health")
+    assert (health["status"], health["ready"], health["reasons"], health["troubles"]) == (
+        "not ready", False, view.health_.reasons, view.health_.troubles)
+
+
+async def test_health_is_told_where_the_database_hangs(
+    view: PlainView, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs() -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    monkeypatch.setattr(view, "behind", hangs)
+    monkeypatch.setattr(api_answers, "HEALTH_S", 0.0)
+    health = await get(client, "health")
+    assert (health["waiting"], health["counts"]) == (None, view.counts())
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -93,3 +93,21 @@ async def test_a_shelved_level_is_shown_as_shelved(view: PlainView) -> None:
         assert "shelved at the station; nobody is called" in text
         assert '<span class="tag">shelved at the station</span>' in text
         assert "learned of too late" not in text.partition('id="past-h"')[0]
+
+
+async def test_programs_get_the_members_of_a_group_and_every_decision(view: PlainView) -> None:
+    view.warnings = {"w-group": group_warning(technical=False)}
+    view.decided = [decision(level=Level.RED, shadow=True), decision(), decision(group="who is silent", technical=True)]
+    async with client_of(view) as client:
+        (warning,) = (await client.get("/api/v1/warnings")).json()["warnings"]
+        (episode,) = (await client.get("/api/v1/episodes")).json()["episodes"]
+        newest = (await client.get("/api/v1/groups?limit=2")).json()
+        oldest = (await client.get(f"/api/v1/groups?after={newest['next']}")).json()
+    assert warning["stations"] == ["longtan-upper", "plant"]
+    assert (episode["station"], len(episode["members"])) == ("group:down the valley", 3)
+    assert episode["members"][1] == {
+        "station": "plant", "level": 0, "since": NOW - 30 * MINUTE, "step": None, "silent": True}
+    told = [*newest["decisions"], *oldest["decisions"]]
+    assert [(one["group"], one["level"], one["shadow"], one["technical"]) for one in told] == [
+        ("down the valley", 4, True, False), ("down the valley", 3, False, False), ("who is silent", 3, False, True)]
+    assert (told[0]["members"], oldest["next"]) == (episode["members"], None)

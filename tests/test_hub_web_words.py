@@ -1,5 +1,7 @@
 """Words, times and freshness: what the pages say, and that they can say it in both languages."""
 
+import ast
+import inspect
 import re
 import string
 from dataclasses import replace
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.power import PowerState
+from hub import health, nightly
 from hub.model import Tier, Why
 from hub.store import Point
 from hub.web import words as words_module
@@ -142,3 +145,35 @@ def test_a_device_that_tells_its_fault_is_not_listed_twice() -> None:
     state = of_station(sick, NOW)
     assert [device.fault for device in state.faults] == ["checksum"]
     assert (state.stale, state.freshness) == ([], Freshness.SILENT)
+
+
+def said_of_itself() -> set[str]:
+    """Every sentence of the hub's health, with 7 for whatever it is filled with."""
+    found = set[str]()
+    for module in (health, nightly):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in {
+                    "__init__", "look", "stalled", "health", "trouble"}:
+                docs = ast.get_docstring(node, clean=False)
+                texts = [one for one in ast.walk(node) if isinstance(one, ast.JoinedStr | ast.Constant)]
+                inner = {id(part) for one in texts if isinstance(one, ast.JoinedStr) for part in ast.walk(one)} - {
+                    id(one) for one in texts if isinstance(one, ast.JoinedStr)}
+                found |= {filled(one) for one in texts if id(one) not in inner} - {docs}
+    return {text for text in found if text.count(" ") > 1 and not text.startswith("SELECT")}
+
+
+def filled(node: ast.JoinedStr | ast.Constant) -> str:
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in parts)
+
+
+def test_what_the_hub_says_of_its_health_is_said_in_chinese_too() -> None:
+    said = said_of_itself()
+    assert {"the hub is starting", "the store is 7 s behind", "7 MB are free on the disk of 7"} <= said
+    for sentence in said:
+        chinese = Words("zh").health(sentence)
+        assert re.search("[\u4e00-\u9fff]", chinese), sentence
+        assert ("7" in chinese) == ("7" in sentence)
+        assert Words("en").health(sentence) == sentence
+    assert Words("zh").health("something new") == "something new"
+    assert Words("zh").health("512 MB are free on the disk of /var/lib") == "/var/lib 所在磁盘仅剩 512 MB"

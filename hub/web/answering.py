@@ -10,7 +10,7 @@ from hub.answers import person_of
 from hub.model import Call, Tier, WarningState
 from hub.model import Warning as HubWarning
 from hub.web.cards import warning_card
-from hub.web.pages import answer_or_refuse, cards_of
+from hub.web.pages import answer_or_refuse
 from hub.web.problems import Problem
 from hub.web.render import Asked, Site
 from hub.web.view import HOW_PAGE
@@ -55,7 +55,7 @@ async def _show(site: Site, request: Asked, token: str) -> Response[str]:
     bulletins = await site.view.bulletins(warning.id)
     texts = [("zh-CN", bulletins[-1].text_zh), ("en", bulletins[-1].text_en)] if bulletins else []
     context = {
-        "card": warning_card(warning, await cards_of(site.view), say),
+        "card": warning_card(warning, await site.view.cards(), say),
         "call": call,
         "texts": texts if say.lang == "zh" else texts[::-1],
     }

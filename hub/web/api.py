@@ -1,6 +1,5 @@
 """The hub's data for programs, as JSON: /api/v1, described at /api/v1/openapi.json. docs/api.md explains it."""
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -9,10 +8,10 @@ from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
-from hub.errors import TransientError
 from hub.web import api_answers as answers
 from hub.web import api_params as params
 from hub.web import api_shapes as shapes
+from hub.web import api_warnings as told
 from hub.web.api_access import ROOT, Answer, guard_of
 from hub.web.api_words import both
 from hub.web.freshness import of_station
@@ -20,10 +19,8 @@ from hub.web.pages import find_station, find_warning
 from hub.web.problems import ErrorOut
 from hub.web.render import Site
 from hub.web.view import View
-from tocsin import __version__
 from tocsin.times import iso
 
-HEALTH_S = 5.0
 _ERRORS = {
     400: "a parameter is not allowed",
     401: "a token is needed",
@@ -142,12 +139,12 @@ def _warnings(view: View) -> list[HTTPRouteHandler]:
         after: params.After = None,
         limit: params.Limit = params.PAGE,
     ) -> shapes.WarningsOut:
-        wanted = answers.wanted(status, station, area, hazard, level, start, end)
-        return await answers.warnings(view.archive, wanted, after or "", limit)
+        wanted = told.wanted(status, station, area, hazard, level, start, end)
+        return await told.warnings(view.archive, wanted, after or "", limit)
 
     @_asked("/warnings/{warning:str}", "One warning, its decisions and bulletins", "单个预警及其决策与发布")
     async def warning(warning: params.OneWarning) -> shapes.WarningWhole:
-        return await answers.warning(view, await find_warning(view, warning))
+        return await told.warning(view, await find_warning(view, warning))
 
     @_asked("/episodes", "What rules found at stations, of all years", "历年各站规则触发过程")
     async def episodes(
@@ -162,31 +159,19 @@ def _warnings(view: View) -> list[HTTPRouteHandler]:
         after: params.After = None,
         limit: params.Limit = params.PAGE,
     ) -> shapes.EpisodesOut:
-        wanted = answers.wanted(status, station, area, hazard, level, start, end, warning or "")
-        return await answers.episodes(view.archive, wanted, after or "", limit)
+        wanted = told.wanted(status, station, area, hazard, level, start, end, warning or "")
+        return await told.episodes(view.archive, wanted, after or "", limit)
 
-    return [warnings, warning, episodes]
+    @_asked("/groups", "What rules over several stations decided, shadow rules too", "组合规则的历次决策（含试运行）")
+    async def groups(after: params.After = None, limit: params.Limit = params.PAGE) -> shapes.GroupsOut:
+        return await told.groups(view.archive, after or "", limit)
+
+    return [warnings, warning, episodes, groups]
 
 
 def _hub(view: View) -> list[HTTPRouteHandler]:
     @_asked("/health", "How the hub is", "中心运行状况")
     async def health() -> shapes.HealthNow:
-        stations = view.station_ids()
-        try:
-            await asyncio.wait_for(view.store.latest(next(iter(stations), "")), HEALTH_S)
-            store = True
-        except (TransientError, TimeoutError):
-            store = False
-        return shapes.HealthNow(
-            status="ok" if store else "store away",
-            hub=view.config.hub.name,
-            version=__version__,
-            now=view.clock.now_ms(),
-            store=store,
-            waiting=await view.behind(),
-            stations=len(stations),
-            open_warnings=len(await view.open_warnings()),
-            counts=view.counts(),
-        )
+        return await answers.health(view)
 
     return [health]

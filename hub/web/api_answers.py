@@ -1,21 +1,18 @@
-"""The answers of /api/v1, from the hub's own words."""
+"""The answers of /api/v1 about stations, measurements and the hub, from its own words."""
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, TypeVar
 
-from hub.archive import Archive, Kept, Wanted
 from hub.callout import covers
 from hub.errors import TransientError
-from hub.model import Call
-from hub.model import Warning as HubWarning
 from hub.store import LATEST_MS, Point, Store
-from hub.web.api_params import bad_cursor, moment, number_of
+from hub.web.api_params import bad_cursor, number_of
 from hub.web.api_shapes import (
-    CallOut,
-    DecisionOut,
-    EpisodeOut,
-    EpisodesOut,
+    HealthNow,
     LatestOut,
     LatestPoint,
     PointsOut,
@@ -25,19 +22,18 @@ from hub.web.api_shapes import (
     SeriesOut,
     StationOut,
     StationsOut,
-    WarningOut,
-    WarningsOut,
-    WarningWhole,
 )
 from hub.web.freshness import StationState, of_station
 from hub.web.pages import find_station
 from hub.web.problems import Problem
 from hub.web.view import StationView, View
 from hub.web.words import unit_of
-from tocsin.levels import Hazard
+from tocsin import __version__
 from tocsin.quantities import QUANTITIES
 
+T = TypeVar("T")
 RETRY_S = 5
+HEALTH_S = 5.0
 AT_ONCE = 1_000  # stations that are looked at together once a page's length of them has not filled the page
 SeriesName = tuple[str, str, str]  # station, device, quantity
 
@@ -169,48 +165,33 @@ async def readings(store: Store, name: SeriesName, span: tuple[int, int], after:
     return ReadingsOut(*name, unit_of(name[2]), *span, list(rows[:limit]), following)
 
 
-def wanted(
-    status: str | None, station_id: str | None, area: str | None, hazard: Hazard | None, level: int | None,
-    start: str | None, end: str | None, warning_id: str = "",
-) -> Wanted:  # fmt: skip
-    """Raises Problem."""
-    start_ms = moment("start", start) if start else 0
-    end_ms = moment("end", end) if end else LATEST_MS
-    if start_ms >= end_ms:
-        raise Problem.of_value("start", start or "", "a time before the end", zh="早于结束时间的时间")
-    return Wanted(station_id or "", area or "", hazard or "", level or 0, start_ms, end_ms,
-                  None if status is None else status == "open", warning_id)
+async def health(view: View) -> HealthNow:
+    """Whatever hangs, within HEALTH_S."""
+    stations, well = view.station_ids(), view.health()
+    store, waiting, warnings = await asyncio.gather(
+        _soon(view.store.latest(next(iter(stations), ""))), _soon(view.behind()), _soon(view.open_warnings()))
+    return HealthNow(
+        status="not ready" if not well.ready else "ok" if store is not None else "store away",
+        hub=view.config.hub.name,
+        version=__version__,
+        now=view.clock.now_ms(),
+        ready=well.ready,
+        reasons=well.reasons,
+        troubles=well.troubles,
+        store=store is not None,
+        waiting=waiting,
+        stations=len(stations),
+        open_warnings=None if warnings is None else len(warnings),
+        counts=view.counts(),
+    )
 
 
-async def warnings(archive: Archive, sought: Wanted, after: str, limit: int) -> WarningsOut:
-    """Raises Problem."""
-    before = None
-    if after:
-        opened, _, name = after.partition("/")
-        before = (number_of(opened), name)
-        if not name:
-            raise bad_cursor(after)
+async def _soon(asked: Coroutine[Any, Any, T]) -> T | None:
+    """None where there is no answer."""
     try:
-        found = await archive.warnings(sought, before, limit + 1)
-    except TransientError as err:
-        raise store_away(err) from err
-    last = found[limit - 1] if len(found) > limit else None
-    return WarningsOut([_warning(one) for one in found[:limit]], f"{last.opened_at}/{last.id}" if last else None)
-
-
-async def warning(view: View, found: HubWarning) -> WarningWhole:
-    journal = [DecisionOut(row.t, row.why, row.detail) for row in await view.journal(found.id)]
-    return WarningWhole(_warning(found), journal, await view.bulletins(found.id))
-
-
-async def episodes(archive: Archive, sought: Wanted, after: str, limit: int) -> EpisodesOut:
-    """Raises Problem."""
-    try:
-        found = await archive.episodes(sought, number_of(after) if after else None, limit + 1)
-    except TransientError as err:
-        raise store_away(err) from err
-    following = str(found[limit - 1].number) if len(found) > limit else None
-    return EpisodesOut([_episode(one) for one in found[:limit]], following)
+        return await asyncio.wait_for(asked, HEALTH_S)
+    except (TransientError, TimeoutError, sqlite3.Error):
+        return None
 
 
 async def _views(
@@ -236,32 +217,3 @@ def _series_of(after: str) -> SeriesName:
 
 def _name_of(point: Point) -> SeriesName:
     return point.station, point.device, point.quantity
-
-
-def _episode(kept: Kept) -> EpisodeOut:
-    one = kept.episode
-    return EpisodeOut(
-        episode=one.id, warning=kept.warning, station=one.station, series=one.series, rule=one.rule,
-        hazard=kept.hazard, area=kept.area, level=one.level, peak=kept.peak, stage=one.stage, authority=one.authority,
-        revision=one.revision, since=one.since, changed_at=one.changed_at, cleared_at=kept.cleared_at or None,
-        feature=one.feature, value=one.value, threshold=one.threshold, target=one.target, over_s=one.over_s,
-        historic=one.historic,
-    )  # fmt: skip
-
-
-def _warning(one: HubWarning) -> WarningOut:
-    return WarningOut(
-        id=one.id, area=one.area, hazard=one.hazard, status=one.state, level=one.level, peak=one.peak, stage=one.stage,
-        opened_at=one.opened_at, changed_at=one.changed_at, closed_at=one.closed_at or None, historic=one.historic,
-        confirmed_at=one.confirmed_at or None, confirmed_by=one.confirmed_by,
-        held_at=one.held_at or None, held_by=one.held_by,
-        episodes=[episode.id for episode in one.episodes.values()],
-        stations=list(dict.fromkeys(episode.station for episode in one.episodes.values())),
-        calls=[_call(call) for call in one.calls.values()],
-        bulletins=one.bulletins,
-    )  # fmt: skip
-
-
-def _call(call: Call) -> CallOut:
-    return CallOut(call.person, call.role, call.tier, call.level, call.first_at or None, call.last_at or None,
-                   call.times, call.answered_at or None, call.how, call.note)

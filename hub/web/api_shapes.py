@@ -2,6 +2,7 @@
 
 import msgspec
 
+from hub.groups_rules import GroupKind
 from hub.model import Tier, WarningState
 from tocsin.faults import OpenFault
 from tocsin.levels import Authority, Hazard, Stage
@@ -125,11 +126,23 @@ class ReadingsOut(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class MemberOut(msgspec.Struct, frozen=True):
+    """What a rule over several stations looked at: a station, or another such rule as `group:` and its name; its level
+    and since when. `step` of a chain, null elsewhere. `silent`: not heard since then."""
+
+    station: str
+    level: int
+    since: int
+    step: int | None
+    silent: bool
+
+
 class EpisodeOut(msgspec.Struct, frozen=True):
     """One rule's activation at a station, as last heard; levels are 0 clear, 1 blue, 2 yellow, 3 orange, 4 red.
 
     `since` is the reading it began with, `cleared_at` null while it lasts. `value` (of `feature`) was compared with
-    `threshold`. A `historic` one was learned of too late, and called nobody.
+    `threshold`. A `historic` one was learned of too late, and called nobody. Of a rule over several stations `station`
+    is `group:` and its name, and `members` are its evidence.
     """
 
     episode: str
@@ -153,12 +166,46 @@ class EpisodeOut(msgspec.Struct, frozen=True):
     target: float | None
     over_s: int
     historic: bool
+    members: list[MemberOut]
 
 
 class EpisodesOut(msgspec.Struct, frozen=True):
     """Those that the hub heard of last stand first."""
 
     episodes: list[EpisodeOut]
+    next: str | None
+
+
+class DecisionOfGroup(msgspec.Struct, frozen=True):
+    """The level of a rule over several stations changed at `t`. `value`, `threshold` and `target` are weights, steps of
+    a chain, or minutes of silence. `shadow`: it calls nobody. `technical`: it calls those on duty alone. `rebuilt`:
+    found afterwards from late history, and calls nobody."""
+
+    t: int
+    group: str
+    kind: GroupKind
+    hazard: Hazard
+    area: str
+    level: int
+    previous: int
+    revision: int
+    episode: str
+    since: int
+    stage: Stage
+    authority: Authority
+    value: float
+    threshold: float
+    target: float
+    shadow: bool
+    technical: bool
+    rebuilt: bool
+    members: list[MemberOut]
+
+
+class GroupsOut(msgspec.Struct, frozen=True):
+    """Those decided last stand first."""
+
+    decisions: list[DecisionOfGroup]
     next: str | None
 
 
@@ -180,7 +227,7 @@ class CallOut(msgspec.Struct, frozen=True):
 class WarningOut(msgspec.Struct, frozen=True):
     """One or more episodes of one hazard in one area. `level` and `stage` are the highest now, `peak` the highest ever.
 
-    `episodes` name the newest of each rule. Times are by the hub's clock.
+    `episodes` name the newest of each rule, `stations` every station behind them. Times are by the hub's clock.
     """
 
     id: str
@@ -228,17 +275,19 @@ class WarningWhole(msgspec.Struct, frozen=True):
 
 
 class HealthNow(msgspec.Struct, frozen=True):
-    """`status` is "ok", or "store away". `waiting`: landed records that desk or store have not worked through.
-    `counts` since the hub's start."""
+    """`status` is "ok", "not ready" (as /readyz; `reasons` say why the hub cannot do its work) or "store away".
+    `troubles`: it can do it, but somebody should look. `waiting`: landed records that desk or store have not worked
+    through; null like `open_warnings` where the hub's database does not answer. `counts` since the hub's start."""
 
     status: str
     hub: str
     version: str
     now: int
+    ready: bool
+    reasons: list[str]
+    troubles: list[str]
     store: bool
-    waiting: int
+    waiting: int | None
     stations: int
-    open_warnings: int
+    open_warnings: int | None
     counts: dict[str, int]
-
-

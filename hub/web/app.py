@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
-from hub.web import answering, api, api_page, feeds, held, operations, pages
+from hub.web import answering, api, api_page, feeds, held, operations, overview, pages
 from hub.web.api_page import Rows, described
 from hub.web.api_params import refusal_of
 from hub.web.live import changes, since_of
@@ -54,8 +54,8 @@ def _own(site: Site) -> list[HTTPRouteHandler]:
     return [style, events]
 
 
-ROUTES = (pages.routes, answering.routes, held.routes, api.routes, api_page.routes, feeds.routes, operations.routes,
-          _own)
+ROUTES = (pages.routes, overview.routes, answering.routes, held.routes, api.routes, api_page.routes, feeds.routes,
+          operations.routes, _own)
 
 
 def _refusals(site: Site) -> ExceptionHandlersMap:

@@ -3,7 +3,6 @@
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.datastructures import ResponseSpec
 
 from hub.metrics import CONTENT_TYPE
 from hub.web.render import Site
@@ -22,7 +21,7 @@ class ReadyOut(msgspec.Struct, frozen=True):
 def routes(site: Site) -> list[HTTPRouteHandler]:
     view = site.view
 
-    @get("/readyz", responses={503: ResponseSpec(ReadyOut, description="It cannot do its work; reasons say why.")})
+    @get("/readyz", include_in_schema=False)
     async def readyz() -> Response[ReadyOut]:
         health = view.health()
         body = ReadyOut(health.ready, health.reasons, health.troubles)

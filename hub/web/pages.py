@@ -16,6 +16,7 @@ from hub.web.cards import by_urgency, name_of, warning_card
 from hub.web.freshness import of_station
 from hub.web.groups import group_lines
 from hub.web.orders import state_of, words_of
+from hub.web.overview import first_to_see, levels_of
 from hub.web.panels import RANGES, Frame, panels
 from hub.web.problems import Problem
 from hub.web.rain import Rainfall
@@ -23,8 +24,7 @@ from hub.web.render import Asked, Site
 from hub.web.requests import fields_of, refuse_foreign
 from hub.web.view import HOW_OFFICER, StationView, View
 from hub.web.words import Words
-from tocsin.levels import Level
-from tocsin.messages import Heartbeat, StationCard
+from tocsin.messages import Heartbeat
 
 RECENT = 20
 RANGE = "6h"
@@ -63,10 +63,6 @@ def routes(site: Site) -> list[HTTPRouteHandler]:
     return [console, station, warning, answer, confirm, hold]
 
 
-async def cards_of(view: View) -> dict[str, StationCard]:
-    return {station.id: station.card for station in await view.stations() if station.card}
-
-
 async def find_warning(view: View, warning_id: str) -> HubWarning:
     """Raises Problem."""
     warning = await view.warning(warning_id)
@@ -95,14 +91,17 @@ async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[s
     open_warnings = by_urgency(await view.open_warnings())
     states = [of_station(station, now) for station in stations]
     tally = Counter(state.freshness for state in states)
+    levels = levels_of(open_warnings, [station.id for station in stations])
+    shown = first_to_see(states, levels)
     context = {
         "open": [warning_card(warning, cards, say) for warning in open_warnings],
         "recent": [warning_card(warning, cards, say) for warning in await view.recent_warnings(RECENT)],
         "stations": states,
         "groups": group_lines(await view.group_decisions(RECENT), cards, say),
-        "rain": await rainfall.of(states),
+        "shown": shown,
+        "gauges": await rainfall.of(shown),
         "names": {station.id: name_of(station.id, cards, say) for station in stations},
-        "levels": _levels(open_warnings, stations),
+        "levels": levels,
         "counts": view.counts(),
         "health": view.health(),
         "held": await view.held(),
@@ -111,22 +110,13 @@ async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[s
     return await site.page(request, "console.html", context)
 
 
-def _levels(warnings: list[HubWarning], stations: list[StationView]) -> Mapping[str, Level]:
-    """Each station's highest open level; CLEAR where there is none."""
-    levels = dict.fromkeys((station.id for station in stations), Level.CLEAR)
-    for warning in warnings:
-        for episode in warning.episodes.values():
-            levels[episode.station] = max(levels.get(episode.station, Level.CLEAR), Level(episode.level))
-    return levels
-
-
 async def _station(site: Site, request: Asked, station_id: str) -> Response[str]:
     say, view, now = site.words(request), site.view, site.view.clock.now_ms()
     name = request.query_params.get("range", RANGE)
     if name not in RANGES:
         raise Problem.of_value("range", name, ", ".join(RANGES))
     found = await find_station(view, station_id)
-    cards = await cards_of(view)
+    cards = await view.cards()
     beat = found.heartbeat
     frame = Frame(found.id, now - RANGES[name].span_ms, now, RANGES[name].bar_ms, site.zone, say,
                   beat.summary_s if beat else 0.0)
@@ -163,7 +153,7 @@ async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]
     warning = await find_warning(view, warning_id)
     phones = {person.name: person.phone for person in view.config.person}
     context = {
-        "card": warning_card(warning, await cards_of(view), say),
+        "card": warning_card(warning, await view.cards(), say),
         "longest_name": LONGEST_NAME,
         "journal": await view.journal(warning_id),
         "bulletins": await view.bulletins(warning_id),

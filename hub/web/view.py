@@ -82,6 +82,9 @@ class View(Protocol):
     async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
         """Every enrolled station, or those of `only`, in order of their ids, also those never heard."""
 
+    async def cards(self) -> dict[str, StationCard]:
+        """What each enrolled station said of itself, without asking the store: nobody waits for names."""
+
     async def held(self) -> Held:
         """What intake holds back or is alarmed by."""
 

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from hub.model import Tier, Why
 from hub.web import words_held
 from hub.web.view import HOW_OFFICER, HOW_PAGE
+from hub.web.words_health import in_chinese
 from tocsin.health_words import FAULT, POWER, REASON_ZH
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.messages import BulletinKind
@@ -20,6 +21,14 @@ _TABLE: dict[str, tuple[str, str]] = {
     "open_warnings": ("Open warnings", "当前预警"),
     "all_calm": ("No open warning.", "当前没有预警。"),
     "stations": ("Stations", "监测站"),
+    "all_stations": ("All stations", "全部监测站"),
+    "stations_shown": (
+        "{shown} of {count} stations, those first that need a look.",
+        "共 {count} 个监测站，优先显示需要关注的 {shown} 个。",
+    ),
+    "first_page": ("first page", "第一页"),
+    "next_page": ("next page", "下一页"),
+    "none_behind": ("No more stations.", "没有更多监测站。"),
     "recent_warnings": ("Past warnings", "历史预警"),
     "none_yet": ("None yet.", "暂无。"),
     "state": ("State", "状态"),
@@ -276,6 +285,10 @@ class Words:
     def power(self, state: str) -> str:
         """The state of a station's battery."""
         return self.both(*POWER.get(state, (state, state)))
+
+    def health(self, sentence: str) -> str:
+        """What the hub says of itself."""
+        return self.both(sentence, in_chinese(sentence))
 
     def quality(self, bits: int) -> str:
         if not bits:

@@ -1,0 +1,27 @@
+"""What the hub says of its own health, in Chinese: its sentences come in English, as the log and /readyz have them."""
+
+import re
+
+_SENTENCES = tuple((re.compile(english, re.DOTALL), chinese) for english, chinese in (
+    (r"the hub is starting", "中心正在启动"),
+    (r"no connection to the broker: (.*)", "未连接消息服务器：{}"),
+    (r"the database has not answered for (.*) s", "数据库已 {} 秒无响应"),
+    (r"the database cannot be written: (.*)", "数据库无法写入：{}"),
+    (r"the desk is (.*) s behind", "预警处理滞后 {} 秒"),
+    (r"the desk has not ticked for (.*) s", "预警计时已停 {} 秒"),
+    (r"the desk has not moved for (.*) s", "预警处理已停滞 {} 秒"),
+    (r"landing has not moved for (.*) s", "数据接收已停滞 {} 秒"),
+    (r"the hub has not looked at itself for (.*) s", "中心已 {} 秒未自检"),
+    (r"the store is (.*) s behind", "数据写入存储滞后 {} 秒"),
+    (r"(.*) MB are free on the disk of (.*)", "{1} 所在磁盘仅剩 {0} MB"),
+    (r"the nightly backup failed: (.*) \(last good one: never\)", "夜间备份失败：{}（从未成功）"),
+    (r"the nightly backup failed: (.*) \(last good one: (.*)\)", "夜间备份失败：{}（上次成功：{}）"),
+))
+
+
+def in_chinese(sentence: str) -> str:
+    """The sentence as it came where this side does not know it."""
+    for english, chinese in _SENTENCES:
+        if found := english.fullmatch(sentence):
+            return chinese.format(*found.groups())
+    return sentence
