@@ -1,7 +1,10 @@
 """The embedded store by itself: rollups, what is deleted by age, old files, damaged files."""
 
 import asyncio
+import errno
+import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -12,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub import ageing, landing
-from hub.care import EVERY_S, LOOK_EVERY_S, StoreCare
+from hub import ageing, embedded, landing, store_rows
+from hub.care import EVERY_S, FIRST_LOOK_S, LOOK_EVERY_S, StoreCare
 from hub.checks import inspect
 from hub.config_store import StoreTable
-from hub.database import Database, DatabaseError
+from hub.database import Database, DatabaseError, SqliteFile
 from hub.embedded import Mending, SqliteStore
 from hub.errors import TransientError
 from hub.forward import Forwarder
@@ -42,6 +45,12 @@ def land(database: Database, seqs: range) -> None:
     payload = upload("bridge", *(readings(seq, [float(seq)], at=NOON_MS + seq * 1_000) for seq in seqs))
     with database.transaction() as connection:
         landing.land(connection, [inspect(up("bridge", "readings"), payload, {"bridge"})], NOON_MS)
+
+
+def sql(store: SqliteStore, text: str, *values: object) -> list[Any]:
+    """In the open file, beside the store."""
+    assert store._file is not None
+    return store._file.connection.execute(text, values).fetchall()
 
 
 @asynccontextmanager
@@ -134,7 +143,7 @@ async def test_a_year_is_read_from_rollups_and_a_flood_of_one_minute_stands_at_i
     await store.write([*year, peak])
     # who looked through the readings would not find it now
     later = MIDNIGHT_MS + 10 * DAY_MS
-    store._file.connection.execute("DELETE FROM readings WHERE t_ms % 600000 = 1 AND t_ms > ?", (later,))
+    sql(store, "DELETE FROM readings WHERE t_ms % 600000 = 1 AND t_ms > ?", later)
     found = await store.series("bridge", "gauge", "stage_m", MIDNIGHT_MS, MIDNIGHT_MS + 365 * DAY_MS, 600)
     assert 500 <= len(found) <= 600
     assert (peak.t_ms, 7.75) in found
@@ -156,8 +165,8 @@ async def test_what_is_old_goes_step_by_step_and_charts_go_on_from_what_is_left(
     rows = [point(MIDNIGHT_MS + n * 30 * MINUTE_MS, float(n)) for n in range(48 * 40)]
     label = LabelPoint("bridge", "gauge", "flag", MIDNIGHT_MS, "G")
     window = SummaryPoint("bridge", "gauge", "stage_m", MIDNIGHT_MS, MIDNIGHT_MS - 1, 1, 0.0, 0.0, 0.0)
-    await store.write([*rows, label, window])
     now = MIDNIGHT_MS + 40 * DAY_MS
+    await store.write([*rows, label, window, replace(STAGE, device="other", t_ms=now)])
     assert await store.prune(now, dict(zip(ALL, (0, 0, 0, 0), strict=True))) == 0
     deleted = await store.prune(now, dict(zip(ALL, (5, 10, 20, 0), strict=True)))
     assert deleted == 35 * 48 + 30 * 48 + 20 * 24 + 2
@@ -171,6 +180,15 @@ async def test_what_is_old_goes_step_by_step_and_charts_go_on_from_what_is_left(
     assert len(await store.series("bridge", "gauge", "stage_m", MIDNIGHT_MS, now, 50)) <= 50
     assert (await store.latest("bridge"))[0].value == float(len(rows) - 1)
     assert await store.labels("bridge", 0, now, 10) == []
+
+
+async def test_a_clock_of_the_hub_that_ran_years_ahead_deletes_nothing(store: SqliteStore) -> None:
+    rows = [point(MIDNIGHT_MS + n * DAY_MS, float(n)) for n in range(10)]
+    assert await store.prune(MIDNIGHT_MS, dict.fromkeys(ALL, 5)) == 0    # nothing is there
+    await store.write(rows)
+    assert await store.prune(MIDNIGHT_MS + 40 * 365 * DAY_MS, dict.fromkeys(ALL, 20)) == 0
+    assert len(await store.readings(STAGE, 0, 1 << 50, 99)) == 10
+    assert await store.prune(MIDNIGHT_MS + 40 * 365 * DAY_MS, {RAW: 5}) == 4
 
 
 async def test_a_reading_that_comes_after_its_time_was_deleted_counts_once(store: SqliteStore) -> None:
@@ -197,9 +215,10 @@ async def test_pages_of_what_was_deleted_go_back_to_the_disk(
 ) -> None:
     monkeypatch.setattr(ageing, "LEAST_PAGES", 10)
     await store.write([point(MIDNIGHT_MS + n * 1_000, float(n)) for n in range(50_000)])
-    (before,) = store._file.connection.execute("PRAGMA page_count").fetchone()
+    await store.write([replace(STAGE, device="other", t_ms=MIDNIGHT_MS + 30 * DAY_MS)])
+    ((before,),) = sql(store, "PRAGMA page_count")
     await store.prune(MIDNIGHT_MS + 30 * DAY_MS, dict.fromkeys(ALL, 1))
-    (after,) = store._file.connection.execute("PRAGMA page_count").fetchone()
+    ((after,),) = sql(store, "PRAGMA page_count")
     assert after < before / 4
 
 
@@ -223,14 +242,13 @@ async def test_a_file_of_version_1_is_opened_with_all_that_it_holds(tmp_path: Pa
             for step in STEPS_MS:
                 assert await rolled(store, step) == plain(rows, step)
             assert [(one.t_ms, one.value) for one in await store.latest("bridge")] == [max(rows.items())]
-            count = store._file.connection.execute("SELECT count(*) FROM summaries").fetchone()
-            assert count == (int(with_summaries),)
+            assert sql(store, "SELECT count(*) FROM summaries") == [(int(with_summaries),)]
 
 
 def test_a_file_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection:
         connection.execute("PRAGMA user_version = 3")
-    with pytest.raises(DatabaseError, match="its format is version 3; this program knows version 2"):
+    with pytest.raises(DatabaseError, match=r"format is version 3, made by a newer program; this one knows version 2"):
         SqliteStore(tmp_path / "store.sqlite", Mending(WoundClock(NOON_MS), asyncio.Event()))
     assert set_aside(tmp_path) == []
 
@@ -254,7 +272,7 @@ async def test_a_file_that_is_no_database_is_set_aside_by_the_hub_and_by_nobody_
         SqliteStore(path)
     mending = Mending(WoundClock(NOON_MS), asyncio.Event())
     async with opened(path, mending) as store:
-        assert (await store.wants_refill(), mending.replaced.is_set()) == (True, True)
+        assert await store.wants_refill()
         assert store.counts["set aside"] == 1
         await store.write([STAGE])
         assert await store.latest_all() == [STAGE]
@@ -302,6 +320,120 @@ async def test_a_page_found_damaged_in_writing_sets_the_file_aside_and_landing_f
     database.close()
 
 
+async def test_a_damaged_file_that_cannot_be_set_aside_is_tried_again_and_then_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes no rename for a while; what landed waits, and the store goes on by itself."""
+    clock = WoundClock(NOON_MS)
+    database = Database(tmp_path / "hub.sqlite")
+    path = tmp_path / "store.sqlite"
+    await damaged(path)
+    mending = Mending(clock, asyncio.Event())
+    async with opened(path, mending) as store:
+        forwarder = Forwarder(database, store, clock)
+        care = StoreCare(store, StoreTable(), mending, forwarder, clock)
+        land(database, range(1, 10))
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", refuse)
+            with pytest.raises(TransientError, match="malformed"):
+                await forwarder.step()
+            assert mending.replaced.is_set()
+            for again in (forwarder.step, care.step, store.latest_all):
+                with pytest.raises(TransientError, match=r"cannot be set aside: .*No space"):
+                    await again()
+        await care.step()
+        while await forwarder.step():
+            pass
+        assert len(await store.readings(STAGE, 0, 1 << 50, 100)) == 9
+        assert len(set_aside(tmp_path)) == 1
+    database.close()
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_a_hub_starts_beside_a_store_that_cannot_be_opened_now_and_goes_on_with_it_later(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    path.mkdir()    # no file can be opened there
+    async with opened(path, Mending(WoundClock(NOON_MS), asyncio.Event())) as store:
+        for _ in range(2):
+            with pytest.raises(TransientError, match="cannot be opened"):
+                await store.write([STAGE])
+        path.rmdir()
+        await store.write([STAGE])
+        assert await store.latest_all() == [STAGE]
+    assert set_aside(tmp_path) == []
+
+
+async def test_an_old_file_that_takes_long_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = threading.Event()
+    open_it = embedded.open_file
+
+    def slowly(path: Path) -> SqliteFile:
+        may_end.wait()
+        return open_it(path)
+
+    monkeypatch.setattr(embedded, "open_file", slowly)
+    monkeypatch.setattr(embedded, "_PATIENCE_S", 0.0)
+    async with opened(tmp_path / "store.sqlite", Mending(WoundClock(NOON_MS), asyncio.Event())) as store:
+        try:
+            for _ in range(2):
+                with pytest.raises(TransientError, match="is being opened"):
+                    await store.latest_all()
+        finally:
+            may_end.set()
+        assert store._opening is not None
+        await store._opening
+        await store.write([STAGE])
+        assert await store.latest_all() == [STAGE]
+
+
+async def test_a_store_file_that_is_gone_or_was_never_there_is_filled_with_what_landing_holds(tmp_path: Path) -> None:
+    """Also after a crash between setting a damaged one aside and making the new one."""
+    clock = WoundClock(NOON_MS)
+    database = Database(tmp_path / "hub.sqlite")
+    path = tmp_path / "store.sqlite"
+    land(database, range(1, 10))
+    for _ in range(2):
+        mending = Mending(clock, asyncio.Event())
+        async with opened(path, mending) as store:
+            forwarder = Forwarder(database, store, clock)
+            await StoreCare(store, StoreTable(), mending, forwarder, clock).step()
+            while await forwarder.step():
+                pass
+            assert len(await store.readings(STAGE, 0, 1 << 50, 100)) == 9
+            assert not await store.wants_refill()
+        path.unlink()
+    database.close()
+
+
+async def test_the_loop_goes_on_while_a_large_batch_is_looked_through(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_in: set[str] = set()
+
+    def look(_: object) -> str:
+        looked_in.add(threading.current_thread().name)
+        return ""
+
+    monkeypatch.setattr(store_rows, "problem_of", look)
+    await store.write([STAGE])
+    assert len(looked_in) == 1
+    assert threading.current_thread().name not in looked_in
+
+
+async def test_two_that_make_the_file_at_once_make_one(tmp_path: Path) -> None:
+    """The hub and an import."""
+    path = tmp_path / "store.sqlite"
+    made = await asyncio.gather(*(asyncio.to_thread(SqliteStore, path) for _ in range(6)))
+    for n, store in enumerate(made):
+        await store.write([point(MIDNIGHT_MS + n, float(n))])
+    assert len(await made[0].readings(STAGE, 0, 1 << 50, 99)) == 6
+    for store in made:
+        await store.close()
+
+
 async def test_who_only_reads_sets_nothing_aside(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     await damaged(path)
@@ -327,10 +459,11 @@ async def test_damage_that_nobody_met_is_found_by_the_weekly_look_and_told(
     async with opened(path, mending) as store:
         care = StoreCare(store, StoreTable(keep_days=0), mending, Forwarder(database, store, clock), clock)
         await care.step()
-        clock.wind_to(clock.now_ms() + round(LOOK_EVERY_S * 1000))
-        care._prune_at_s = clock.monotonic_s() + EVERY_S
-        await care.step()
-        assert store.counts["damaged"] == 1
+        for count, wait_s in enumerate((FIRST_LOOK_S, LOOK_EVERY_S), 1):
+            clock.wind_to(clock.now_ms() + round(wait_s * 1000))
+            care._prune_at_s = clock.monotonic_s() + EVERY_S
+            await care.step()
+            assert store.counts["damaged"] == count
         assert "is damaged: " in caplog.text
         assert not mending.replaced.is_set()
     database.close()
@@ -341,7 +474,7 @@ async def test_care_deletes_each_hour_what_the_file_says(tmp_path: Path) -> None
     database = Database(tmp_path / "hub.sqlite")
     mending = Mending(clock, asyncio.Event())
     async with opened(tmp_path / "store.sqlite", mending) as store:
-        await store.write([STAGE])
+        await store.write([STAGE, replace(STAGE, device="other", t_ms=clock.now_ms())])
         table = StoreTable(keep_days=30, keep_10min_days=60, keep_1h_days=90)
         care = StoreCare(store, table, mending, Forwarder(database, store, clock), clock)
         await care.step()
