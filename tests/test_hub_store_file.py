@@ -20,7 +20,7 @@ from hub.embedded import Mending, SqliteStore
 from hub.errors import TransientError
 from hub.forward import Forwarder
 from hub.rollups import STEPS_MS
-from hub.store_file import FIRST
+from hub.store_file import FIRST, open_file
 from tests.hub_messages import NOON_MS
 from tests.hub_store import MIDNIGHT_MS, MINUTE_MS, STAGE, land, opened, plain, point, rolled, sql
 from tocsin.clock import WoundClock
@@ -172,11 +172,9 @@ async def test_a_hub_starts_beside_a_store_that_cannot_be_opened_now_and_goes_on
 
 async def test_an_old_file_that_takes_long_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     may_end = threading.Event()
-    open_it = embedded.open_file
-
     def slowly(path: Path) -> SqliteFile:
         may_end.wait()
-        return open_it(path)
+        return open_file(path)
 
     monkeypatch.setattr(embedded, "open_file", slowly)
     monkeypatch.setattr(embedded, "_PATIENCE_S", 0.0)
@@ -226,17 +224,6 @@ async def test_the_loop_goes_on_while_a_large_batch_is_looked_through(
         await store.write([STAGE])
     assert len(looked_in) == 1
     assert threading.current_thread().name not in looked_in
-
-
-async def test_two_that_make_the_file_at_once_make_one(tmp_path: Path) -> None:
-    """The hub and an import."""
-    path = tmp_path / "store.sqlite"
-    made = await asyncio.gather(*(asyncio.to_thread(SqliteStore, path) for _ in range(6)))
-    for n, store in enumerate(made):
-        await store.write([point(MIDNIGHT_MS + n, float(n))])
-    assert len(await made[0].readings(STAGE, 0, 1 << 50, 99)) == 6
-    for store in made:
-        await store.close()
 
 
 async def test_who_only_reads_sets_nothing_aside(tmp_path: Path) -> None:
