@@ -25,6 +25,12 @@ def close(connection: sqlite3.Connection, step_ms: int, before_ms: int) -> None:
         (step_ms, before_ms))
 
 
+def newest_ms(connection: sqlite3.Connection) -> int:
+    """The time of the newest reading of all; 0 where there is none."""
+    (found,) = connection.execute("SELECT coalesce(max(t_ms), 0) FROM newest").fetchone()
+    return int(found)
+
+
 def series_ids(connection: sqlite3.Connection) -> list[int]:
     return [row[0] for row in connection.execute("SELECT id FROM series ORDER BY id")]
 

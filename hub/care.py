@@ -1,5 +1,5 @@
-"""Care of the embedded store while the hub runs: what is old is deleted, the file is looked through, and a new file in
-the place of a damaged one is filled with what landing still holds.
+"""Care of the embedded store while the hub runs: what is old is deleted, the file is looked through, and a new file,
+which may stand in the place of a damaged or lost one, is filled with what landing still holds.
 
 A file that is damaged where nobody writes is only told: ten years of readings are not set aside for one bad page. One
 that cannot be written any more is set aside by the store itself.
@@ -17,6 +17,7 @@ from tocsin.clock import Clock
 
 EVERY_S = 3_600.0
 LOOK_EVERY_S = 7 * 86_400.0
+FIRST_LOOK_S = 6 * 3_600.0    # also a hub that is started anew each night looks
 _RETRY_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class StoreCare:
         self._forwarder = forwarder
         self._clock = clock
         self._prune_at_s = clock.monotonic_s() + EVERY_S    # what a crash left unfinished is written again before
-        self._look_at_s = clock.monotonic_s() + LOOK_EVERY_S
+        self._look_at_s = clock.monotonic_s() + FIRST_LOOK_S
 
     async def run(self) -> None:
         """A store that cannot be used now is tried again."""
@@ -56,8 +57,8 @@ class StoreCare:
             await self._store.refilled()
         now_s = self._clock.monotonic_s()
         if now_s >= self._prune_at_s:
+            self._prune_at_s = now_s + EVERY_S    # also where a damaged page cannot be deleted: not again at once
             await self._store.prune(self._clock.now_ms(), self._keep_days)
-            self._prune_at_s = now_s + EVERY_S
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_EVERY_S
             if problem := await self._store.problem():

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from hub.migrations import HUB, MigrationError, Steps, migrate, version_of
+from hub.migrations import HUB, MigrationError, Steps, create, migrate
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -178,8 +178,11 @@ class DatabaseError(Exception):
 class SqliteFile:
     """One SQLite file with one connection and one thread. `schema` makes the tables of `version` in a new file."""
 
-    def __init__(self, path: Path, schema: str, version: int, steps: Steps | None = None) -> None:
-        """Opens or creates, folders too; an older file goes through `steps`. Raises DatabaseError."""
+    def __init__(
+        self, path: Path, schema: str, version: int, steps: Steps | None = None, *, shrinks: bool = False
+    ) -> None:
+        """Opens or creates, folders too; an older file goes through `steps`. `shrinks`: a new file can give free pages
+        back to the disk. Raises DatabaseError, whose cause is what SQLite said."""
         self.path = path
         self._lock = threading.RLock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=path.stem)
@@ -189,6 +192,8 @@ class SqliteFile:
         except (OSError, sqlite3.Error) as err:
             raise DatabaseError(f"{path}: cannot be opened: {err}") from err
         try:
+            if shrinks:
+                self.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heard in an empty file alone
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
             self.connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
@@ -225,9 +230,7 @@ class SqliteFile:
         self.connection.close()
 
     def _ensure(self, schema: str, version: int, steps: Steps) -> None:
-        if version_of(self.connection) == 0:
-            # one script, one transaction: a crash leaves either no tables or all of them
-            self.connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
+        create(self.connection, schema, version)
         try:
             migrate(self.connection, version, steps)
         except MigrationError as err:

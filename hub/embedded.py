@@ -8,30 +8,29 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-from hub import ageing, rollups
+from hub import ageing, rollups, store_rows
 from hub.database import DatabaseError, SqliteFile
 from hub.errors import PermanentError, TransientError
 from hub.rollups import Rollup
-from hub.store import AnyPoint, EventPoint, LabelPoint, LevelPoint, Point, Row, SummaryPoint, problem_of
-from hub.store_file import VERSION, is_broken, prepare, problem_in, set_aside
+from hub.store import AnyPoint, LabelPoint, Point, Row
+from hub.store_file import is_broken, open_file, problem_in, refuse_newer, set_aside
+from hub.store_rows import find, newest
 from hub.thinning import thinned
 from tocsin.clock import Clock
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Name = tuple[str, str, str]
 
 _COLUMNS = """
 s.station, s.device, s.quantity, n.t_ms, n.value, n.quality FROM series s JOIN newest n ON n.series_id = s.id
 """
 _LATEST = f"SELECT {_COLUMNS} WHERE s.station = ? ORDER BY s.device, s.quantity"
 _LATEST_ALL = f"SELECT {_COLUMNS} ORDER BY s.station, s.device, s.quantity"
-_SERIES = "SELECT id FROM series WHERE station = ? AND device = ? AND quantity = ?"
 _ROWS = """
 SELECT t_ms, value, quality FROM readings WHERE series_id = ? AND t_ms >= ? AND t_ms < ? ORDER BY t_ms LIMIT ?
 """
@@ -39,98 +38,107 @@ _LABELS = """
 SELECT station, device, quantity, t_ms, text FROM labels WHERE station = ? AND t_ms >= ? AND t_ms < ?
 ORDER BY t_ms, device, quantity LIMIT ?
 """
-_KEEP_NEWEST = """
-INSERT INTO newest VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
-SET t_ms = excluded.t_ms, value = excluded.value, quality = excluded.quality WHERE excluded.t_ms >= newest.t_ms
-"""
+_PATIENCE_S = 2.0    # for who asks while the file is being opened
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """For the one process that owns the file: a file that is damaged may be set aside for a new one."""
+    """For the one process that owns the file: a file that is damaged may be set aside for a new one. `replaced` is set
+    when one is about to be."""
 
     clock: Clock
     replaced: asyncio.Event
 
 
 class SqliteStore:
-    """A hub.store.Store in one file. `counts` tells what was deleted by age and set aside."""
+    """A hub.store.Store in one file. `counts` tells what was deleted by age and set aside.
+
+    With `mending` the file is opened when it is first asked for, and again while it cannot be: a hub starts and warns
+    whatever is wrong with its charts.
+    """
 
     def __init__(self, path: Path, mending: Mending | None = None) -> None:
-        """Opens or creates. A damaged file is set aside with `mending`, and refused without. Raises DatabaseError."""
+        """Without `mending` opens or creates. Raises DatabaseError: with `mending` for a newer program's file alone."""
         self.path = path
         self.counts: Counter[str] = Counter()
         self._mending = mending
-        self._replacing = False
-        self._file = self._open()
+        self._file: SqliteFile | None = None
+        self._opening: asyncio.Task[SqliteFile] | None = None
+        self._broken: tuple[SqliteFile, Exception] | None = None    # to be set aside
+        if mending is None:
+            self._file = open_file(path)
+        else:
+            refuse_newer(path)
 
     async def write(self, points: Sequence[AnyPoint]) -> None:
-        problems = [(point, problem) for point in points if (problem := problem_of(point))]
-        refused = {id(point) for point, _ in problems}
-        file = self._file
+        file = await self._ready()
         try:
-            await self._run(self._write, [point for point in points if id(point) not in refused])
+            problems = await self._ask(file, store_rows.write, file, points)
         except BrokenFileError as err:
-            await self._replace(file, err)
+            if self._mending is not None and file is self._file:
+                self._file, self._broken = None, (file, err)
+                self._mending.replaced.set()
             raise
         if problems:
             raise PermanentError(f"{len(problems)} points cannot be kept: {problems[0][1]}", problems)
 
     async def latest(self, station: str) -> list[Point]:
-        return await self._run(self._newest, _LATEST, (station,))
+        return await self._read(newest, _LATEST, (station,))
 
     async def latest_all(self) -> list[Point]:
-        return await self._run(self._newest, _LATEST_ALL, ())
+        return await self._read(newest, _LATEST_ALL, ())
 
     async def series(
         self, station: str, device: str, quantity: str, start_ms: int, end_ms: int, most: int
     ) -> list[tuple[int, float]]:
-        def look() -> list[tuple[int, float]]:
-            found = self._find((station, device, quantity))
+        def look(connection: sqlite3.Connection) -> list[tuple[int, float]]:
+            found = find(connection, (station, device, quantity))
             if found is None or end_ms <= start_ms:
                 return []
-            return thinned(self._file.connection, found, start_ms, end_ms, most)
+            return thinned(connection, found, start_ms, end_ms, most)
 
-        return await self._run(look)
+        return await self._read(look)
 
     async def readings(self, point: Point, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        def look() -> list[Row]:
-            found = self._find((point.station, point.device, point.quantity))
-            return self._file.connection.execute(_ROWS, (found, start_ms, end_ms, most)).fetchall()
+        def look(connection: sqlite3.Connection) -> list[Row]:
+            found = find(connection, (point.station, point.device, point.quantity))
+            return connection.execute(_ROWS, (found, start_ms, end_ms, most)).fetchall()
 
-        return await self._run(look)
+        return await self._read(look)
 
     async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
-        def look() -> list[LabelPoint]:
-            asked = (station, start_ms, end_ms, most)
-            return [LabelPoint(*row) for row in self._file.connection.execute(_LABELS, asked)]
+        def look(connection: sqlite3.Connection) -> list[LabelPoint]:
+            return [LabelPoint(*row) for row in connection.execute(_LABELS, (station, start_ms, end_ms, most))]
 
-        return await self._run(look)
+        return await self._read(look)
 
     async def rollups(self, point: Point, step_ms: int, start_ms: int, end_ms: int) -> list[Rollup]:
         """Lowest, highest, mean, sum and count of the point's series, for each stretch that begins at start <= time <
         end; `step_ms` is one of hub.rollups.STEPS_MS. All readings count, also marked ones. Raises TransientError."""
-        def look() -> list[Rollup]:
-            found = self._find((point.station, point.device, point.quantity))
-            return [] if found is None else rollups.read(self._file.connection, found, step_ms, start_ms, end_ms)
+        def look(connection: sqlite3.Connection) -> list[Rollup]:
+            found = find(connection, (point.station, point.device, point.quantity))
+            return [] if found is None else rollups.read(connection, found, step_ms, start_ms, end_ms)
 
-        return await self._run(look)
+        return await self._read(look)
 
     async def prune(self, now_ms: int, keep_days: Mapping[int, int]) -> int:
         """Deletes what is older than that, by step (hub.rollups.RAW and STEPS_MS; 0 days is for ever), a few thousand
-        rows at once, so that writing goes on in between. Returns how many rows. Raises TransientError."""
+        rows at once, so that writing goes on in between. Returns how many rows. Raises TransientError.
+
+        Age is counted from the newest reading where that is older: a hub's clock that ran ahead deletes nothing."""
         deleted = 0
+        now_ms = min(now_ms, await self._read(ageing.newest_ms))
         for step, before_ms in ageing.horizons(now_ms, keep_days):
-            await self._run(self._in_one, ageing.close, step, before_ms)
-            for series_id in await self._run(self._in_one, ageing.series_ids):
-                while some := await self._run(self._in_one, ageing.delete, step, series_id, before_ms):
+            await self._change(ageing.close, step, before_ms)
+            for series_id in await self._read(ageing.series_ids):
+                while some := await self._change(ageing.delete, step, series_id, before_ms):
                     deleted += some
             if step == rollups.RAW:
-                while some := await self._run(self._in_one, ageing.delete_labels, before_ms):
+                while some := await self._change(ageing.delete_labels, before_ms):
                     deleted += some
-        while await self._run(lambda: ageing.give_back(self._file.connection)):
+        while await self._read(ageing.give_back):
             pass
         self.counts["deleted by age"] += deleted
         return deleted
@@ -140,133 +148,91 @@ class SqliteStore:
         return await asyncio.to_thread(problem_in, self.path)
 
     async def wants_refill(self) -> bool:
-        """Whether this file stands in for a damaged one, and nobody has said `refilled` yet."""
-        return bool(await self._run(lambda: self._file.connection.execute("SELECT 1 FROM refill").fetchone()))
+        """Whether this file is new, and nobody has said `refilled` yet."""
+        return await self._read(lambda connection: bool(connection.execute("SELECT 1 FROM refill").fetchone()))
 
     async def refilled(self) -> None:
         """What is still held elsewhere is on its way here."""
-        await self._run(lambda: self._file.connection.execute("DELETE FROM refill"))
+        await self._read(lambda connection: connection.execute("DELETE FROM refill"))
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._file.close)
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+        if self._file is not None:
+            await asyncio.to_thread(self._file.close)
+        if self._broken is not None:
+            await asyncio.to_thread(self._broken[0].close)
 
-    def _open(self) -> SqliteFile:
+    async def _ready(self) -> SqliteFile:
+        """The open file. Raises TransientError while it cannot be opened, and while that takes long."""
+        if self._file is not None:
+            return self._file
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        opening = self._opening
+        done, _ = await asyncio.wait({opening}, timeout=_PATIENCE_S)
+        if not done:
+            raise TransientError(f"{self.path}: is being opened; an older file can take minutes")
         try:
-            prepare(self.path)
-        except sqlite3.Error as err:
-            if self._mending is None or not is_broken(err):
-                raise DatabaseError(f"{self.path}: not a usable database: {err}") from err
-            self._set_aside(self._mending, err)
-        return SqliteFile(self.path, "", VERSION)
+            return opening.result()
+        except DatabaseError as err:
+            raise TransientError(str(err)) from err
 
-    async def _replace(self, file: SqliteFile, err: Exception) -> None:
-        """The file cannot be written any more."""
-        if self._mending is None or self._replacing or file is not self._file:
-            return
-        self._replacing = True
+    async def _open(self) -> SqliteFile:
         try:
-            await asyncio.to_thread(file.close)    # before it is renamed: SQLite removes files beside it by their names
-            self._set_aside(self._mending, err)
-            self._file = self._open()
+            self._file = await asyncio.to_thread(self._opened)
+            return self._file
         finally:
-            self._replacing = False
+            self._opening = None
 
-    def _set_aside(self, mending: Mending, err: Exception) -> None:
-        """Raises DatabaseError."""
+    def _opened(self) -> SqliteFile:
+        """A damaged file is set aside first. Raises DatabaseError."""
+        if self._broken is not None:
+            file, err = self._broken
+            file.close()    # before it is renamed: SQLite removes files beside it by their names
+            self._set_aside(err)
+            self._broken = None
         try:
-            aside = set_aside(self.path, mending.clock.now_ms())
-        except (OSError, sqlite3.Error) as second:
+            return open_file(self.path)
+        except DatabaseError as found:
+            if not is_broken(found.__cause__):
+                raise
+            self._set_aside(found)
+            return open_file(self.path)
+
+    def _set_aside(self, err: Exception) -> None:
+        """Raises DatabaseError."""
+        if self._mending is None:
+            raise DatabaseError(f"{self.path}: damaged: {err}") from err
+        try:
+            aside = set_aside(self.path, self._mending.clock.now_ms())
+        except OSError as second:
             raise DatabaseError(f"{self.path}: damaged ({err}), and cannot be set aside: {second}") from second
         self.counts["set aside"] += 1
         log.error("%s is damaged (%s) and set aside as %s; a new one is filled with what the hub still holds",
                   self.path, err, aside.name)
-        mending.replaced.set()
 
-    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._replacing:
-            raise TransientError(f"{self.path}: a new file takes the place of a damaged one")
+    async def _read(self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args,
+                    **kwargs: P.kwargs) -> T:
+        file = await self._ready()
+        return await self._ask(file, function, file.connection, *args, **kwargs)
+
+    async def _change(self, function: Callable[..., T], *args: object) -> T:
+        """In a transaction."""
+        file = await self._ready()
+
+        def change() -> T:
+            with file.transaction() as connection:
+                return function(connection, *args)
+
+        return await self._ask(file, change)
+
+    async def _ask(self, file: SqliteFile, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await self._file.run(function, *args, **kwargs)
+            return await file.run(function, *args, **kwargs)
         except sqlite3.Error as err:
             raise (BrokenFileError if is_broken(err) else TransientError)(f"{self.path}: {err}") from err
-
-    def _in_one(self, function: Callable[..., T], *args: object) -> T:
-        with self._file.transaction() as connection:
-            return function(connection, *args)
-
-    def _write(self, points: list[AnyPoint]) -> None:
-        with self._file.transaction() as connection:
-            ids = {
-                name: _series_id(connection, *name)
-                for name in {(p.station, p.device, p.quantity) for p in points if isinstance(p, Point | SummaryPoint)}
-            }
-            _write_readings(connection, ids, (p for p in points if isinstance(p, Point)))
-            connection.executemany(
-                "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (ids[p.station, p.device, p.quantity], p.t_ms, p.since_ms, p.count, p.low, p.high, p.mean)
-                    for p in points
-                    if isinstance(p, SummaryPoint)
-                ],
-            )
-            _write_words(connection, points)
-
-    def _newest(self, sql: str, names: tuple[str, ...]) -> list[Point]:
-        return [Point(*row) for row in self._file.connection.execute(sql, names)]
-
-    def _find(self, name: Name) -> int | None:
-        found = self._file.connection.execute(_SERIES, name).fetchone()
-        return int(found[0]) if found else None
 
 
 class BrokenFileError(TransientError):
     """The file itself is damaged. What it held may be lost to readers; the hub still holds the newest."""
-
-
-def _write_readings(connection: sqlite3.Connection, ids: Mapping[Name, int], points: Iterable[Point]) -> None:
-    """The readings, the newest of each series, and their rollups."""
-    by_series: dict[int, dict[int, Point]] = {}
-    for p in points:
-        by_series.setdefault(ids[p.station, p.device, p.quantity], {})[p.t_ms] = p
-    held_from_ms = rollups.deleted_before(connection)[rollups.RAW]
-    for series_id, by_time in sorted(by_series.items()):
-        rows = sorted((t, p.value, p.quality) for t, p in by_time.items())
-        found = connection.execute("SELECT t_ms FROM newest WHERE series_id = ?", (series_id,)).fetchone()
-        newest = found[0] if found else -1
-        fresh = [(t, value) for t, value, _ in rows if t > newest]
-        late = {t: value for t, value, _ in rows if t <= newest}
-        closed = rollups.late_cells(connection, series_id, {t: v for t, v in late.items() if t < held_from_ms})
-        connection.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)",
-                               [(series_id, *row) for row in rows])
-        connection.execute(_KEEP_NEWEST, (series_id, *rows[-1]))
-        rollups.add(connection, series_id, [*rollups.cells_of(fresh, rollups.STEPS_MS[0]), *closed])
-        rollups.remake(connection, series_id, [t for t in late if t >= held_from_ms])
-
-
-def _write_words(connection: sqlite3.Connection, points: Sequence[AnyPoint]) -> None:
-    """Levels, events and labels."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO detections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (p.station, p.series, p.rule, p.t_ms, p.level, p.value, p.threshold, p.episode, p.revision)
-            for p in points
-            if isinstance(p, LevelPoint)
-        ],
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)",
-        [(p.station, p.what, p.device, p.t_ms, p.detail) for p in points if isinstance(p, EventPoint)],
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, ?)",
-        [(p.station, p.t_ms, p.device, p.quantity, p.text) for p in points if isinstance(p, LabelPoint)],
-    )
-
-
-def _series_id(connection: sqlite3.Connection, station: str, device: str, quantity: str) -> int:
-    name = (station, device, quantity)
-    found = connection.execute(_SERIES, name).fetchone()
-    if found is None:
-        connection.execute("INSERT INTO series (station, device, quantity) VALUES (?, ?, ?)", name)
-        found = connection.execute(_SERIES, name).fetchone()
-    return int(found[0])

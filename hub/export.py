@@ -32,7 +32,7 @@ from hub.sheets import (
 from hub.store import LATEST_MS, OLDEST_MS, LabelPoint, Point, Row, Store
 from hub.stores import open_existing
 from tocsin.config import ConfigError
-from tocsin.times import ms_of
+from tocsin.times import iso, ms_of
 
 PAGE = 20_000
 
@@ -199,6 +199,8 @@ def run(argv: list[str]) -> int:
 
 
 async def _export(args: argparse.Namespace, choice: Choice) -> int:
+    if choice.start_ms >= choice.end_ms:
+        raise ExportError(f"--from {iso(choice.start_ms)} is not before --to {iso(choice.end_ms)}; use an earlier one")
     folder, ending = (args.csv, CSV_ENDS[1]) if args.csv is not None else (args.parquet, PARQUET_END)
     store = open_existing(load_hub(args.hub))
     try:
@@ -206,8 +208,15 @@ async def _export(args: argparse.Namespace, choice: Choice) -> int:
         if choice.station and choice.station not in stations:
             raise ExportError(f'{args.hub}: the store has nothing of "{choice.station}"; '
                               f"use {', '.join(stations) or 'a hub that has heard something'}")
-        folder.mkdir(parents=True, exist_ok=True)
-        for station in [choice.station] if choice.station else stations:
+        chosen = [choice.station] if choice.station else stations
+        if choice.series and not (known := await _known(store, chosen)) & {choice.series}:
+            raise ExportError(f'{args.hub}: the store has no series "{choice.series}" of {", ".join(chosen)}; '
+                              f"use {', '.join(sorted(known))}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as err:
+            raise ExportError(f"{folder}: is not a folder; use one, or a new name") from err
+        for station in chosen:
             path = folder / f"{station}{ending}"
             with _spinner(path.name) as told:
                 count = await export_station(store, station, choice, path, told)
@@ -215,6 +224,14 @@ async def _export(args: argparse.Namespace, choice: Choice) -> int:
     finally:
         await store.close()
     return 0
+
+
+async def _known(store: Store, stations: list[str]) -> set[str]:
+    """Every series of these stations, labels too."""
+    found = {f"{one.device}/{one.quantity}" for one in await store.latest_all() if one.station in stations}
+    for station in stations:
+        found |= {"/".join(name) for name in await _label_names(store, station, Choice())}
+    return found
 
 
 def _chosen(point: Point, choice: Choice) -> bool:

@@ -169,10 +169,10 @@ async def _import_one(store: Store, config: HubConfig, path: Path, args: argpars
 def _tell_bad(of: Survey, *, skipped: bool) -> None:
     for bad in of.bad[:TOLD]:
         print(f"{of.path}:{bad.line}: {bad.words}", file=sys.stderr)
-    more = f" ({len(of.bad) - TOLD} more are not shown)" if len(of.bad) > TOLD else ""
+    more = f" ({of.bad_count - TOLD} more are not shown)" if of.bad_count > TOLD else ""
     does = ("left out, the rest is imported" if skipped else
             "nothing of this file is imported; mend it, or leave them out with --skip-bad")
-    print(f"{of.path}: {len(of.bad)} bad rows or cells{more}: {does}", file=sys.stderr)
+    print(f"{of.path}: {of.bad_count} bad rows or cells{more}: {does}", file=sys.stderr)
 
 
 def _oldest_ms(config: HubConfig) -> int:

@@ -1,4 +1,5 @@
-"""From older files to what this program reads: one step a version, each one transaction.
+"""From older files to what this program reads: one step a version, each one transaction. hub.sqlite and the embedded
+store's file go the same way.
 
 A file keeps its version in `PRAGMA user_version`. A step is never changed once it was released: tests/old/ holds files
 as programs of then wrote them, and every one of them must open and keep what it has. New tables alone need no step:
@@ -6,7 +7,8 @@ they are made where they are missing.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 Step = Callable[[sqlite3.Connection], None]
 Steps = Mapping[int, Step]  # from this version to the next
@@ -14,6 +16,16 @@ Steps = Mapping[int, Step]  # from this version to the next
 
 class MigrationError(Exception):
     """A file that this program cannot bring to its version; a sentence without the file's name."""
+
+
+def create(connection: sqlite3.Connection, schema: str, version: int) -> None:
+    """Makes the tables of a new file: all or none, and once where two processes come at the same time. Raises
+    sqlite3.Error."""
+    if version_of(connection) == 0:
+        with _transaction(connection):
+            if version_of(connection) == 0:
+                run(connection, schema)
+                connection.execute(f"PRAGMA user_version = {version}")
 
 
 def migrate(connection: sqlite3.Connection, version: int, steps: Steps) -> list[int]:
@@ -27,23 +39,39 @@ def migrate(connection: sqlite3.Connection, version: int, steps: Steps) -> list[
         if step is None:
             raise MigrationError(f"its format is version {found}; this program knows version {version} and no way "
                                  "there")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(connection):
             if version_of(connection) == found:  # else another process did it meanwhile
                 step(connection)
                 connection.execute(f"PRAGMA user_version = {found + 1}")
                 passed.append(found)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
     return passed
+
+
+def run(connection: sqlite3.Connection, script: str) -> None:
+    """The statements of a script inside the transaction, which executescript would end."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     return int(found)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:

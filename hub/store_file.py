@@ -6,11 +6,12 @@
 
 import logging
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from hub import rollups
-from hub.database import DatabaseError
+from hub.database import DatabaseError, SqliteFile
+from hub.migrations import MigrationError, Steps, migrate, run, version_of
 
 VERSION = 2
 BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -51,10 +52,13 @@ CREATE TABLE labels (
 CREATE TABLE newest (
     series_id INTEGER PRIMARY KEY, t_ms INTEGER NOT NULL, value REAL NOT NULL, quality INTEGER NOT NULL
 );
--- one row while this file stands in for a damaged one and the hub has not sent on again what it still holds
+-- one row in a new file, which may stand in for one that is lost, until the hub has sent on again what it still holds
 CREATE TABLE refill (wanted INTEGER PRIMARY KEY);
 {rollups.SCHEMA}
 """
+
+_TO_BE_FILLED = "INSERT INTO refill VALUES (1);\n"
+SCHEMA = FIRST + _SECOND + _TO_BE_FILLED
 
 _NEWEST = """
 INSERT INTO newest SELECT s.id, r.t_ms, r.value, r.quality FROM series s JOIN readings r
@@ -64,37 +68,35 @@ ON r.series_id = s.id AND r.t_ms = (SELECT max(t_ms) FROM readings WHERE series_
 log = logging.getLogger(__name__)
 
 
-def prepare(path: Path) -> None:
-    """Makes the file, or brings an old one to this version, in one transaction. Raises DatabaseError and, for what is
-    no sound database, sqlite3.DatabaseError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=10.0, isolation_level=None)) as connection:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")    # heard in an empty file alone
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            _step(connection, path)
-            connection.execute("COMMIT")
-    except OSError as err:
-        raise DatabaseError(f"{path}: cannot be opened: {err}") from err
+def open_file(path: Path) -> SqliteFile:
+    """Opens or makes the file; an old one is brought to this version, which can take minutes. Raises DatabaseError;
+    `is_broken` of its cause tells whether the file is damaged."""
+    return SqliteFile(path, SCHEMA, VERSION, STEPS, shrinks=True)
+
+
+def refuse_newer(path: Path) -> None:
+    """Raises DatabaseError for a file of a newer program; whatever else is wrong is found when it is opened."""
+    if path.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=1.0)) as connection:
+            if version_of(connection) > VERSION:
+                try:
+                    migrate(connection, VERSION, {})
+                except MigrationError as err:
+                    raise DatabaseError(f"{path}: {err}") from err
 
 
 def set_aside(path: Path, now_ms: int) -> Path:
-    """Renames a damaged file, which nobody has open, and makes an empty one that asks to be filled. Raises OSError,
-    DatabaseError and sqlite3.Error."""
+    """Renames a damaged file, which nobody has open: the next one to open it makes a new one, which asks to be filled.
+    Raises OSError."""
     aside = path.with_name(f"{path.name}.damaged-{now_ms}")
     for side in _SIDES:
         old = path.with_name(path.name + side)
         if old.exists():
             old.rename(aside.with_name(aside.name + side))
-    prepare(path)
-    with closing(sqlite3.connect(path, timeout=10.0)) as connection, connection:
-        connection.execute("INSERT INTO refill VALUES (1)")
     return aside
 
 
-def is_broken(err: sqlite3.Error) -> bool:
+def is_broken(err: BaseException | None) -> bool:
     """The file itself is damaged, or is no database: trying again cannot help."""
     code = getattr(err, "sqlite_errorcode", None)
     return isinstance(code, int) and code & 0xFF in BROKEN
@@ -110,24 +112,11 @@ def problem_in(path: Path) -> str:
     return "" if found == "ok" else str(found)
 
 
-def _step(connection: sqlite3.Connection, path: Path) -> None:
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > VERSION:
-        raise DatabaseError(f"{path}: its format is version {found}; this program knows version {VERSION}")
-    if found == VERSION:
-        return
-    if found == 0:
-        _run(connection, FIRST)
-    _run(connection, _SECOND)
-    if found == 1:
-        log.info("%s: rollups are made for what is there; this may take some minutes", path)
-        connection.execute(_NEWEST)
-        rollups.build(connection)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+def _to_second(connection: sqlite3.Connection) -> None:
+    log.info("rollups are made for what the embedded store holds; this may take some minutes")
+    run(connection, _SECOND)
+    connection.execute(_NEWEST)
+    rollups.build(connection)
 
 
-def _run(connection: sqlite3.Connection, script: str) -> None:
-    """The statements of a script inside the transaction, which executescript would end."""
-    for statement in script.split(";"):
-        if statement.strip():
-            connection.execute(statement)
+STEPS: Steps = {1: _to_second}

@@ -17,6 +17,7 @@ from tocsin.quantities import QUANTITIES
 from tocsin.times import iso, ms_of
 
 TOLD = 20    # bad places that are told one by one
+MOST_BAD = 1_000    # that are remembered: of a file of millions of rows each one may be bad
 _MOST_BITS = 1 << 53
 
 
@@ -39,11 +40,14 @@ class Survey:
     empty: set[str] = field(default_factory=set)
     again: dict[int, int] = field(default_factory=dict)    # line of a time that an earlier line has
     bad: list[Bad] = field(default_factory=list)
+    bad_count: int = 0
     rows: int = 0
     oldest_ms: int = OLDEST_MS
 
     def tell(self, line: int, words: str) -> None:
-        self.bad.append(Bad(line, words))
+        self.bad_count += 1
+        if len(self.bad) < MOST_BAD:
+            self.bad.append(Bad(line, words))
 
 
 def survey(path: Path, oldest_ms: int = OLDEST_MS) -> Survey:
@@ -52,7 +56,7 @@ def survey(path: Path, oldest_ms: int = OLDEST_MS) -> Survey:
     found = Survey(path, columns, oldest_ms=max(oldest_ms, OLDEST_MS))
     found.marks = {name: base for name in columns if (base := name.removesuffix(QUALITY)) != name and base in columns}
     found.empty = set(columns)
-    times, numbers, words = array("q"), array("q"), dict[str, list[tuple[int, str]]]()
+    times, numbers = array("q"), array("q")
     for line, cells in lines(path):
         found.rows += 1
         t = _time(found, line, cells, tell=True)
@@ -64,11 +68,14 @@ def survey(path: Path, oldest_ms: int = OLDEST_MS) -> Survey:
             if cell:
                 found.empty.discard(name)
                 if number(cell) is None:
-                    words.setdefault(name, []).append((line, cell))
+                    _word(found, line, name, cell)
     found.again = _again(times, numbers)
     for line, first in found.again.items():
         found.tell(line, f"its time is that of line {first}")
-    _settle(found, words)
+    for name in columns:
+        if problem := problem_of(LabelPoint("s", *series_of(name), OLDEST_MS, "")):
+            found.tell(1, f"{name}: {problem}")
+    _settle_marks(found)
     found.bad.sort(key=lambda bad: bad.line)
     return found
 
@@ -130,22 +137,14 @@ def _time(of: Survey, line: int, cells: list[str], *, tell: bool) -> int | None:
     return None if words else t
 
 
-def _settle(of: Survey, words: dict[str, list[tuple[int, str]]]) -> None:
-    """Which columns hold words, and which words are wrong where they stand."""
-    for name in of.columns:
-        found = words.get(name, [])
-        if name in of.marks or series_of(name)[1] in QUANTITIES:
-            for line, cell in found:
-                of.tell(line, f'{name}: "{cell}" is not a finite number; the cell is left out')
-        elif found:
-            of.words.add(name)
-            for line, cell in found:
-                if problem := problem_of(LabelPoint("s", *series_of(name), OLDEST_MS, cell)):
-                    of.tell(line, f"{name}: {problem}; at most {LONGEST_TEXT} bytes and no zero byte")
-        device, quantity = series_of(name)
-        if problem := problem_of(LabelPoint("s", device, quantity, OLDEST_MS, "")):
-            of.tell(1, f"{name}: {problem}")
-    _settle_marks(of)
+def _word(of: Survey, line: int, name: str, cell: str) -> None:
+    """What is no number makes its column one of words, or is wrong where it stands."""
+    if name in of.marks or series_of(name)[1] in QUANTITIES:
+        of.tell(line, f'{name}: "{cell}" is not a finite number; the cell is left out')
+        return
+    of.words.add(name)
+    if problem := problem_of(LabelPoint("s", *series_of(name), OLDEST_MS, cell)):
+        of.tell(line, f"{name}: {problem}; at most {LONGEST_TEXT} bytes and no zero byte")
 
 
 def _settle_marks(of: Survey) -> None:

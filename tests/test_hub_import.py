@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub import export, importing, sheets
+from hub import export, importing, sheets, survey
 from hub.config import load_hub
 from hub.embedded import SqliteStore
 from hub.errors import TransientError
@@ -126,6 +127,19 @@ def test_bad_rows_are_told_by_line_and_nothing_is_written(hub: Path, capsys: pyt
     assert held(hub) == [("record", "stage_m", 0, 1.5, 0), ("record", "stage_m", 240_000, 1.0, 0),
                          ("record", "stage_m", 360_000, 1.25, 4)]
     assert [row[2:] for row in held(hub, "labels")] == [(0, "a"), (120_000, ""), (180_000, "b"), (300_000, "")]
+
+
+def test_a_file_that_is_bad_throughout_is_told_and_not_remembered_whole(
+    hub: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decimal commas in a record of years: the hub beside it needs the memory."""
+    monkeypatch.setattr(survey, "MOST_BAD", 30)
+    file = sheet(hub, "time,stage_m,flag", *(f"{at(n)},1,5,x" for n in range(200)))
+    assert len(survey.survey(file).bad) == 30
+    assert taken(hub, file) == 1
+    told = capsys.readouterr().err
+    assert told.count("4 cells; the header has 3") == 20
+    assert "200 bad rows or cells (180 more are not shown): nothing of this file is imported" in told
 
 
 @pytest.mark.parametrize(("lines", "words"), [
@@ -255,6 +269,24 @@ def test_export_gives_what_was_chosen_and_says_what_there_is(hub: Path, capsys: 
     with pytest.raises(SystemExit):
         export.run([str(hub), "--csv", str(folder), "--from", "soon"])
     assert '"soon" is not allowed; use 2018-08-20' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--series", "radar/stage_cm"],
+     'no series "radar/stage_cm" of bridge, weir; use lab/flag, radar/stage_m'),
+    (["--station", "weir", "--series", "lab/flag"], 'no series "lab/flag" of weir; use radar/stage_m'),
+    (["--from", "2024-06-02", "--to", "2024-06-02"],
+     "--from 2024-06-02T00:00:00Z is not before --to 2024-06-02T00:00:00Z"),
+    (["--csv", "FILE"], "is not a folder; use one, or a new name"),
+])
+def test_a_choice_that_can_never_give_anything_is_an_error(
+    hub: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(hub, STAGE, replace(STAGE, station="weir"), LabelPoint("bridge", "lab", "flag", NOON_MS, "G"))
+    words = [str(hub) if word == "FILE" else word for word in words]
+    assert export.run([str(hub), *([] if "--csv" in words else ["--csv", str(hub.parent / "out")]), *words]) == 1
+    assert said in capsys.readouterr().err
+    assert not (hub.parent / "out").exists()
 
 
 def test_a_hub_that_never_ran_has_nothing_to_export(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:

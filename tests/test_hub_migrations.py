@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hub import migrations
 from hub.checks import inspect
 from hub.database import VERSION, Database, DatabaseError, SqliteFile
 from hub.embedded import SqliteStore
@@ -112,6 +113,23 @@ def test_a_newer_file_is_refused_clearly_and_left_as_it_is(tmp_path: Path, kind:
     with pytest.raises(DatabaseError, match="version 99, made by a newer program; this one knows version"):
         Database(path) if kind == "hub" else SqliteStore(path)
     assert path.read_bytes()[100:] == before
+
+
+def test_two_that_make_one_file_at_the_same_time_make_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub and an import: the other one makes it after this one saw nothing there."""
+    path = tmp_path / "a.sqlite"
+    schema = "CREATE TABLE one (a);\n-- a remark; with its own mark\nINSERT INTO one VALUES (1);\n"
+
+    def seen(connection: sqlite3.Connection) -> int:
+        found = version_of(connection)
+        monkeypatch.setattr(migrations, "version_of", version_of)
+        SqliteFile(path, schema, 1).close()
+        return found
+
+    monkeypatch.setattr(migrations, "version_of", seen)
+    file = SqliteFile(path, schema, 1)
+    assert file.connection.execute("SELECT a FROM one").fetchall() == [(1,)]
+    file.close()
 
 
 def test_a_version_that_nobody_knows_a_way_from_is_refused(tmp_path: Path) -> None:

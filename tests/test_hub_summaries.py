@@ -19,6 +19,7 @@ from hub.web.pages import traffic_of
 from hub.web.rain import fallen
 from hub.web.words import Words
 from tests.hub_messages import BOOT, NOON_MS, heartbeat, readings, upload
+from tests.hub_store import sql
 from tests.hub_web_view import GAS_RULES, METHANE, NOW, OXYGEN, card, station
 from tests.services import InfluxDb
 from tocsin.messages import Heartbeat, Summary, encode
@@ -89,7 +90,7 @@ async def test_windows_are_kept_beside_the_readings(tmp_path: Path, influxdb: In
     embedded = SqliteStore(tmp_path / "store.sqlite")
     await embedded.write(points)
     await embedded.write(points)
-    rows = embedded._file.connection.execute("SELECT t_ms, since_ms, count, low, high, mean FROM summaries").fetchall()
+    rows = sql(embedded, "SELECT t_ms, since_ms, count, low, high, mean FROM summaries")
     assert rows == [(NOON_MS, NOON_MS - 300_000, 30, 1.25, 1.75, 1.5)]
     await embedded.close()
     name = f"summaries_{uuid4().hex}"
