@@ -103,7 +103,7 @@ def test_a_held_peak_counts_once_the_next_reading_has_confirmed_it() -> None:
     assert found.marks[:, 0].tolist() == [4, 0, 0, 4, 0, 4, 0]
     assert (first.since_ms, first.raised_ms) == (at(3), at(4))
     assert first.peak is not None
-    assert (first.peak.value, first.peak.t_ms) == (5.0, at(3))
+    assert (first.peak.value, first.peak.t_ms) == (4.8, at(3))     # as much of it as the next one shows too
 
 
 def test_several_devices_together_peak_at_their_weight() -> None:

@@ -43,7 +43,7 @@ def test_the_wheel_carries_every_package_and_nothing_else(wheel: zipfile.ZipFile
 
 def test_the_wheel_names_the_roles_as_extras(wheel: zipfile.ZipFile) -> None:
     description = HeaderParser().parsestr(part_of(wheel, "METADATA"))
-    extras = {"edge", "gpio", "speech", "hub", "dashboards", "bench", "dev"}
+    extras = {"edge", "gpio", "speech", "hub", "parquet", "dashboards", "bench", "dev"}
     assert set(description.get_all("Provides-Extra", [])) == extras
     assert description["License-Expression"] == "Apache-2.0"
     assert "Version 2.0, January 2004" in part_of(wheel, "licenses/LICENSE")
