@@ -252,7 +252,7 @@ class Uplink:
         part = next_of(filter(self._is_new, history.taken()), self._sending.pace.bytes)[0]
         if part:
             await self._sending.publish(link, topics.READINGS, part)
-        if history.ended and not history.ready:
+        if history.ended and not history.ready and self._history is history:  # while it went up another may have begun
             self._history = None
         return True
 
