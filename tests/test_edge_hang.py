@@ -229,7 +229,7 @@ async def test_rules_are_in_force_though_the_disk_does_not_take_them_as_good(
     kept: list[str] = []
 
     def hang(_folder: Path, source: Source) -> None:
-        answers.wait()
+        answers.wait(3)
         kept.append(source.text)
 
     try:
