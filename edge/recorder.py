@@ -246,7 +246,7 @@ class Recorder:
             at += last - first + 1
 
     def close(self) -> bool:
-        """Whether the disk answers. The last group, once nobody adds any more: a stop loses nothing that was decoded."""
+        """Whether the disk answers. The last group, once nobody adds any more: a stop loses nothing decoded."""
         self._thread.shutdown(wait=True)
         if self._thread.hanging:  # it may write yet, and only one may
             log.error("the log cannot be closed: the disk does not answer; %d records are given up", len(self._pending))
