@@ -129,9 +129,10 @@ class Agent:
             self._gather.pass_on()
             if self._siren is not None:
                 self._siren.siren.output.close()
-            self.recorder.close()
+            answers = self.recorder.close()
             self.uplink.close()
-            self.budget.meter.save()
+            if answers:  # a disk that hangs would hold up the end
+                self.budget.meter.save()
             self._lock.close()
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:

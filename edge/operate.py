@@ -278,4 +278,6 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("--series", default="", help="DEVICE/QUANTITY; all without it")
     kind.add_argument("--who", required=True, help="your name")
     kinds.add_parser("reload", help="read the rules files again, as SIGHUP does")
+    for kind in kinds.choices.values():    # here too, where everybody writes it
+        kind.add_argument("--lang", choices=LANGS, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

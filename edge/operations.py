@@ -25,6 +25,7 @@ from edge.uplink import Uplink
 from thresholds.parts import named
 from thresholds.reload import bind_over
 from tocsin import __version__
+from tocsin.beside import Threads
 from tocsin.config import ConfigError
 from tocsin.inputs import Acknowledge, OperatorClear, Shelve, Silence
 from tocsin.levels import Level
@@ -50,6 +51,7 @@ class Operations:
         self._log = storage
         self._uplink = uplink
         self._lock = asyncio.Lock()
+        self._keeping = Threads(1, "good rules")
         self.servicing = Servicing(station.devices, pipeline)
         self.proof: Proof | None = None  # where the station has a siren
 
@@ -178,7 +180,7 @@ class Operations:
         if self._station.source.problems:
             problems = "; ".join(self._station.source.problems)[:_LONGEST_TOLD]
             self._pipeline.told(EventKind.RULES, say("rules_good", problems=problems))
-        self._keep_good()
+        self._keep_good(self._station)
         return said
 
     async def reload(self) -> Said:
@@ -238,16 +240,16 @@ class Operations:
             rows.add(entry)
         before, said = self._pipeline.decider.config.hash, self._apply(station, rows, now_ms)
         self._station = station
-        self._keep_good()
+        self._keeping.submit(self._keep_good, station)    # it is synced: neither polls nor who calls may wait for that
         decider = self._pipeline.decider
         if decider.config.hash != before:    # the hub must know the rules as they are now
             self._recorder.add(Start("", 0, decider.now_ms, __version__, card_of(station, decider.live.plan)))
         return said
 
-    def _keep_good(self) -> None:
-        if not self._station.source.problems:
+    def _keep_good(self, station: Station) -> None:
+        if not station.source.problems:
             try:
-                keep_good(self._station.folder, self._station.source)
+                keep_good(station.folder, station.source)
             except OSError as err:
                 log.warning("the good rules are not kept: %s", err)
 

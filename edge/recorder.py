@@ -245,18 +245,19 @@ class Recorder:
             self._log.append(entries[at:at + last - first + 1])
             at += last - first + 1
 
-    def close(self) -> None:
-        """The last group, once nobody adds any more: what was decoded is not lost by a stop."""
+    def close(self) -> bool:
+        """Whether the disk answers. The last group, once nobody adds any more: a stop loses nothing decoded."""
         self._thread.shutdown(wait=True)
         if self._thread.hanging:  # it may write yet, and only one may
             log.error("the log cannot be closed: the disk does not answer; %d records are given up", len(self._pending))
-            return
+            return False
         fresh = [entry for entry in self._pending if entry.seq >= self._log.next_seq]
         try:
             self._append(fresh)
             self._log.close()
         except OSError as err:
             log.error("the log cannot be closed: %s", err)
+        return True
 
 
 def ranges_of(seqs: list[int]) -> Ranges:

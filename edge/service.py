@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def _commission(folder: Path, args: argparse.Namespace) -> int:
         sheet = walk.run()
     except (BrokenOffError, KeyboardInterrupt):
         missing = walk.sheet().missing
-        print(f"\n{words('broken', missing=', '.join(map(words, missing)))}")
+        print(f"\n{words('broken', missing=_list(map(words, missing), args.lang))}")
         return 1
     text = msgspec.json.encode(sheet).decode()
     reply = asked({"do": "commission", "sheet": text, "who": args.who})
@@ -89,10 +90,14 @@ def _commission(folder: Path, args: argparse.Namespace) -> int:
         return told(reply, args.lang)
     print(words("sheet", place=reply.said))
     if sheet.missing:
-        print(words("missing", missing=", ".join(map(words, sheet.missing))))
+        print(words("missing", missing=_list(map(words, sheet.missing), args.lang)))
         return 1
     walk.finished()
     return 0
+
+
+def _list(parts: Iterable[str], lang: str) -> str:
+    return ("、" if lang == "zh" else ", ").join(parts)
 
 
 def _answer(prompt: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from tocsin.said import Said, SaidError, joined
 
 _ECHO_S = 20.0
 _LOOK_S = 0.02
+_DISK_WITHIN_S = 2.0
 
 
 class SeriesNow(msgspec.Struct, frozen=True):
@@ -144,10 +145,11 @@ class Survey:
     pollers: Mapping[str, Poller]
     power: Power
     began_s: float
+    _looks: list["asyncio.Future[DiskNow]"] = field(default_factory=list, init=False)
 
     async def now(self, problems: Sequence[Said | str]) -> StationNow:
-        """Changes nothing, and waits for nothing but a look at the folder's size."""
-        disk = await asyncio.to_thread(self._disk)
+        """Changes nothing, and waits for nothing but a look at the folder's size, for _DISK_WITHIN_S at most."""
+        disk = await self._disk_now()
         table = self.station.file.station
         return StationNow(
             table.id, table.name, table.name_zh or table.name, __version__, self.clock.now_ms(),
@@ -206,6 +208,18 @@ class Survey:
     def _broker(self) -> str:
         """Without user and password."""
         return f"{self.station.broker.host}:{self.station.broker.port}"
+
+    async def _disk_now(self) -> DiskNow:
+        if not self._looks:  # one at a time: each that hangs keeps a thread that others need
+            self._looks.append(asyncio.ensure_future(asyncio.to_thread(self._disk)))
+        look = self._looks[0]
+        await asyncio.wait({look}, timeout=_DISK_WITHIN_S)
+        if not look.done():
+            status = self.recorder.status
+            return DiskNow(0, 0, status.pending, status.error or f"the disk has not answered for {_DISK_WITHIN_S:g} s")
+        if look in self._looks:
+            self._looks.remove(look)
+        return look.result()
 
     def _disk(self) -> DiskNow:
         status = self.recorder.status

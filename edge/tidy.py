@@ -40,6 +40,7 @@ class Tidy:
         self._refused = ""
         self._unreadable: set[Path] = set()
         self._given_up = 0
+        self.removed_upto = 0   # the last record that was taken out of the log
         recorder.on_gone = uplink.gone
 
     @property
@@ -77,6 +78,7 @@ class Tidy:
             return
         for kind, words, gone in told:
             self._uplink.gone(gone)
+            self.removed_upto = max([self.removed_upto, *(last for _, last in gone)])
             self._pipeline.now_ms()
             self._pipeline.told(kind, words)
 

@@ -39,6 +39,7 @@ from tocsin.signing import SealError, unseal
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
 _URGENT_WITHIN_S = 10.0    # a warning is repeated sooner
 _LOOK_EVERY_S = 1.0
+_READ_BYTES = 32 << 10     # of the history at once, however small its messages: a busy loop leaves threads little
 _URGENT = {KINDS[Detection]: topics.DETECTIONS, KINDS[Answer]: topics.ANSWERS, KINDS[Obeyed]: topics.ANSWERS}
 _READINGS, _SUMMARY = KINDS[Readings], KINDS[Summary]
 
@@ -241,7 +242,7 @@ class Uplink:
         if not history.ready and not history.ended:
             if len(self._underway.sent) + self._holding.covered >= _UNANSWERED:
                 return False  # what is ready goes all the same: the summary that they wait for may be in it
-            read = self._reader.next(history.entries, self._sending.pace.bytes)
+            read = self._reader.next(history.entries, _READ_BYTES)
             if read is None:
                 return False
             group, history.ended = read
@@ -252,7 +253,7 @@ class Uplink:
         part = next_of(filter(self._is_new, history.taken()), self._sending.pace.bytes)[0]
         if part:
             await self._sending.publish(link, topics.READINGS, part)
-        if history.ended and not history.ready:
+        if history.ended and not history.ready and self._history is history:  # while it went up another may have begun
             self._history = None
         return True
 

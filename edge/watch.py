@@ -47,6 +47,7 @@ class Watch:
         self._boot = boot
         self._checkpoints = Checkpoints(folder)
         self._kept_s: float | None = None
+        self._kept_seq = 0
         self._clock = clock
         self._log = storage
         self._pipeline = pipeline
@@ -146,7 +147,7 @@ class Watch:
         await asyncio.to_thread(self._budget.meter.save_due, now_ms)
         self._pipeline.remember(after_ms=REMEMBER_MS)
         seq, decider, now_s = self._recorder.last_seq, self._pipeline.decider, self._clock.monotonic_s()
-        keep = self._kept_s is None or now_s - self._kept_s >= KEPT_S
+        keep = self._kept_s is None or now_s - self._kept_s >= KEPT_S or self._has_holes()
         self._checkpoints.prepare(seq, encode(decider.config), decider.parts(), keep=keep)
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(_DISK_S):  # no checkpoint may know more than the log
@@ -154,7 +155,11 @@ class Watch:
             await asyncio.to_thread(self._checkpoints.publish)
             if keep:
                 await asyncio.to_thread(self._checkpoints.keep)
-                self._kept_s = now_s
+                self._kept_s, self._kept_seq = now_s, seq
+
+    def _has_holes(self) -> bool:
+        """Behind what is on the disk readings were taken out of the log: after a power cut they would be missing."""
+        return self.tidy is not None and self.tidy.removed_upto > self._kept_seq
 
     def _heartbeat(self, *, online: bool) -> Heartbeat:
         siren = self._pipeline.siren

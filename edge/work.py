@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -77,7 +77,7 @@ class Work:
                 await self._bring_in(station, before)
             except (ConfigError, OSError) as err:
                 raise SaidError(said_of(err)) from err
-            told = self.tell_scales(who)
+            told = await self._tell_scales(who)
             return joined(told) if told else say("so_already")
 
     async def _bring_in(self, station: Station, before: bytes | None) -> None:
@@ -97,25 +97,48 @@ class Work:
         for problem in self._operations.station.calibration.problems:
             log.error("calibration: %s", problem)
             self._pipeline.told(EventKind.CALIBRATION, problem)
-        self.tell_scales(say("files"))
+        scales = self._scales()
+        found = self._changed(scales)
+        self._tell(found or [], say("files"))
+        if found is not None:
+            self._remember(scales)
 
-    def tell_scales(self, who: str | Said) -> list[Said]:
+    async def _tell_scales(self, who: str) -> list[Said]:
         """What is calibrated otherwise than when the agent last looked, told and in words."""
+        scales = self._scales()
+        found = await asyncio.to_thread(self._changed, scales)
+        told = self._tell(found or [], who)
+        if found is not None:
+            await asyncio.to_thread(self._remember, scales)    # it is synced: polls must not wait for that
+        return told
+
+    def _scales(self) -> Scales:
         scales: Scales = {}
-        found: list[tuple[str, Said]] = []
-        folder, calibration = self._operations.station.folder, self._operations.station.calibration
         for device in self._operations.station.devices:
             scales |= device.scales()
+        return scales
+
+    def _changed(self, scales: Scales) -> list[tuple[str, Said]] | None:
+        """None where that is not known: it is told at the next start then."""
         try:
-            found = changes(folder, scales)
-            for series, words in found:
-                self._pipeline.told(EventKind.CALIBRATION, say("by", words=words, who=who), series=series)
-            remember(folder, scales)
-            if not calibration.problems:
-                keep_good(folder, calibration)
+            return changes(self._operations.station.folder, scales)
+        except OSError as err:
+            log.warning("what was calibrated is not known: %s", err)
+            return None
+
+    def _tell(self, found: Sequence[tuple[str, Said]], who: str | Said) -> list[Said]:
+        for series, words in found:
+            self._pipeline.told(EventKind.CALIBRATION, say("by", words=words, who=who), series=series)
+        return [say("of", name=series, what=words) for series, words in found]
+
+    def _remember(self, scales: Scales) -> None:
+        station = self._operations.station
+        try:
+            remember(station.folder, scales)
+            if not station.calibration.problems:
+                keep_good(station.folder, station.calibration)
         except OSError as err:    # then it is told once more at the next start
             log.warning("what is calibrated cannot be remembered: %s", err)
-        return [say("of", name=series, what=words) for series, words in found]
 
 
 def _recalibrated(found: list[Station]) -> Callable[[Station], Station]:

@@ -40,6 +40,7 @@ async def test_at_the_station_a_person_is_answered_in_his_language(
             await asyncio.sleep(0)
         assert await ask("levels") == (0, "全部正常")
         assert await ask("--lang", "en", "levels") == (0, "everything is clear")
+        assert await ask("levels", "--lang", "en") == (0, "everything is clear")
         await site.read(agent, 2.6)
         assert await ask("levels") == (0, f"橙色：{GAUGE}，规则“stage”")
         who = ("--who", "李伟")

@@ -129,3 +129,20 @@ async def test_an_agent_keeps_one_after_a_minute_and_then_each_hour(tmp_path: Pa
             await until(lambda: all(one.done() for one in agent._watch._beside.values()))
             seen += [data for data in [kept.read_bytes()] if data not in seen]
     assert len(seen) == 2
+
+
+async def test_what_is_taken_out_of_the_log_is_known_by_the_one_on_the_disk(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    kept, link = (tmp_path / "station-data" / name for name in (KEPT, CHECKPOINT))
+    async with site.agent() as agent:
+        seen: list[bytes] = []
+        for minute in range(1, 7):
+            before = link.stat().st_mtime_ns if link.exists() else 0
+            if minute == 4:
+                agent._tidy.removed_upto = agent.recorder.last_seq
+            site.clock.wind_to(START_MS + minute * MINUTE_MS)
+            await until(lambda before=before: link.exists() and link.stat().st_mtime_ns > before)  # type: ignore[misc]
+            await until(lambda: all(one.done() for one in agent._watch._beside.values()))
+            seen.append(kept.read_bytes())
+        assert seen[0] == seen[1] == seen[2] != seen[3]
+        assert seen[3] == seen[4] == seen[5]

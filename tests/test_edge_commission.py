@@ -229,6 +229,7 @@ async def test_the_command_line_begins_ends_and_calibrates(
         code, said = await say("--commission", *who, "--lang", "en")
         assert code == 1
         assert "broken off; missing: " in said
+        assert "、警报器、中心回执。再次运行可继续" in (await say("--commission", *who, "--lang", "zh"))[1]
         assert agent.pipeline.decider.service == {}
         strange = await say("end", "--who", "Li\udcff")    # as a terminal of another coding gives it
         assert strange == (1, "a name has at most 200 printable characters")

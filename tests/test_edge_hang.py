@@ -13,16 +13,19 @@ from edge.agent import Agent
 from edge.config import load_station
 from edge.cursor import Cursor
 from edge.recorder import KINDS, Recorder
+from edge.rule_source import Source
 from tests.lines import until
 from tests.shared_data import REPOSITORY
 from tests.stations import START_MS
 from tests.tasks import beside
+from tests.test_agent import Site
 from tests.test_edge_disk import stocked, writing
 from tests.test_edge_uplink import BOOT, Rig, hasty
+from tocsin.beside import Threads
 from tocsin.clock import WoundClock
 from tocsin.inputs import Tick
 from tocsin.log import Entry, Log
-from tocsin.messages import Answer, encode
+from tocsin.messages import Answer, EventKind, encode
 
 __all__ = ["hasty"]
 
@@ -148,7 +151,7 @@ async def test_a_stop_does_not_wait_for_a_log_that_cannot_be_written(
         recorder.add(Tick("", 0, START_MS))
         await until(asked.is_set)
         recorder.add(Tick("", 0, START_MS + 1))
-    recorder.close()  # the second one is not written beside the first
+    assert not recorder.close()  # the second one is not written beside the first
     assert recorder.status.pending == 2
     answers.set()
 
@@ -170,3 +173,107 @@ async def main():
 run_until_stopped(main)
 """
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True, timeout=20)
+
+
+async def test_a_stop_writes_nothing_else_to_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tocsin.beside.LEAVE_AFTER_S", 0.05)
+    site, answers, asked, saved = Site(tmp_path), threading.Event(), threading.Event(), list[int]()
+
+    def hang(_entries: object) -> None:
+        asked.set()
+        answers.wait()
+
+    try:
+        async with site.agent() as agent:
+            monkeypatch.setattr(agent._log, "append", hang)
+            monkeypatch.setattr(agent.budget.meter, "save", lambda: saved.append(1))
+            agent.pipeline.told(EventKind.FAULT, "something")
+            await until(asked.is_set)
+        assert not saved
+    finally:
+        answers.set()
+
+
+async def test_who_asks_how_a_station_is_gets_an_answer_though_its_disk_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.survey._DISK_WITHIN_S", 0.01)
+    site, answers, asked = Site(tmp_path), threading.Event(), list[object]()
+
+    def hang(folder: Path) -> int:
+        asked.append(folder)
+        answers.wait()
+        return 5
+
+    monkeypatch.setattr("edge.survey._size", hang)
+    try:
+        async with site.agent() as agent, asyncio.timeout(5):
+            for _ in range(40):    # more than there are threads
+                assert "the disk has not answered for 0.01 s" in (await agent.work.page()).en
+            assert len(asked) == 1
+            answers.set()
+            await until_answered(agent)
+    finally:
+        answers.set()
+
+
+async def until_answered(agent: Agent) -> None:
+    while "has not answered" in (await agent.work.page()).en:
+        await asyncio.sleep(0)
+
+
+async def test_rules_are_in_force_though_the_disk_does_not_take_them_as_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, answers = Site(tmp_path), threading.Event()
+    kept: list[str] = []
+
+    def hang(_folder: Path, source: Source) -> None:
+        answers.wait(3)
+        kept.append(source.text)
+
+    try:
+        async with site.agent() as agent, asyncio.timeout(5):
+            monkeypatch.setattr("edge.operations.keep_good", hang)
+            rules = tmp_path / "rules.toml"
+            rules.write_text(rules.read_text() + "# once more\n")
+            await agent.operations.reload()
+            assert not kept
+            answers.set()
+            await until(lambda: bool(kept))
+            assert kept[0].endswith("# once more\n")
+    finally:
+        answers.set()
+
+
+async def test_jobs_that_are_not_begun_before_the_end_are_cancelled_for_those_who_wait() -> None:
+    threads, answers = Threads(1, "one"), threading.Event()
+    first, second = threads.submit(answers.wait), threads.submit(answers.wait)
+    while not first.running():
+        await asyncio.sleep(0)
+    threads.shutdown(wait=False, cancel_futures=True)
+    assert (first.cancelled(), second.cancelled()) == (False, True)
+    answers.set()
+    assert first.result(5)
+
+
+async def test_a_log_that_is_to_be_read_again_is_though_the_last_message_was_just_going_up(
+    tmp_path: Path, hasty: None
+) -> None:
+    rig = Rig(tmp_path, held=5)
+    publish, goes, held = rig.wire.publish, asyncio.Event(), asyncio.Event()
+
+    async def slowly(topic: str, payload: bytes, *, retain: bool = False) -> None:
+        held.set()
+        await goes.wait()
+        await publish(topic, payload, retain=retain)
+
+    rig.wire.publish = slowly  # type: ignore[method-assign]
+    async with rig.running(), asyncio.timeout(5):
+        await held.wait()
+        rig.uplink._read_again()
+        again = rig.uplink._history
+        goes.set()
+        await until(lambda: rig.hub.has.keys() >= {5})
+        await asyncio.sleep(0)
+        assert rig.uplink._history is again

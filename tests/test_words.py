@@ -80,6 +80,13 @@ def test_a_topic_that_is_no_uplink_is_refused(topic: str) -> None:
         topics.parse_up(topic)
 
 
+@pytest.mark.parametrize(("topic", "is_one"), [
+    (topics.bulletin("330112001001", "flood"), True), (topics.bulletin("330112001001", ""), True),
+    ("tocsin/1/area/readings", False), ("tocsin/1/bulletin/detections", False), (topics.ALIVE, False)])
+def test_a_topic_of_bulletins_is_known(topic: str, is_one: bool) -> None:
+    assert topics.is_bulletin(topic) is is_one
+
+
 @pytest.mark.parametrize("url", ["http://a:1", "mqtt://", "mqtt://a:99999", "mqtt://a:b", "mqtt://a/b"])
 def test_a_broker_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"use mqtt://host:port or mqtts://host:port"):

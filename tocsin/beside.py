@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ class Threads(ThreadPoolExecutor):
         super().__init__(most, name)
         self._most = most
         self._name = name
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._running: list[threading.Thread] = []
         self._open = 0      # jobs that are waiting or being done
@@ -44,12 +45,12 @@ class Threads(ThreadPoolExecutor):
                 thread = threading.Thread(target=self._work, name=f"{self._name} {len(self._running)}", daemon=True)
                 self._running.append(thread)
                 thread.start()
-            self._jobs.put(partial(_do, future, partial(fn, *args, **kwargs)))
+            self._jobs.put((future, partial(fn, *args, **kwargs)))
         return future
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
+            _do(*job)
             del job  # what it gave must not stay in memory until the next one
             with self._lock:
                 self._open -= 1
@@ -58,8 +59,9 @@ class Threads(ThreadPoolExecutor):
         """What hangs is left alone; `hanging` says so. What waits is done, or hangs too."""
         with self._lock:
             self._ended = True
-        while cancel_futures and not self._jobs.empty():
-            self._jobs.get()
+        with suppress(queue.Empty):
+            while cancel_futures and (job := self._jobs.get_nowait()):
+                job[0].cancel()  # who waits for it must not wait for ever
         for _ in self._running:
             self._jobs.put(None)
         until_s = time.monotonic() + LEAVE_AFTER_S
