@@ -210,3 +210,16 @@ async def test_a_week_of_rain_by_the_minute_is_summed_whole_in_the_bars(tmp_path
     bars = [float(mm) for mm in re.findall(r"([\d.]+) mm</title>", panel.svg)]
     assert sum(bars) == pytest.approx(7 * 1440 * 0.25, abs=0.3)
     await store.close()
+
+
+async def test_a_curve_ends_with_the_newest_reading_though_it_is_no_extreme(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.sqlite")
+    heights = [2.0 + n % 2 for n in range(3 * 1440 - 1)] + [2.5]
+    begin = NOW - 60_000 * (len(heights) - 1)
+    await store.write([Point("a", "radar", "stage_m", begin + n * 60_000, value, 0) for n, value in enumerate(heights)])
+    series = SeriesCard("radar/stage_m", "stage_m", 60.0, (0.0, 9.0), "")
+    frame = Frame("a", NOW - 3 * DAY_MS, NOW, 6 * 3_600_000, ZoneInfo("UTC"), Words("en"), 0.0, await store.latest("a"))
+    (panel,) = await panels(store, StationCard("A", "", "0" * 12, 0.0, 0.0, [series], [], ""), frame)
+    assert re.search(r"last 2\.5\d* m", panel.svg)
+    assert 'class="newest" cx="100.00%"' in panel.svg
+    await store.close()

@@ -119,7 +119,7 @@ async def _station(site: Site, request: Asked, station_id: str) -> Response[str]
     cards = await view.cards()
     beat = found.heartbeat
     frame = Frame(found.id, now - RANGES[name].span_ms, now, RANGES[name].bar_ms, site.zone, say,
-                  beat.summary_s if beat else 0.0)
+                  beat.summary_s if beat else 0.0, found.latest or ())
     here = [w for w in await view.open_warnings() if any(e.station == found.id for e in w.episodes.values())]
     context = {
         "state": of_station(found, now),

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from hub.errors import TransientError
-from hub.store import Store
+from hub.store import Point, Store
 from hub.web import chart, curves
 from hub.web.chart import Chart, Threshold
 from hub.web.curves import DAY_MS, HOUR_MS, MINUTE_MS, Points
@@ -52,7 +52,8 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What all charts of one page share. `summary_s`: with a data budget, how often values come in calm at least."""
+    """What all charts of one page share. `summary_s`: with a data budget, how often values come in calm at least;
+    `latest`: the newest reading of each series, which a curve that was thinned out need not have."""
 
     station: str
     start_ms: int
@@ -61,6 +62,7 @@ class Frame:
     zone: ZoneInfo
     say: Words
     summary_s: float = 0.0
+    latest: Sequence[Point] = ()
 
 
 async def panels(store: Store, card: StationCard, frame: Frame) -> list[Panel]:
@@ -78,6 +80,8 @@ async def panels(store: Store, card: StationCard, frame: Frame) -> list[Panel]:
         except TransientError:
             found.append(Panel(frame.say.quantity(quantity), unit_of(quantity), device, Markup("")))
             continue
+        points += [(one.t_ms, one.value) for one in frame.latest if (one.device, one.quantity) == (device, quantity)
+                   and points and points[-1][0] < one.t_ms <= frame.end_ms]
         curve = _Curve(f"c{number}", device, quantity, points, _gap_ms(series, frame, len(points), start, most))
         found += _rain(curve, rules, frame) if is_rain(quantity) else [_line(curve, rules, frame)]
     return found
