@@ -17,6 +17,7 @@ from hub import arrivals, forward, landing, stations, troubles
 from hub.archive import Archive
 from hub.broadcast import cap
 from hub.care import StoreCare
+from hub.changes import Changes
 from hub.checkpoints import Checkpoints
 from hub.config import HubConfig
 from hub.courier import Courier
@@ -284,32 +285,6 @@ class Hub:
             (landing.cursor_of(connection, arrivals.READER),),
         ).fetchone()
         return landing.behind(connection, forward.READER) + int(undecided)
-
-
-class Changes:
-    """Counts what the pages may want to show anew."""
-
-    def __init__(self) -> None:
-        self._number = 0
-        self._waiters: set[asyncio.Future[None]] = set()
-
-    def note(self) -> None:
-        self._number += 1
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
-    async def wait(self, since: int) -> int:
-        """The number of the newest change, as soon as it is above `since`."""
-        while self._number <= since:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.discard(waiter)
-        return self._number
 
 
 class _Server(uvicorn.Server):
