@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
+import httpx
 import pytest
 from hypothesis import settings
+from litestar import Litestar
 
 from hub.embedded import SqliteStore
 from hub.influx import InfluxStore
 from hub.store import Store
+from hub.web.app import app
 from tests.browser import Browser, open_browser
+from tests.hub_web_view import PlainView, client_of, storm
 from tests.services import InfluxDb, Mosquitto, Server
 from tests.shared_data import REPOSITORY
 from tests.victoria_metrics import VictoriaMetrics
@@ -130,3 +134,22 @@ async def chromium() -> AsyncIterator[Browser]:
         yield browser
         if browser.errors:
             pytest.fail("errors in page scripts: " + "; ".join(browser.errors))
+
+
+@pytest.fixture
+def view(tmp_path: Path) -> PlainView:
+    """What the hub's pages and API show, in a storm."""
+    return storm(tmp_path)
+
+
+@pytest.fixture
+async def client(view: PlainView) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(view) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> tuple[PlainView, Litestar]:
+    """For many requests that must change nothing: building the application takes longer than answering them."""
+    view = storm(tmp_path_factory.mktemp("cap"))
+    return view, app(view)

@@ -1,8 +1,6 @@
 """What programs are given at /api/v1, page by page, and what they are told where they ask for something else."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,32 +13,13 @@ from hub.health import Health
 from hub.web import api_answers
 from hub.web.api_access import ROOT
 from hub.web.api_words import ZH
-from hub.web.app import app
-from tests.hub_web_view import HOUR, MINUTE, NOW, PlainView, client_of, page_of, station, storm, text_of
+from tests.hub_web_view import HOUR, MINUTE, NOW, PlainView, client_of, page_of, station, text_of
 from tocsin.quantities import QUANTITIES
 
 Client = httpx.AsyncClient
 OXYGEN = "station=plant&device=fence-2&quantity=o2_pct_vol"
 STAGE = "station=longtan-upper&device=radar&quantity=stage_m"
 TOKEN = "a-token-that-nobody-guesses-0123456789"
-
-
-@pytest.fixture
-def view(tmp_path: Path) -> PlainView:
-    return storm(tmp_path)
-
-
-@pytest.fixture
-async def client(view: PlainView) -> AsyncIterator[Client]:
-    async with client_of(view) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> tuple[PlainView, Litestar]:
-    """For many requests that must change nothing."""
-    view = storm(tmp_path_factory.mktemp("cap"))
-    return view, app(view)
 
 
 async def get(client: Client, path: str) -> Any:

@@ -1,7 +1,5 @@
 """Who asks for what is not allowed, has no token, or has the answer already: told in one form, and at little cost."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,31 +10,12 @@ from litestar import Litestar
 from hub.config_api import ApiTable
 from hub.errors import TransientError
 from hub.web.api_access import ROOT
-from hub.web.app import app
-from tests.hub_web_view import MINUTE, NOW, PlainView, client_of, storm
+from tests.hub_web_view import MINUTE, NOW, PlainView, client_of
 
 Client = httpx.AsyncClient
 OXYGEN = "station=plant&device=fence-2&quantity=o2_pct_vol"
 STAGE = "station=longtan-upper&device=radar&quantity=stage_m"
 TOKEN = "a-token-that-nobody-guesses-0123456789"
-
-
-@pytest.fixture
-def view(tmp_path: Path) -> PlainView:
-    return storm(tmp_path)
-
-
-@pytest.fixture
-async def client(view: PlainView) -> AsyncIterator[Client]:
-    async with client_of(view) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> tuple[PlainView, Litestar]:
-    """For many requests that must change nothing."""
-    view = storm(tmp_path_factory.mktemp("cap"))
-    return view, app(view)
 
 
 async def get(client: Client, path: str) -> Any:

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,14 +14,9 @@ from hub.model import WarningState
 from hub.web.app import app
 from hub.web.view import HOW_OFFICER, HOW_PAGE
 from tests.browser import Browser
-from tests.hub_web_view import PlainView, storm
+from tests.hub_web_view import PlainView
 
 WITHIN_MS = 15_000
-
-
-@pytest.fixture
-def view(tmp_path: Path) -> PlainView:
-    return storm(tmp_path)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from hub.model import WarningState, Why
 from hub.service import Hub
 from hub.warnings import Confirmed
 from hub.web.app import app
-from tests.hub_web_view import NOW, PlainView, client_of, page_of, storm, text_of
+from tests.hub_web_view import NOW, PlainView, page_of, text_of
 from tests.hubs import hub_on
 from tests.village import Life, Village, at, detection
 from tocsin.levels import Authority, Level, Stage
@@ -28,17 +28,6 @@ Client = httpx.AsyncClient
 BUTTON = "Confirm: move people now 确认：立即转移"
 WAITS = "waits for a person's confirmation 等待人工确认"
 PATH = "/warnings/w-gas/confirm"
-
-
-@pytest.fixture
-def view(tmp_path: Path) -> PlainView:
-    return storm(tmp_path)
-
-
-@pytest.fixture
-async def client(view: PlainView) -> AsyncIterator[Client]:
-    async with client_of(view) as client:
-        yield client
 
 
 def forms_of(page: html.HtmlElement) -> list[html.HtmlElement]:

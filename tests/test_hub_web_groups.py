@@ -1,15 +1,13 @@
 """Pages of group rules: the members stand as evidence, shadow and technical alarms say whom they do not call."""
 
-from pathlib import Path
 
 import msgspec
-import pytest
 
 from hub.groups_rules import GroupKind
 from hub.groups_state import Decision, Member
 from hub.model import Episode, Gathered, WarningState
 from hub.model import Warning as HubWarning
-from tests.hub_web_view import AREA, MINUTE, NOW, PlainView, client_of, storm
+from tests.hub_web_view import AREA, MINUTE, NOW, PlainView, client_of
 from tocsin.levels import Authority, Hazard, Level, Stage
 
 MEMBERS = [Member("longtan-upper", 3, NOW - 20 * MINUTE, 1), Member("plant", 0, NOW - 30 * MINUTE, silent=True),
@@ -35,11 +33,6 @@ def decision(**more: object) -> Decision:
         Authority.CONFIRM, 2.0, 1.0, 3.0, MEMBERS,
     )  # fmt: skip
     return msgspec.structs.replace(one, **more)
-
-
-@pytest.fixture
-def view(tmp_path: Path) -> PlainView:
-    return storm(tmp_path)
 
 
 async def page(view: PlainView, path: str) -> str:

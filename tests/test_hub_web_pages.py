@@ -1,7 +1,6 @@
 """The pages and their forms, over the ASGI application with a hub of plain data."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -14,24 +13,13 @@ from hub.model import WarningState
 from hub.web.app import app
 from hub.web.view import HOW_OFFICER, HOW_PAGE
 from hub.web.words import LANGS
-from tests.hub_web_view import KEY, NOW, PlainView, calm, client_of, page_of, storm
+from tests.hub_web_view import KEY, NOW, PlainView, calm, client_of, page_of
 from tocsin.levels import Level
 
 Client = httpx.AsyncClient
 MOST_BYTES = 30_000
 UNKNOWN_TAG = 801  # libxml2 knows HTML 4 alone: <main>, <svg> and their like are fine
 BOTH = "I have heard 我已听到"
-
-
-@pytest.fixture
-def view(tmp_path: Path) -> PlainView:
-    return storm(tmp_path)
-
-
-@pytest.fixture
-async def client(view: PlainView) -> AsyncIterator[Client]:
-    async with client_of(view) as client:
-        yield client
 
 
 def pages(view: PlainView) -> dict[str, str]:

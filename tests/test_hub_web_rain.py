@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from hub.web.freshness import of_station
 from hub.web.panels import Frame, panels
 from hub.web.rain import KEPT_MS, MOST_POINTS, SPAN_MS, Fallen, Rainfall, fallen
 from hub.web.words import Words
-from tests.hub_web_view import HOUR, MINUTE, NOW, RAIN, PlainView, calm, card, client_of, page_of, station, text_of
+from tests.hub_web_view import HOUR, MINUTE, NOW, RAIN, PlainView, calm, card, page_of, station, text_of
 from tocsin.messages import SeriesCard, StationCard
 
 Client = httpx.AsyncClient
@@ -32,12 +32,6 @@ TOTAL = "rain_total_mm"
 @pytest.fixture
 def view(tmp_path: Path) -> PlainView:
     return calm(tmp_path)
-
-
-@pytest.fixture
-async def client(view: PlainView) -> AsyncIterator[Client]:
-    async with client_of(view) as client:
-        yield client
 
 
 async def values_of(client: Client, lang: str = "en") -> list[str]:

@@ -1,35 +1,14 @@
 """Bad requests of every kind."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 from litestar import Litestar
 from lxml import etree, html
 
-from hub.web.app import app
-from tests.hub_web_view import PlainView, client_of, storm
+from tests.hub_web_view import PlainView, client_of
 
 Client = httpx.AsyncClient
-
-
-@pytest.fixture
-def view(tmp_path: Path) -> PlainView:
-    return storm(tmp_path)
-
-
-@pytest.fixture
-async def client(view: PlainView) -> AsyncIterator[Client]:
-    async with client_of(view) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> tuple[PlainView, Litestar]:
-    """For many requests that must change nothing: building the application takes longer than answering them."""
-    view = storm(tmp_path_factory.mktemp("cap"))
-    return view, app(view)
 
 
 FORM = "application/x-www-form-urlencoded"
