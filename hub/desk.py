@@ -5,7 +5,6 @@ a crash at any moment loses none of them and does none of them twice.
 """
 
 import asyncio
-import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from hub.bulletin import compose
 from hub.callout import UNKNOWN_AREA, Policy
 from hub.config import HubConfig
 from hub.database import Database
+from hub.follow import follow
 from hub.journal import Asked, JournalRow, Said
 from hub.landing import move_cursor
 from hub.model import Warning as HubWarning
@@ -32,11 +32,8 @@ from tocsin.clock import Clock
 from tocsin.messages import Answer, Bulletin, BulletinKind, Detection, encode
 
 _LAZY = 1_000  # rows of no concern that may lie between the durable cursor and the place read to: a commit costs a sync
-_RESTART_S = 1.0
 
 _WARNING = msgspec.json.Decoder(HubWarning)
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -89,17 +86,10 @@ class Desk:
 
     async def run(self) -> None:
         """Until cancelled: works through `landing` as it grows."""
-        while True:
-            try:
-                await self._woken.wait()
-                self._woken.clear()
-                while await self.process():
-                    pass
-            except Exception:
-                self._counts["restarts"] += 1
-                log.exception("desk: next try in %g s", _RESTART_S)
-                self._woken.set()
-                await self._clock.sleep_until(self._clock.monotonic_s() + _RESTART_S)
+        await follow("desk", self._woken, lambda: self.process(), self._clock, self._failed)
+
+    def _failed(self) -> None:
+        self._counts["restarts"] += 1
 
     async def process(self) -> int:
         """Takes one batch of landed detections and answers; returns how many records it took."""

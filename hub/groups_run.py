@@ -17,6 +17,7 @@ import msgspec
 from hub import groups_log as log_of
 from hub.config import HubConfig
 from hub.database import Database
+from hub.follow import follow
 from hub.groups import Action, Rebuild, run
 from hub.groups_file import groups_of
 from hub.groups_inputs import Heard, Input, Ruled, Started, Ticked
@@ -31,7 +32,6 @@ from tocsin.clock import Clock
 from tocsin.config import ConfigError, read_toml
 
 _LAZY = 1_000    # rows that changed no level may lie between the durable cursor and the place read to
-_RESTART_S = 1.0
 _WARNING = msgspec.json.Decoder(HubWarning)
 
 log = logging.getLogger(__name__)
@@ -76,17 +76,10 @@ class Groups:
 
     async def run(self) -> None:
         """Until cancelled: works through `landing` as it grows."""
-        while True:
-            try:
-                await self._woken.wait()
-                self._woken.clear()
-                while await self.process():
-                    pass
-            except Exception:
-                self._counts["restarts"] += 1
-                log.exception("group rules: next try in %g s", _RESTART_S)
-                self._woken.set()
-                await self._clock.sleep_until(self._clock.monotonic_s() + _RESTART_S)
+        await follow("group rules", self._woken, lambda: self.process(), self._clock, self._failed)
+
+    def _failed(self) -> None:
+        self._counts["restarts"] += 1
 
     async def process(self) -> int:
         """Takes some landed records; returns how many."""
