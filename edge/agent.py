@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from edge.budget import Budget
-from edge.bus import Bus, listen
+from edge.bus import Bus
 from edge.card import card_of
 from edge.care import Care
 from edge.commands import Commands
 from edge.config import Device, Station
 from edge.gather import Gather
 from edge.health import Health
+from edge.listening import listen
 from edge.load import Load
 from edge.lock import Lock
 from edge.operate import Operate
