@@ -151,7 +151,7 @@ class Bus:
         return await self._ask(job)
 
     async def _meet(self, job: _Job) -> None:
-        """A unit that may still answer the agent before this one is probed first. Raises RejectedError: it is silent."""
+        """A unit that may still answer the agent before this one is probed first. Raises RejectedError."""
         if (job.probe or isinstance(job.ask, Write)
                 or not self._owed.strange(job.unit, job.deadline_s, asyncio.get_running_loop().time())):
             return

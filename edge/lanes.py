@@ -39,6 +39,14 @@ class Pace:
         elif seconds < _QUICK_S and 2 * size >= self.bytes:
             self.bytes = min(_MOST, 2 * self.bytes)
 
+    def failed(self, size: int) -> None:
+        """It did not go through."""
+        self.bytes = max(_LEAST, min(self.bytes, size) // 2)
+
+    def again(self) -> "Pace":
+        """For the next connection, which may be a better one, or as bad."""
+        return Pace(min(_FIRST, self.bytes))
+
 
 def next_of(entries: Iterable[Entry], most_bytes: int = _MOST) -> tuple[list[Entry], bool]:
     """As many as go into one message, and whether that was the end."""

@@ -15,7 +15,7 @@ import msgspec
 
 from edge.cursor import Cursor
 from edge.holding import Holding
-from edge.lanes import History, Live, Pace, Reader, Requests, asked_for, newest_first, next_of
+from edge.lanes import History, Live, Reader, Requests, asked_for, newest_first, next_of
 from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
 from edge.sending import Sending
@@ -167,7 +167,7 @@ class Uplink:
         self._underway.give_up_all()
         self._urgent = {entry.seq: entry for entry in newest_first(list(self._urgent.values()))}
         self._live.begin(self._spans)
-        self._sending.pace = Pace()
+        self._sending.pace = self._sending.pace.again()
         self._read_again()
         self._wake.set()
 
