@@ -13,9 +13,10 @@ from contextlib import suppress
 
 import msgspec
 
+from edge.asked import Requests
 from edge.cursor import Cursor
 from edge.holding import Holding
-from edge.lanes import History, Live, Reader, Requests, asked_for, newest_first, next_of
+from edge.lanes import History, Live, Reader, newest_first, next_of
 from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
 from edge.sending import Sending
@@ -66,9 +67,10 @@ class Uplink:
         self._sending = Sending(station, key, self._underway, self._holding, self._give_up)
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
-        self._reader, self._requests = Reader(self._wake.set), Requests(self._wake.set)
+        self._reader = Reader(self._wake.set)
+        self._requests = Requests(storage.read, self._wake.set, lambda why: self.on_fault(why))
         self.on_answer: Callable[[Committed], None] = lambda _answer: None
-        self.on_too_large: Callable[[str], None] = log.error
+        self.on_fault: Callable[[str], None] = log.error
         self._looked_s = 0.0
         self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
 
@@ -92,7 +94,7 @@ class Uplink:
 
     def ask(self, series: str, start_ms: int, end_ms: int) -> None:
         """Offers the readings of a time in the log again, of one series or ("") of all. Raises ValueError: too much."""
-        self._requests.add(asked_for(self._log.read(), series, start_ms, end_ms))
+        self._requests.add(series, start_ms, end_ms)
         self._wake.set()
 
     def written(self, entries: list[Entry]) -> None:
@@ -149,6 +151,7 @@ class Uplink:
     def _settle(self, first: int, last: int) -> None:
         self._spans.add(first, last)
         self._underway.settle(first, last)
+        self._requests.settle(first, last)
         for seq in within(self._urgent, first, last):
             del self._urgent[seq]
         for covered in self._holding.settle(first, last):
@@ -279,13 +282,13 @@ class Uplink:
         return entry.seq not in self._underway.sent and entry.seq not in self._spans
 
     async def _send_asked(self, link: Link) -> bool:
-        if group := self._requests.next(self._underway, self._sending.pace.bytes):
+        if group := self._requests.next(self._underway, self._sending.pace.bytes, asyncio.get_running_loop().time()):
             await self._sending.publish(link, topics.READINGS, group)
         return bool(group)
 
     def _give_up(self, entry: Entry, why: str) -> None:
         self._settle(entry.seq, entry.seq)
-        self.on_too_large(f"record {entry.seq} stays in the log and is not sent: {why}")
+        self.on_fault(f"record {entry.seq} stays in the log and is not sent: {why}")
 
     def close(self) -> None:
         self._cursor.close(self._spans.floor)
