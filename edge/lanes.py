@@ -189,6 +189,16 @@ def newest_first(entries: list[Entry]) -> list[Entry]:
     return [*newest.values(), *(entry for entry in entries if entry.seq not in first)]
 
 
+def fewer(urgent: dict[int, Entry], most: int) -> dict[int, Entry]:
+    """Where there are more than `most`: answers, the newest of every rule and series, and of the others the newest."""
+    if len(urgent) <= most:
+        return urgent
+    order = sorted(urgent)
+    newest = {_about(urgent[seq]): seq for seq in order}
+    kept = {*newest.values(), *order[-(most // 2):]}
+    return {seq: entry for seq, entry in urgent.items() if seq in kept}
+
+
 def _about(entry: Entry) -> bytes:
     """The rule and series of a detection, without reading it; an answer is about itself."""
     if entry.kind != _DETECTION:

@@ -16,7 +16,7 @@ import msgspec
 from edge.asked import Requests
 from edge.cursor import Cursor
 from edge.holding import Holding
-from edge.lanes import History, Live, Reader, newest_first, next_of
+from edge.lanes import History, Live, Reader, fewer, newest_first, next_of
 from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
 from edge.sending import Sending
@@ -25,19 +25,12 @@ from edge.underway import Underway
 from tocsin import topics
 from tocsin.link import Link, LinkDownError
 from tocsin.log import Entry, Log
-from tocsin.messages import (
-    Answer,
-    Committed,
-    Detection,
-    Readings,
-    Start,
-    Summary,
-    decode,
-)
+from tocsin.messages import Answer, Committed, Detection, Readings, Start, Summary, decode
 from tocsin.orders import Obeyed
 from tocsin.signing import SealError, unseal
 
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
+_MOST_URGENT = 5_000       # detections and answers in memory; older ones come with the history
 _URGENT_WITHIN_S = 10.0    # a warning is repeated sooner
 _LOOK_EVERY_S = 1.0
 _READ_BYTES = 32 << 10     # of the history at once, however small its messages: a busy loop leaves threads little
@@ -86,7 +79,7 @@ class Uplink:
     def restore_urgent(self, entries: Sequence[Entry]) -> None:
         """Detections and answers of an earlier run that were never committed: they go before all else."""
         older = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
-        self._urgent = older | self._urgent
+        self._urgent = fewer(older | self._urgent, _MOST_URGENT)
 
     def pressing(self) -> bool:
         """Detections or answers wait for the hub."""
@@ -111,6 +104,7 @@ class Uplink:
                     self._urgent[entry.seq] = entry
             else:
                 self._plain(entry, online=online)
+        self._urgent = fewer(self._urgent, _MOST_URGENT)
         if self._holding.broken:
             self._read_again()  # what led to this goes up too
         self._wake.set()
@@ -267,8 +261,8 @@ class Uplink:
         if entry.kind in LOCAL_KINDS:
             self._spans.add(entry.seq, entry.seq)
         elif entry.kind in _URGENT:
-            if entry.seq not in self._spans:
-                self._urgent.setdefault(entry.seq, entry)
+            if entry.seq not in self._spans and len(self._urgent) < _MOST_URGENT:
+                self._urgent.setdefault(entry.seq, entry)   # else another time: the cursor does not pass it
         elif entry.kind == _READINGS and not self._is_new(entry):
             self._holding.told(history, entry)
         else:
