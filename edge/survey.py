@@ -83,6 +83,7 @@ class LinkNow(msgspec.Struct, frozen=True):
     trouble: str
     backlog: int
     answered_s: float | None
+    trouble_zh: str = ""
 
 
 class DiskNow(msgspec.Struct, frozen=True):
@@ -199,7 +200,8 @@ class Survey:
     def _link(self) -> LinkNow:
         answered = self.uplink.answered_s
         since = None if answered is None else asyncio.get_running_loop().time() - answered
-        return LinkNow(self.link.connected, self._broker(), self.link.trouble, self.uplink.backlog, since)
+        trouble = self.link.trouble
+        return LinkNow(self.link.connected, self._broker(), trouble.en, self.uplink.backlog, since, trouble.zh)
 
     def _power(self) -> PowerNow | None:
         return PowerNow(self.power.state.word, self.power.volts) if battery_of(self.station) else None

@@ -74,7 +74,7 @@ async def test_a_broker_that_hangs_up_before_it_answers_is_tried_again_at_once()
     server = await asyncio.start_server(hang_up, "127.0.0.1", port)
     link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore)
     async with beside(link.run()), asyncio.timeout(5):
-        await until(lambda: turned_away > 0 and link.trouble not in {"", "not connected yet"})
+        await until(lambda: turned_away > 0 and link.trouble.en not in {"", "not connected yet"})
         await link.wait_connected()
         assert turned_away == 2
         broker.writers[0].transport.abort()
@@ -142,8 +142,8 @@ async def test_what_a_broker_does_not_let_us_hear_is_told_and_asked_for_again(mo
     link = Link(Broker("127.0.0.1", port), "station", subscriptions=["down"], on_message=ignore)
     async with beside(link.run()), asyncio.timeout(10):
         await link.wait_connected()
-        assert link.trouble == "the broker does not let us hear down: Not authorized"
-        await until(lambda: asked == 3 and link.trouble == "")
+        assert link.trouble.en == "the broker does not let us hear down: Not authorized"
+        await until(lambda: asked == 3 and link.trouble.en == "")
         assert link.connected
     server.close()
 
@@ -157,11 +157,11 @@ async def test_that_a_broker_refuses_our_messages_is_told_until_it_takes_them(tm
                     on_message=ignore)
         async with beside(link.run()), asyncio.timeout(10):
             await link.wait_connected()
-            assert link.trouble == ""
+            assert link.trouble.en == ""
             await link.publish("up", b"{}")
-            assert link.trouble == "the broker refuses our messages: Not authorized"
+            assert link.trouble.en == "the broker refuses our messages: Not authorized"
             broker.list("user bridge\ntopic readwrite #\n")
-            while link.trouble:
+            while link.trouble.en:
                 await link.publish("up", b"{}")
     finally:
         broker.kill()

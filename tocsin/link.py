@@ -21,7 +21,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from tocsin.broker import Broker as Broker
 from tocsin.broker import TlsError, context_of, in_words
 from tocsin.client import Client
+from tocsin.link_words import say
 from tocsin.messages import LARGEST
+from tocsin.said import Said, joined
 from tocsin.traffic import Traffic
 
 _FIRST_WAIT_S = 0.25
@@ -73,7 +75,7 @@ class Link:
     ) -> None:
         """`traffic` counts what goes over it."""
         self.traffic = Traffic(keepalive_s)
-        self._away = "not connected yet"
+        self._away = say("never")
         self._unheard: dict[str, str] = {}  # topics that the broker does not let us hear, and why
         self._taken_s = 0.0
         self._keepalive_s = keepalive_s
@@ -92,14 +94,14 @@ class Link:
         return self._client is not None
 
     @property
-    def trouble(self) -> str:
-        """Why there is no connection, or what the broker refuses while there is one."""
+    def trouble(self) -> Said:
+        """Why there is no connection, or what the broker refuses while there is one; "" where all is well."""
         if self._client is None:
             return self._away
-        refused = [f"the broker does not let us hear {topic}: {why}" for topic, why in self._unheard.items()]
+        refused = [say("unheard", topic=topic, why=why) for topic, why in self._unheard.items()]
         if self._client.refused:
-            refused.append(f"the broker refuses our messages: {self._client.refused}")
-        return "; ".join(refused)
+            refused.append(say("untaken", why=self._client.refused))
+        return joined(refused)
 
     async def wait_connected(self) -> None:
         await self._up.wait()
