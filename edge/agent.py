@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from edge.budget import Budget
-from edge.bus import Bus, listen
+from edge.bus import Bus
 from edge.card import card_of
 from edge.care import Care
 from edge.commands import Commands
 from edge.config import Device, Station
 from edge.gather import Gather
 from edge.health import Health
+from edge.listening import listen
 from edge.load import Load
 from edge.lock import Lock
 from edge.operate import Operate
@@ -83,7 +84,7 @@ class Agent:
         self._keeper = Timekeeper(clock, before.decider.now_ms)
         self.budget = Budget(station.file.uplink.monthly_mb, station.folder, lambda: self.pipeline.calm)
         self.uplink = Uplink(self._log, table.id, station.file.hub.key, self.budget.thinner)
-        self.uplink.on_too_large = lambda why: self.pipeline.told(EventKind.FAULT, f"uplink: {why}")
+        self.uplink.on_fault = lambda why: self.pipeline.told(EventKind.FAULT, f"uplink: {why}")
         self.uplink.restore_urgent(before.uncommitted)
         self.recorder = Recorder(self._log, boot, self.uplink.written)
         self.pipeline = Pipeline(before.decider, self.recorder, self._keeper, self._health)

@@ -2,8 +2,9 @@
 
 Silence and garbage cost the line a deadline each time; an exception comes as fast as an answer, so such a device is
 asked as ever (but for those of a gateway that waited for it in vain). After the first costly answer it is asked once
-more in the same turn; after PATIENCE in a row it is only probed, after 2, 4, 8... of its periods, and no rarer than
-its probes take a fiftieth of the line. The first good answer ends that.
+more in the same turn; after PATIENCE in a row it is asked only after 2, 4, 8... of its periods, and no rarer than that
+takes a fiftieth of the line: with a probe and, in turn, with the poll itself, for some devices say nothing to a read
+that is shorter than what they are made for. The first good answer ends that.
 """
 
 from edge.modbus import DeviceRefusedError
@@ -26,8 +27,13 @@ class Breaker:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the next poll begins with a probe: the last one got no answer."""
+        """Whether the last poll got no answer."""
         return self._failures > 0
+
+    @property
+    def in_earnest(self) -> bool:
+        """Whether the next may be the poll itself, with no probe before it."""
+        return not self.doubtful or (self.open and (self._failures - PATIENCE) % 2 == 1)
 
     @property
     def stumbled(self) -> bool:
@@ -36,7 +42,7 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether it is only probed, at growing pauses."""
+        """Whether it is only asked at growing pauses."""
         return self._failures >= PATIENCE
 
     def good(self) -> None:

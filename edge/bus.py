@@ -1,4 +1,4 @@
-"""The only place that touches a port (`edge.port`): one owner a port, one exchange at a time, a deadline for each.
+"""The owner of a port (`edge.port`) on which questions are asked: one exchange at a time, a deadline for each.
 
 The deadline of a poll is learned from the device's own answers (`edge.replies`), at most the configured one. After an
 answer that failed the line is drained until it is silent, and a unit that owes one is asked only what the late answer
@@ -9,19 +9,18 @@ A port that broke is opened again by its owner; a single device's silence or bab
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Callable
 from typing import NamedTuple
 
 from edge import modbus
+from edge.breaker import is_costly, probe_of
 from edge.config import BusTable
 from edge.owed import Owed
 from edge.port import Port
 from edge.replies import ReplyTimes
-from tocsin.devices import ListeningDriver, Request, Write
-from tocsin.readings import Reading, Reason, RejectedError, Rejection
+from tocsin.devices import Request, Write
+from tocsin.readings import Reason, RejectedError
 
 SIREN_FIRST, POLL = 0, 1
-_REOPEN_S = 1.0
 _SILENCE_S = 0.03        # USB adapters deliver in lumps of 16 ms
 _SILENCE_CHARS = 4       # at 300 baud that is longer; Modbus over Serial Line 1.02, 2.5.1.1 has 3.5
 _DRAIN_AT_MOST_S = 0.5   # a babbling line is scanned all the same
@@ -90,6 +89,10 @@ class Bus:
             return most_s
         return min(most_s, self._wire_s(ask) + self.replies[unit].deadline_s(most_s))
 
+    def may_ask(self, unit: int, ask: Request) -> bool:
+        """Whether no late answer of the unit could be taken for this one's."""
+        return self._is_tcp or self._owed.may_ask(unit, ask, asyncio.get_running_loop().time())
+
     def _wire_s(self, ask: Request | Write) -> float:
         """What question and answer take on a serial line, whoever is asked; over TCP nobody knows."""
         return self._character_s and self._character_s * (_QUESTION_BYTES + 3 + modbus.answer_length(ask))
@@ -110,12 +113,15 @@ class Bus:
 
     async def _pause(self, took_s: float) -> None:
         """Frames stand apart on a serial line; what follows from an answer, a siren's command, goes before polls."""
-        wait_s = self._port.heard_s + self._apart_s - asyncio.get_running_loop().time()
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
+        await self._stand_apart()
         if not self._is_tcp or took_s > _SLOW_S:
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
+
+    async def _stand_apart(self) -> None:
+        wait_s = self._port.heard_s + self._apart_s - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     async def _serve(self, job: _Job) -> None:
         result: list[int] | RejectedError = RejectedError(Reason.LINK, f"bus {self.name}: the exchange was broken off")
@@ -139,27 +145,52 @@ class Bus:
             self._hang_up()
         if not self._open:
             await self._connect()
-        loop = asyncio.get_running_loop()
         if not self._is_tcp:
             await self._settle(job)
+            await self._meet(job)
+        return await self._ask(job)
+
+    async def _meet(self, job: _Job) -> None:
+        """A unit that may still answer the agent before this one is probed first. Raises RejectedError."""
+        if (job.probe or isinstance(job.ask, Write)
+                or not self._owed.strange(job.unit, job.deadline_s, asyncio.get_running_loop().time())):
+            return
+        try:
+            await self._ask(job._replace(ask=probe_of(job.ask), probe=True))
+        except modbus.DeviceRefusedError as err:
+            if is_costly(err):
+                raise
+        await self._stand_apart()
+
+    async def _ask(self, job: _Job) -> list[int]:
+        loop = asyncio.get_running_loop()
         pdu = modbus.question(job.ask)
         number = job.number & 0xFFFF
         self._port.write(modbus.tcp_frame(number, job.unit, pdu) if self._is_tcp else modbus.rtu_frame(job.unit, pdu))
         asked_s = loop.time()
         allowed_s = self.deadline_s(job.unit, job.ask, job.deadline_s)
-        found = await self._answer(job, number, asked_s + allowed_s)
-        if isinstance(found, modbus.Found):
-            if not (isinstance(found.refused, modbus.DeviceRefusedError) and found.refused.by_gateway):
-                self.replies[job.unit].heard(self._port.heard_s - asked_s - self._wire_s(job.ask))
-            self._owed.answered(job.unit)
-            if found.refused is None:
-                return modbus.values(job.ask, found.data)
-            raise found.refused
-        self._unclean = True
-        if found is not None and found.reason is Reason.FORMAT:
-            self._count_out_of_step()
-        self._owed.add(job.unit, job.ask, asked_s, job.deadline_s, loop.time())
-        raise self._no_answer(found, allowed_s)
+        found: modbus.Found | RejectedError | None = None
+        try:
+            found = await self._answer(job, number, asked_s + allowed_s)
+        finally:  # also where the port broke: what was asked may still be answered when it is there again
+            if not isinstance(found, modbus.Found):
+                self._unclean = True
+                self._owed.add(job.unit, job.ask, asked_s, job.deadline_s, loop.time())
+        if not isinstance(found, modbus.Found):
+            if found is not None and found.reason is Reason.FORMAT:
+                self._count_out_of_step()
+            raise self._no_answer(found, allowed_s)
+        return self._taken(job, found, asked_s)
+
+    def _taken(self, job: _Job, found: modbus.Found, asked_s: float) -> list[int]:
+        if not (isinstance(found.refused, modbus.DeviceRefusedError) and found.refused.by_gateway):
+            self.replies[job.unit].heard(self._port.heard_s - asked_s - self._wire_s(job.ask))
+        self._owed.answered(job.unit)
+        if job.probe:
+            self._owed.meet(job.unit)
+        if found.refused is None:
+            return modbus.values(job.ask, found.data)
+        raise found.refused
 
     async def _answer(self, job: _Job, number: int, until_s: float) -> modbus.Found | RejectedError | None:
         """What the unit said, by its data or its exception; else what came instead, if anything."""
@@ -248,39 +279,10 @@ class Bus:
             raise
         self._open = True
         self._out_of_step = 0
-        self._unclean = False
-        self._owed.clear()
+        self._owed.begin(loop.time())
+        if self._is_tcp:    # a serial line, and a converter to one, still bring what was asked before
+            self._owed.clear()
 
     def _hang_up(self) -> None:
         self._port.close()
         self._open = False
-
-
-Heard = Callable[[list[Reading | Rejection]], None]
-
-
-async def listen(table: BusTable, driver: ListeningDriver, heard: Heard) -> None:
-    """Serves a port whose instrument speaks by itself, until cancelled; a port that broke is opened again."""
-    while True:
-        port = Port(table)
-        try:
-            await port.open()
-            await _hear(port, driver, heard)
-        except OSError as err:
-            heard([Rejection(Reason.LINK, f"bus {table.name}, {table.port}: {err}")])
-        finally:
-            port.close()
-        await asyncio.sleep(_REOPEN_S)
-
-
-async def _hear(port: Port, driver: ListeningDriver, heard: Heard) -> None:
-    rest = b""
-    while True:
-        await port.more(3600.0)
-        frames, rest = driver.split(rest + bytes(port.buffer))
-        port.buffer.clear()
-        for frame in frames:
-            try:
-                heard(driver.decode(frame))
-            except RejectedError as err:
-                heard([Rejection(err.reason, err.detail)])

@@ -188,6 +188,8 @@ class Checkup:
             return
         silent_s = self._since("link", self._answers, now_s)
         how = "the hub has confirmed nothing" if connected else "no connection to the broker"
+        if self.link is not None and connected and self.link.trouble.en:
+            how = f"{self.link.trouble}; {how}"
         yield Look(Fault.LINK, "hub", f"{how} for {_length(silent_s)}" if silent_s >= 60 * self._rules.link_min else "")
 
 

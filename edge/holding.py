@@ -1,5 +1,7 @@
 """Readings that wait for their summary: which of them, and which summary settles them at the hub."""
 
+from contextlib import suppress
+
 import msgspec
 
 from edge.lanes import History
@@ -42,7 +44,10 @@ class Holding:
 
     def cover(self, entry: Entry) -> None:
         """What waits for this summary is settled with it."""
-        summary = decode(_SUMMARY, entry.payload)
+        try:
+            summary = decode(_SUMMARY, entry.payload)
+        except msgspec.DecodeError:     # of another version: who waits for it goes up in the end
+            return
         waited = [seq for seq in self.open if summary.first_seq <= seq <= summary.last_seq]
         self.open.difference_update(waited)
         self._covers[entry.seq] = [*self._covers.get(entry.seq, []), *waited]
@@ -66,7 +71,8 @@ class Holding:
     def told(self, history: History, entry: Entry) -> None:
         """A reading of the history that the hub has, or that is on its way there."""
         if self._thinner is not None:
-            history.changes.tell(readings_of(entry))
+            with suppress(msgspec.DecodeError):
+                history.changes.tell(readings_of(entry))
 
     def settle(self, first: int, last: int) -> list[int]:
         """The hub has these records: what is settled with them."""

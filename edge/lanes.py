@@ -1,4 +1,4 @@
-"""What the uplink's lanes are made of: the log read once more, how large a message may be, and what was asked for."""
+"""What the uplink's lanes are made of: the log read once more, and how large a message may be."""
 
 import asyncio
 from collections import deque
@@ -9,17 +9,13 @@ import msgspec
 
 from edge.news import Changes, readings_of
 from edge.recorder import KINDS
-from edge.sayings import say
 from edge.spans import Spans
-from edge.underway import Underway
 from tocsin.log import Entry
 from tocsin.messages import Detection, Readings, Start, Summary, decode
-from tocsin.said import SaidError
 
 MOST_RECORDS = 500  # of one message
 _LEAST, _FIRST, _MOST = 1024, 4096, 32 * 1024  # bytes of records in one
 _SLOW_S, _QUICK_S = 1.0, 0.5
-_MOST_REQUESTS = 5
 _AHEAD = 10_000    # records of readings; behind so many more no summary comes (thinning.MOST_RECORDS, and ten seconds)
 _READINGS, _SUMMARY, _START = KINDS[Readings], KINDS[Summary], KINDS[Start]
 _DETECTION = KINDS[Detection]
@@ -38,6 +34,14 @@ class Pace:
             self.bytes = max(_LEAST, min(self.bytes, size) // 2)
         elif seconds < _QUICK_S and 2 * size >= self.bytes:
             self.bytes = min(_MOST, 2 * self.bytes)
+
+    def failed(self, size: int) -> None:
+        """It did not go through."""
+        self.bytes = max(_LEAST, min(self.bytes, size) // 2)
+
+    def again(self) -> "Pace":
+        """For the next connection, which may be a better one, or as bad."""
+        return Pace(min(_FIRST, self.bytes))
 
 
 def next_of(entries: Iterable[Entry], most_bytes: int = _MOST) -> tuple[list[Entry], bool]:
@@ -107,14 +111,23 @@ class History:
             return [*self._all(), entry], []
         if entry.kind != _SUMMARY:
             return [entry], []
-        summary = decode(_DECODER, entry.payload)
+        try:
+            summary = decode(_DECODER, entry.payload)
+        except msgspec.DecodeError:     # of another version: the hub may know it
+            return [entry], []
         rest = self._all()
         before = [one for one in rest if one.seq < summary.first_seq]
         inside = [one for one in rest if summary.first_seq <= one.seq <= summary.last_seq]
         self.ahead.extend(one for one in rest if one.seq > summary.last_seq)
-        news = [one for one in inside if self.changes.news(readings_of(one), factor)]
+        news = [one for one in inside if self._is_news(one, factor)]
         told = {one.seq for one in news}
         return [*before, *news, entry], [one.seq for one in inside if one.seq not in told]
+
+    def _is_news(self, entry: Entry, factor: float) -> bool:
+        try:
+            return self.changes.news(readings_of(entry), factor)
+        except msgspec.DecodeError:
+            return True
 
     def taken(self) -> Iterator[Entry]:
         """What is ready, one after the other."""
@@ -162,44 +175,6 @@ class Reader:
         return None
 
 
-class Requests:
-    """Readings that somebody asked for: one message at a time, the next one when the hub has it."""
-
-    def __init__(self, ready: Callable[[], None]) -> None:
-        self._reader = Reader(ready)
-        self._lanes: deque[Iterator[Entry]] = deque()
-        self._group: list[Entry] = []
-
-    def add(self, entries: Iterator[Entry]) -> None:
-        """Raises SaidError where too much is asked for already."""
-        if len(self._lanes) >= _MOST_REQUESTS:
-            raise SaidError(say("raw_busy", most=_MOST_REQUESTS))
-        self._lanes.append(entries)
-
-    def next(self, underway: Underway, most_bytes: int) -> list[Entry]:
-        """What goes up now: what was lost of the last message, else the next one, once it is read. Raises OSError."""
-        if any(entry.seq in underway.sent for entry in self._group):
-            return []
-        self._group = [entry for entry in self._group if entry.seq in underway.given_up]
-        if not self._group and self._lanes:
-            read = self._reader.next(self._lanes[0], most_bytes)
-            self._group, ended = read or ([], False)
-            if ended:
-                self._lanes.popleft()
-        return self._group
-
-
-def asked_for(entries: Iterable[Entry], series: str, start_ms: int, end_ms: int) -> Iterator[Entry]:
-    """Records of readings with a time in start..end; of one series, or of all where it is ""."""
-    name = f'"{series}"'.encode()
-    for entry in entries:
-        if entry.kind == _READINGS and (not series or name in entry.payload):
-            record = readings_of(entry)
-            wanted = zip(record.t, record.series, strict=True)
-            if any(start_ms <= t <= end_ms and series in {"", key} for t, key in wanted):
-                yield entry
-
-
 def series_of(entry: Entry) -> list[bytes]:
     """Which series a record of readings is about, without reading it."""
     return entry.payload.partition(b'"series":[')[2].partition(b"]")[0].split(b",")
@@ -212,6 +187,16 @@ def newest_first(entries: list[Entry]) -> list[Entry]:
         newest[_about(entry)] = entry
     first = {entry.seq for entry in newest.values()}
     return [*newest.values(), *(entry for entry in entries if entry.seq not in first)]
+
+
+def fewer(urgent: dict[int, Entry], most: int) -> dict[int, Entry]:
+    """Where there are more than `most`: answers, the newest of every rule and series, and of the others the newest."""
+    if len(urgent) <= most:
+        return urgent
+    order = sorted(urgent)
+    newest = {_about(urgent[seq]): seq for seq in order}
+    kept = {*newest.values(), *order[-(most // 2):]}
+    return {seq: entry for seq, entry in urgent.items() if seq in kept}
 
 
 def _about(entry: Entry) -> bytes:

@@ -5,6 +5,9 @@ would fit. A unit that owes answers is therefore asked only what no late one can
 answer has another function or length. A slave answers in the order it was asked, so once it has answered that, what it
 owed is lost, and the same question may be asked again; another one of the same length waits until the owed
 answer is too late to come.
+
+An agent that begins does not know what the one before it asked last. Until that, too, is too late to come, a unit is
+`strange`: it is asked with a probe first, and what comes before the probe's answer counts for nothing.
 """
 
 from dataclasses import dataclass
@@ -28,6 +31,21 @@ class Owed:
 
     def __init__(self) -> None:
         self._debts: dict[int, list[_Debt]] = {}
+        self._met: set[int] = set()
+        self._begun_s: float | None = None
+
+    def begin(self, now_s: float) -> None:
+        """The line is open; only the first time counts."""
+        self._begun_s = now_s if self._begun_s is None else self._begun_s
+
+    def meet(self, unit: int) -> None:
+        """It answered a probe."""
+        self._met.add(unit)
+
+    def strange(self, unit: int, most_s: float, now_s: float) -> bool:
+        """Whether an answer to somebody before us may still come; `most_s` is the device's configured deadline."""
+        begun_s = now_s if self._begun_s is None else self._begun_s
+        return unit not in self._met and now_s - begun_s < _TOO_LATE_FACTOR * most_s
 
     def __len__(self) -> int:
         return len(self._debts)

@@ -49,7 +49,7 @@ class Poller:
 
     @property
     def probing(self) -> bool:
-        """Whether it has failed so often that it is only probed."""
+        """Whether it has failed so often that it is only asked at growing pauses."""
         return self._breaker.open
 
     async def run(self) -> None:
@@ -87,7 +87,7 @@ class Poller:
 
     async def _poll(self) -> Items:
         try:
-            if self._breaker.doubtful:
+            if not (self._breaker.in_earnest and self._bus.may_ask(self._device.table.unit, self._blocks[0].request)):
                 await self._probe()
             answers = await self._read()
         except RejectedError as err:

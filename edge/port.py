@@ -1,4 +1,4 @@
-"""A port: bytes in and out of a TCP connection or a serial device. Its only user is `edge.bus`."""
+"""A port: bytes in and out of a TCP connection or a serial device. Its users are `edge.bus` and `edge.listening`."""
 
 import asyncio
 import contextlib

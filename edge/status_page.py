@@ -168,7 +168,7 @@ class _Page:
         else:
             yield ("" if link.connected else _RED), f"  {words('up' if link.connected else 'down', host=link.broker)}"
         if link.trouble and not health.get("next_s"):
-            yield from self._plain(link.trouble, _RED, "  ")
+            yield from self._plain((words.at and link.trouble_zh) or link.trouble, _RED, "  ")
         yield "", f"  {words('backlog', count=link.backlog)}"
         if link.answered_s is None:
             yield _YELLOW, f"  {words('unanswered')}"

@@ -75,7 +75,7 @@ class ClockNow(msgspec.Struct, frozen=True):
 class LinkNow(msgspec.Struct, frozen=True):
     """`answered_s`: seconds since the hub last said that it has something on its disk; None: not since the start.
 
-    `trouble`: why there is no connection.
+    `trouble`: why there is no connection, or what the broker refuses.
     """
 
     connected: bool
@@ -83,6 +83,7 @@ class LinkNow(msgspec.Struct, frozen=True):
     trouble: str
     backlog: int
     answered_s: float | None
+    trouble_zh: str = ""
 
 
 class DiskNow(msgspec.Struct, frozen=True):
@@ -199,8 +200,8 @@ class Survey:
     def _link(self) -> LinkNow:
         answered = self.uplink.answered_s
         since = None if answered is None else asyncio.get_running_loop().time() - answered
-        return LinkNow(self.link.connected, self._broker(), "" if self.link.connected else self.link.trouble,
-                       self.uplink.backlog, since)
+        trouble = self.link.trouble
+        return LinkNow(self.link.connected, self._broker(), trouble.en, self.uplink.backlog, since, trouble.zh)
 
     def _power(self) -> PowerNow | None:
         return PowerNow(self.power.state.word, self.power.volts) if battery_of(self.station) else None

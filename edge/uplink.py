@@ -13,9 +13,10 @@ from contextlib import suppress
 
 import msgspec
 
+from edge.asked import Requests
 from edge.cursor import Cursor
 from edge.holding import Holding
-from edge.lanes import History, Live, Pace, Reader, Requests, asked_for, newest_first, next_of
+from edge.lanes import History, Live, Reader, fewer, newest_first, next_of
 from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
 from edge.sending import Sending
@@ -24,19 +25,12 @@ from edge.underway import Underway
 from tocsin import topics
 from tocsin.link import Link, LinkDownError
 from tocsin.log import Entry, Log
-from tocsin.messages import (
-    Answer,
-    Committed,
-    Detection,
-    Readings,
-    Start,
-    Summary,
-    decode,
-)
+from tocsin.messages import Answer, Committed, Detection, Readings, Start, Summary, decode
 from tocsin.orders import Obeyed
 from tocsin.signing import SealError, unseal
 
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
+_MOST_URGENT = 5_000       # detections and answers in memory; older ones come with the history
 _URGENT_WITHIN_S = 10.0    # a warning is repeated sooner
 _LOOK_EVERY_S = 1.0
 _READ_BYTES = 32 << 10     # of the history at once, however small its messages: a busy loop leaves threads little
@@ -66,9 +60,10 @@ class Uplink:
         self._sending = Sending(station, key, self._underway, self._holding, self._give_up)
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
-        self._reader, self._requests = Reader(self._wake.set), Requests(self._wake.set)
+        self._reader = Reader(self._wake.set)
+        self._requests = Requests(storage.read, self._wake.set, lambda why: self.on_fault(why))
         self.on_answer: Callable[[Committed], None] = lambda _answer: None
-        self.on_too_large: Callable[[str], None] = log.error
+        self.on_fault: Callable[[str], None] = log.error
         self._looked_s = 0.0
         self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
 
@@ -84,7 +79,7 @@ class Uplink:
     def restore_urgent(self, entries: Sequence[Entry]) -> None:
         """Detections and answers of an earlier run that were never committed: they go before all else."""
         older = {entry.seq: entry for entry in entries if entry.kind in _URGENT and entry.seq not in self._spans}
-        self._urgent = older | self._urgent
+        self._urgent = fewer(older | self._urgent, _MOST_URGENT)
 
     def pressing(self) -> bool:
         """Detections or answers wait for the hub."""
@@ -92,7 +87,7 @@ class Uplink:
 
     def ask(self, series: str, start_ms: int, end_ms: int) -> None:
         """Offers the readings of a time in the log again, of one series or ("") of all. Raises ValueError: too much."""
-        self._requests.add(asked_for(self._log.read(), series, start_ms, end_ms))
+        self._requests.add(series, start_ms, end_ms)
         self._wake.set()
 
     def written(self, entries: list[Entry]) -> None:
@@ -109,6 +104,7 @@ class Uplink:
                     self._urgent[entry.seq] = entry
             else:
                 self._plain(entry, online=online)
+        self._urgent = fewer(self._urgent, _MOST_URGENT)
         if self._holding.broken:
             self._read_again()  # what led to this goes up too
         self._wake.set()
@@ -149,6 +145,7 @@ class Uplink:
     def _settle(self, first: int, last: int) -> None:
         self._spans.add(first, last)
         self._underway.settle(first, last)
+        self._requests.settle(first, last)
         for seq in within(self._urgent, first, last):
             del self._urgent[seq]
         for covered in self._holding.settle(first, last):
@@ -167,7 +164,7 @@ class Uplink:
         self._underway.give_up_all()
         self._urgent = {entry.seq: entry for entry in newest_first(list(self._urgent.values()))}
         self._live.begin(self._spans)
-        self._sending.pace = Pace()
+        self._sending.pace = self._sending.pace.again()
         self._read_again()
         self._wake.set()
 
@@ -264,8 +261,8 @@ class Uplink:
         if entry.kind in LOCAL_KINDS:
             self._spans.add(entry.seq, entry.seq)
         elif entry.kind in _URGENT:
-            if entry.seq not in self._spans:
-                self._urgent.setdefault(entry.seq, entry)
+            if entry.seq not in self._spans and len(self._urgent) < _MOST_URGENT:
+                self._urgent.setdefault(entry.seq, entry)   # else another time: the cursor does not pass it
         elif entry.kind == _READINGS and not self._is_new(entry):
             self._holding.told(history, entry)
         else:
@@ -279,13 +276,13 @@ class Uplink:
         return entry.seq not in self._underway.sent and entry.seq not in self._spans
 
     async def _send_asked(self, link: Link) -> bool:
-        if group := self._requests.next(self._underway, self._sending.pace.bytes):
+        if group := self._requests.next(self._underway, self._sending.pace.bytes, asyncio.get_running_loop().time()):
             await self._sending.publish(link, topics.READINGS, group)
         return bool(group)
 
     def _give_up(self, entry: Entry, why: str) -> None:
         self._settle(entry.seq, entry.seq)
-        self.on_too_large(f"record {entry.seq} stays in the log and is not sent: {why}")
+        self.on_fault(f"record {entry.seq} stays in the log and is not sent: {why}")
 
     def close(self) -> None:
         self._cursor.close(self._spans.floor)

@@ -12,8 +12,9 @@ import pytest
 
 from drivers import ascii_level
 from edge import modbus
-from edge.bus import SIREN_FIRST, Bus, listen
+from edge.bus import SIREN_FIRST, Bus
 from edge.config import BusTable
+from edge.listening import listen
 from edge.port import Port
 from simulators.devices import AsciiLevel, RadarLevel, Relay
 from simulators.faults import Echo, Foreign, Garbage, Late, Noise, Refuses, Silent, WrongCheck
@@ -241,6 +242,7 @@ async def test_a_line_that_babbles_between_polls_does_not_fill_the_memory() -> N
     server = await asyncio.start_server(babble, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, serving(Bus(BusTable("field", "modbus-rtu", f"tcp://127.0.0.1:{port}"))) as bus:
+        bus._owed.meet(1)
         assert await read(bus, 1) == 1111
         was_read.set()
         await until(lambda: bus._port.broken)

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
 
+import pytest
+
 from drivers import registers
 from edge.bus import Bus
 from edge.config import BusTable, Device, DeviceTable
 from edge.load import Load
 from edge.poll import Poller
+from tests.lines import crc16, until
 from tests.serial_line import Asked, Mischief, Pieces, SerialLine, converter, exception, words_of
 from tests.tasks import beside
 from tocsin.clock import SystemClock
@@ -145,5 +148,56 @@ async def test_frames_stand_apart_by_three_and_a_half_characters() -> None:
         bus = Bus(BusTable("field", "modbus-rtu", line.path, 9600))
         async with beside(bus.run()):
             await asyncio.gather(*(bus.exchange(unit, Request(3, 0, 1), 1.0) for unit in (1, 2, 3) * 3))
-    assert len(asked_s) == 9
+    assert len(asked_s) == 3 + 9, "each is probed first"
     assert min(then - at for at, then in pairwise(asked_s)) >= 3.5 * 11 / 9600
+
+
+async def test_what_the_agent_before_asked_is_never_taken_for_an_answer() -> None:
+    """It was killed while a slow unit had its question: the answer comes into the first questions of the next agent."""
+    def slow(asked: Asked) -> Pieces:
+        return [(DEADLINE_S * 0.6 if asked.number == 1 else 0.0, asked.answer)]
+
+    with SerialLine([1], slow) as line:
+        table = BusTable("field", "modbus-rtu", line.path, 115200)
+        before = Bus(table)
+        async with beside(before.run()):
+            dead = asyncio.create_task(before.exchange(1, Request(3, 10, 2), DEADLINE_S))
+            await until(lambda: line.number == 1)
+        dead.cancel()
+        bus = Bus(table)
+        async with beside(bus.run()):
+            assert await bus.exchange(1, Request(3, 0, 2), DEADLINE_S) == words_of(1, 0, line.number, 2)
+            assert await bus.exchange(1, Request(3, 4, 2), DEADLINE_S) == words_of(1, 4, line.number, 2)
+        assert line.number == 4, "one probe, and no more once the unit has answered it"
+
+
+async def test_what_was_asked_when_a_converter_hung_up_is_never_taken_for_an_answer() -> None:
+    """It answers into the next connection: a serial server passes on whatever comes on its line."""
+    asked, writers = list[bytes](), list[asyncio.StreamWriter]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        while request := await reader.read(8):
+            asked.append(request)
+            if len(asked) == 3:     # the answer to 2, which was asked on the connection before
+                body = bytes.fromhex("0103 04") + bytes(value for word in words_of(1, 10, 2, 2)
+                                                        for value in word.to_bytes(2, "big"))
+                writer.write(body + crc16(body))
+            elif len(asked) == 1:
+                body = bytes.fromhex("0103 02 0001")
+                writer.write(body + crc16(body))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        bus = Bus(BusTable("field", "modbus-rtu", port))
+        async with beside(bus.run()):
+            await bus.probe(1, Request(3, 0, 1), DEADLINE_S)
+            broken = asyncio.create_task(bus.exchange(1, Request(3, 10, 2), 5.0))
+            await until(lambda: len(asked) == 2)
+            writers[0].transport.abort()
+            with pytest.raises(RejectedError, match=r"^link: "):
+                await broken
+            with pytest.raises(RejectedError, match="still owes an answer"):
+                await bus.exchange(1, Request(3, 0, 2), DEADLINE_S)
+        for writer in writers:
+            writer.transport.abort()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.lanes import History, Pace, asked_for, newest_first, next_of
+from edge.asked import asked_for
+from edge.lanes import History, Pace, newest_first, next_of
 from edge.news import MOST_RECORDS, Changes, Thinner, Window
 from edge.recorder import KINDS
 from tocsin import deadbands
@@ -173,6 +174,9 @@ def test_messages_grow_on_a_quick_link_and_shrink_on_a_slow_one() -> None:
     assert pace.bytes == 1024
     pace.took(1024, 0.3)
     assert pace.bytes == 2048
+    pace.failed(2048)
+    assert pace.again().bytes == 1024, "the next connection may be as bad"
+    assert Pace(32 * 1024).again().bytes == 4096
 
 
 def test_a_message_holds_what_fits_and_at_least_one_record() -> None:
@@ -196,7 +200,8 @@ def test_of_many_warnings_the_newest_of_each_rule_and_series_goes_first() -> Non
 
 def test_what_is_asked_for_is_found_by_time_and_series() -> None:
     entries = [entry(readings(1, t=1000)), entry(readings(2, t=2000, series=TOTAL)), entry(readings(3, t=3000)),
-               entry(summary(4, 1, 3)), entry(readings(5, t=4000))]
+               entry(summary(4, 1, 3)), entry(readings(5, t=4000)),
+               Entry(6, KINDS[Readings], b'{"series":["gauge/stage_m"]}')]
     assert [one.seq for one in asked_for(entries, "", 2000, 3000)] == [2, 3]
     assert [one.seq for one in asked_for(entries, STAGE, 0, 9000)] == [1, 3, 5]
     assert [one.seq for one in asked_for(deque(entries), "gauge/stage", 0, 9000)] == []

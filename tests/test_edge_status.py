@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiomqtt import MqttError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from tests.edge_bench import GAUGE, Bench
 from tests.solar import Solar
 from tests.test_agent import MINUTE_MS, Site
 from tocsin import __version__
+from tocsin.broker import Broker, in_words
 from tocsin.messages import EventKind
 from tocsin.said import LANGS, language
 
@@ -95,6 +97,18 @@ def test_a_reading_that_was_not_taken_says_why_and_when_one_was(tmp_path: Path) 
 
 async def _now(bench: Bench) -> StationNow:
     return msgspec.json.decode((await bench.agent.work.status()).en, type=StationNow)
+
+
+async def test_why_there_is_no_connection_and_what_a_broker_refuses_is_told_in_the_readers_language(
+    tmp_path: Path
+) -> None:
+    now = await _now(Bench(tmp_path))
+    away = in_words(MqttError("[Errno 111] Connection refused"), Broker("127.0.0.1", 9))
+    for lang, words in (("en", "nobody listens there"), ("zh", "该地址无人监听")):
+        link = msgspec.structs.replace(now.link, trouble=away.en, trouble_zh=away.zh)
+        text = page(msgspec.structs.replace(now, link=link), lang)
+        assert words in text
+        assert "[Errno 111]" in text
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -12,10 +12,12 @@ from edge.recorder import KINDS
 from edge.spans import within
 from edge.uplink import Uplink
 from tests.lines import until
-from tests.test_edge_uplink import BOOT, STATION, Hub, Rig, reading
+from tests.test_edge_uplink import BOOT, STATION, Hub, Rig, hasty, reading
 from tocsin.inputs import Thinned
 from tocsin.log import Entry
-from tocsin.messages import Readings, Summary, encode
+from tocsin.messages import Detection, Readings, Summary, encode
+
+__all__ = ["hasty"]
 
 
 def thinned(seq: int, last: int) -> Entry:
@@ -99,3 +101,25 @@ async def test_millions_of_records_that_went_hold_the_loop_for_an_instant(tmp_pa
 def test_within_walks_the_fewer(first: int, last: int) -> None:
     seqs = {1: "a", 3: "b", 4: "c", 90: "d"}
     assert within(seqs, first, last) == [seq for seq in seqs if first <= seq <= last]
+
+
+async def test_of_a_flood_of_warnings_few_stay_in_memory_and_all_reach_the_hub(
+    tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that flaps for weeks without a hub: the newest of each rule goes first all the same."""
+    monkeypatch.setattr(module, "_MOST_URGENT", 20)
+    rig = Rig(tmp_path)
+    rig.record(lambda seq: warning(seq, "seldom"))
+    for _ in range(300):
+        rig.record(lambda seq: warning(seq, "flaps"))
+    assert len(rig.uplink._urgent) <= 20
+    async with rig.running():
+        await until(lambda: len(rig.hub.has) >= 2)
+        assert set(rig.hub.seen[:2]) == {1, 301}
+        await rig.all_settled()
+    assert set(rig.hub.seen) == set(range(1, 302))
+
+
+def warning(seq: int, rule: str) -> Entry:
+    found = {"kind": "detection", "seq": seq, "series": "gauge/stage_m", "rule": rule, "level": 1}
+    return Entry(seq, KINDS[Detection], encode(found))

@@ -1,12 +1,16 @@
 """The link: what waits on a connection that is gone must not wait for its deadline."""
 
 import asyncio
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
 from tests.lines import until
-from tests.services import free_port
+from tests.services import Mosquitto, free_port
 from tests.tasks import beside
+from tocsin import link as module
 from tocsin.link import Broker, Link, LinkDownError
 from tocsin.traffic import Traffic
 
@@ -70,7 +74,7 @@ async def test_a_broker_that_hangs_up_before_it_answers_is_tried_again_at_once()
     server = await asyncio.start_server(hang_up, "127.0.0.1", port)
     link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore)
     async with beside(link.run()), asyncio.timeout(5):
-        await until(lambda: turned_away > 0 and link.trouble not in {"", "not connected yet"})
+        await until(lambda: turned_away > 0 and link.trouble.en not in {"", "not connected yet"})
         await link.wait_connected()
         assert turned_away == 2
         broker.writers[0].transport.abort()
@@ -99,3 +103,81 @@ def test_a_large_message_goes_in_several_segments_and_tls_costs_its_share() -> N
         traffic.published("t", bytes(3000), 1.0)
     assert plain.mqtt == secret.mqtt
     assert secret.network - plain.network - before == 22 * (3 + 1)
+
+
+async def test_a_broker_that_answers_pings_and_takes_no_message_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PUBLISH_S", 0.2)
+    broker, port = DeafBroker(), free_port()
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", port)
+    link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore)
+    async with beside(link.run()), asyncio.timeout(10):
+        for connections in (1, 2, 3):
+            await until(lambda connections=connections: len(broker.writers) == connections)  # type: ignore[misc]
+            await link.wait_connected()
+            with pytest.raises(LinkDownError):
+                await link.publish("tocsin/1/a/readings", b"{}")
+            await until(lambda: not link.connected)
+        for writer in broker.writers:
+            writer.transport.abort()
+    server.close()
+
+
+async def test_what_a_broker_does_not_let_us_hear_is_told_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_HEAR_AGAIN_S", 0.01)
+    port, answers = free_port(), iter([0x87, 0x87, 0x01])    # not authorized, twice; QoS 1
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while head := await reader.read(1):
+            packet = await reader.readexactly((await reader.readexactly(1))[0])
+            if head[0] >> 4 == 1:
+                writer.write(bytes.fromhex("2003000000"))
+            elif head[0] >> 4 == 8:
+                writer.write(bytes.fromhex("9004") + packet[:2] + bytes([0, next(answers)]))
+                asked += 1
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    link = Link(Broker("127.0.0.1", port), "station", subscriptions=["down"], on_message=ignore)
+    async with beside(link.run()), asyncio.timeout(10):
+        await link.wait_connected()
+        assert link.trouble.en == "the broker does not let us hear down: Not authorized"
+        await until(lambda: asked == 3 and link.trouble.en == "")
+        assert link.connected
+    server.close()
+
+
+async def test_that_a_broker_refuses_our_messages_is_told_until_it_takes_them(tmp_path: Path) -> None:
+    """A list of who may do what that forgets a station: connected, and yet nothing goes up."""
+    broker = Listed(tmp_path)
+    broker.start()
+    try:
+        link = Link(Broker.of(f"mqtt://bridge:x@127.0.0.1:{broker.port}"), "station", subscriptions=[],
+                    on_message=ignore)
+        async with beside(link.run()), asyncio.timeout(10):
+            await link.wait_connected()
+            assert link.trouble.en == ""
+            await link.publish("up", b"{}")
+            assert link.trouble.en == "the broker refuses our messages: Not authorized"
+            broker.list("user bridge\ntopic readwrite #\n")
+            while link.trouble.en:
+                await link.publish("up", b"{}")
+    finally:
+        broker.kill()
+
+
+class Listed(Mosquitto):
+    """With a list of its own, which lets nobody do anything at first."""
+
+    def arguments(self) -> list[str]:
+        found = super().arguments()
+        self.list("user nobody\ntopic readwrite #\n")
+        with (self.folder / "mosquitto.conf").open("a") as config:
+            config.write(f"acl_file {self.folder / 'acl'}\n")
+        return found
+
+    def list(self, lines: str) -> None:
+        (self.folder / "acl").write_text(lines)
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGHUP)

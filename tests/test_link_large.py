@@ -111,7 +111,7 @@ async def test_records_that_are_too_large_hold_up_no_others_and_are_told_once(
         seen.extend(record_of(bytes(raw)).seq for raw in upload_of(payload).records)
 
     uplink = Uplink(storage, STATION, new_station_key())
-    uplink.on_too_large = told.append
+    uplink.on_fault = told.append
     address = Broker("127.0.0.1", narrow.port)
     hub = Link(address, "hub", subscriptions=[topics.up(STATION, topics.READINGS)], on_message=hear)
     link = Link(address, STATION, subscriptions=[], on_message=ignore, on_connect=uplink.connected)

@@ -61,7 +61,7 @@ async def there_and_back(broker: Broker) -> bytes:
     link = Link(broker, "station", subscriptions=["tocsin/1/a/readings"], on_message=on_message)
     async with beside(link.run()), asyncio.timeout(10):
         await link.wait_connected()
-        assert link.trouble == ""
+        assert link.trouble.en == ""
         await link.publish("tocsin/1/a/readings", b"{}")
         return await heard.get()
 
@@ -71,11 +71,11 @@ async def trouble_with(broker: Broker) -> str:
         """Nothing comes."""
 
     link = Link(broker, "station", subscriptions=[], on_message=ignore)
-    first = link.trouble
+    first = link.trouble.en
     async with beside(link.run()):
-        await until(lambda: link.trouble not in {"", first})
+        await until(lambda: link.trouble.en not in {"", first})
         assert not link.connected
-        return link.trouble
+        return link.trouble.en
 
 
 async def test_a_broker_whose_authority_is_named_is_trusted(
@@ -141,7 +141,7 @@ async def test_a_file_that_is_missing_or_wrong_is_named_and_the_link_goes_on_try
 
     link = Link(broker, "station", subscriptions=[], on_message=ignore, on_connect=on_connect)
     async with beside(link.run()), asyncio.timeout(10):
-        await until(lambda: "cannot be opened" in link.trouble)
+        await until(lambda: "cannot be opened" in link.trouble.en)
         nothing.write_bytes(authority.cert.read_bytes())    # whoever installs the station brings it later
         await ready.wait()
 

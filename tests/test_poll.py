@@ -76,6 +76,7 @@ async def watched(spoil: Spoil, addresses: Sequence[int] = (0, 1), every_s: floa
 
     with SerialLine([1], noted) as line:
         bus = Bus(BusTable("field", "modbus-rtu", line.path))
+        bus._owed.meet(1)   # an agent that began just now would probe it first: test_bus_line
         poller = Poller(device, driver, bus, clock, hear, Load(bus, lambda _: None))
         async with beside(bus.run()), beside(poller.run()):
             yield Watched(line, clock, heard, asked)
@@ -104,7 +105,10 @@ async def test_an_exception_of_another_kind_is_no_reason_to_ask_one_by_one() -> 
         assert await site.polled(1) == [(0, 5)], "it costs no more than an answer: no probe, no pause"
 
 
-async def test_a_silent_device_is_probed_at_growing_pauses_and_polled_at_once_when_it_answers() -> None:
+async def test_a_silent_device_is_probed_at_growing_pauses_and_polled_at_once_when_it_answers(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.owed._TOO_LATE_FACTOR", 10_000)
     dead = True
     async with watched(lambda asked: [] if dead else clean(asked)) as site:
         assert await site.polled(0) == [(0, 2)]
@@ -125,6 +129,29 @@ async def test_one_lost_answer_costs_a_probe_and_no_reading() -> None:
         assert await site.polled(0) == [(0, 1), (0, 2)], "in the same turn"
         assert await site.polled(1) == [(0, 2)]
     assert [(at_s, type(items[0])) for at_s, items in site.heard] == [(0, Rejection), (0, Reading), (1, Reading)]
+
+
+async def test_a_device_that_says_nothing_to_a_short_read_is_polled_again_all_the_same(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some answer only to the very read that they are made for: no probe ever finds them."""
+    monkeypatch.setattr("edge.owed._TOO_LATE_FACTOR", 1)    # in real time, which this clock does not wind
+    lost = False
+
+    def proud(asked: Asked) -> Pieces:
+        return [] if lost or asked.request[5] != 2 else clean(asked)
+
+    async with watched(proud) as site:
+        assert await site.polled(0) == [(0, 2)]
+        lost = True
+        assert await site.polled(1) == [(0, 2)]
+        lost = False
+        assert await site.polled(1) == [(0, 1)]
+        assert await site.polled(2) == [(0, 1)]
+        assert await site.polled(4) == [(0, 1)]
+        assert await site.polled(8) == [(0, 2)]
+        assert isinstance(site.heard[-1][1][0], Reading)
+        assert await site.polled(9) == [(0, 2)]
 
 
 async def test_the_grid_does_not_drift_over_a_day_and_missed_polls_are_left_out() -> None:

@@ -12,6 +12,7 @@ import pytest
 from edge import sayings as of_edge
 from edge import status, status_page, walk_words
 from hub import sayings as of_hub
+from tocsin import link_words
 from tocsin.levels import Level
 from tocsin.said import Said, SaidError, Sayings, joined, language, said_of
 
@@ -20,11 +21,12 @@ Table = Mapping[str, tuple[str, str]]
 TABLES: dict[str, Table] = {
     "edge.sayings": of_edge.TABLE, "edge.walk_words": walk_words.TABLE, "edge.status": status.AWAY,
     "edge.status_page": status_page.TABLE, "hub.sayings": of_hub.TABLE,
+    "tocsin.link_words": link_words.TABLE,
 }  # fmt: skip
 BARE = {"enrol", "on", "heard", "moved", "out"}     # in Chinese only names and marks around what is put in
 # what people are answered by; an error of a table of settings is told by `tocsin check`, in the words of its file
 ANSWERING = ("operate", "operations", "servicing", "service", "work", "survey", "proof", "siren", "siren_parts",
-             "siren_off", "commands", "rule_orders", "answers", "walk", "sheet", "calibration", "lanes", "button",
+             "siren_off", "commands", "rule_orders", "answers", "walk", "sheet", "calibration", "asked", "button",
              "service_button")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 

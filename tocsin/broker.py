@@ -5,9 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tocsin.link_words import SIGNS, say
+from tocsin.said import Said
+
 
 class TlsError(Exception):
     """A file for TLS that is not there or is not what it should be; names key, file and what is wrong."""
+
+    def __init__(self, said: Said) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +73,13 @@ def context_of(broker: Broker) -> ssl.SSLContext:
         # a file given, only what stands in it is loaded and trusted
         context = ssl.create_default_context(cafile=broker.ca or None)
     except OSError as err:
-        raise TlsError(f'ca: "{broker.ca}" {_of_file(err, "certificates in PEM form")}') from err
+        raise TlsError(say("ca", file=broker.ca, why=_of_file(err, "no_ca"))) from err
     if broker.cert:
         try:
             context.load_cert_chain(broker.cert, broker.cert_key)
         except OSError as err:
-            why = _of_file(err, "a certificate and its key in PEM form")
-            raise TlsError(f'cert: "{broker.cert}" with cert_key: "{broker.cert_key}" {why}') from err
+            why = _of_file(err, "no_cert")
+            raise TlsError(say("cert", cert=broker.cert, key=broker.cert_key, why=why)) from err
     return context
 
 
@@ -86,34 +93,20 @@ def problems_of(broker: Broker) -> list[str]:
     return []
 
 
-def _of_file(err: OSError, wanted: str) -> str:
+def _of_file(err: OSError, unread: str) -> Said:
     if isinstance(err, ssl.SSLError):
-        words = "do not belong together" if err.reason == "KEY_VALUES_MISMATCH" else "cannot be read"
-        return f"{words} ({(err.reason or str(err)).lower().replace('_', ' ')}); give {wanted}"
-    return f"cannot be opened: {(err.strerror or str(err)).lower()}"
+        apart = err.reason == "KEY_VALUES_MISMATCH"
+        return say("apart" if apart else unread, why=(err.reason or str(err)).lower().replace("_", " "))
+    return say("unopened", why=(err.strerror or str(err)).lower())
 
 
-_UNTRUSTED = "the broker's certificate is not signed by an authority that is trusted here: {trusted}"
-_SAID = (
-    ("certificate has expired", "the broker's certificate has expired, or the clock of this machine is wrong"),
-    ("not yet valid", "the broker's certificate is not valid yet: the clock of this machine is wrong"),
-    ("IP address mismatch", 'the broker\'s certificate is for another host than "{host}"'),
-    ("Hostname mismatch", 'the broker\'s certificate is for another host than "{host}"'),
-    ("self-signed certificate", _UNTRUSTED),
-    ("unable to get local issuer", _UNTRUSTED),
-    ("certificate required", "the broker wants a certificate of ours: give cert and cert_key"),
-    ("WRONG_VERSION_NUMBER", "no TLS is spoken on this port"),
-    ("unknown ca", "the broker does not trust our certificate"),
-    ("Not authorized", "the broker refuses our user, password or certificate"),
-    ("Bad user name or password", "the broker refuses our user and password"),
-)  # fmt: skip
-
-
-def in_words(err: Exception, broker: Broker) -> str:
+def in_words(err: Exception, broker: Broker) -> Said:
     """What went wrong with a connection, and what it came from."""
-    text = str(err)
-    trusted = f'ca "{broker.ca}"' if broker.ca else "the system's; give ca for one of your own"
-    for sign, words in _SAID:
+    if isinstance(err, TlsError):
+        return err.said
+    text = str(err) or type(err).__name__
+    trusted = say("own_ca", file=broker.ca) if broker.ca else say("system_ca")
+    for sign, key in SIGNS:
         if sign.lower() in text.lower():
-            return f"{words.format(host=broker.host, trusted=trusted)} ({text})"
-    return text or type(err).__name__
+            return say("and", words=say(key, host=broker.host, trusted=trusted), text=text)
+    return Said(text, text)

@@ -14,14 +14,26 @@ class Client(aiomqtt.Client):
     """Takes what aiomqtt.Client takes, but for `logger`."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        """`largest`, once connected: the bytes of the largest packet that the broker takes; 0 where it set no limit."""
+        """`largest`, once connected: the bytes of the largest packet that the broker takes; 0 where it set no limit.
+
+        `refused`: why it did not take the last message that it answered for, "" where it took it.
+        """
         self.largest = 0
+        self.refused = ""
         self._ear = _Ear()
         super().__init__(*args, **named, logger=_logger_to(self._ear))
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self.largest = getattr(properties, "MaximumPacketSize", 0)
         super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def hang_up(self) -> None:
+        """Ends the connection, of which whoever waits for messages then hears."""
+        self._client.disconnect()
+
+    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
+        self.refused = str(reason_code) if reason_code.is_failure else ""
+        super()._on_publish(client, userdata, mid, reason_code, properties)
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         if not self._connected.done():

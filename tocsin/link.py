@@ -16,11 +16,14 @@ from dataclasses import dataclass
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from tocsin.broker import Broker as Broker
 from tocsin.broker import TlsError, context_of, in_words
 from tocsin.client import Client
+from tocsin.link_words import say
 from tocsin.messages import LARGEST
+from tocsin.said import Said, joined
 from tocsin.traffic import Traffic
 
 _FIRST_WAIT_S = 0.25
@@ -29,6 +32,7 @@ KEEPALIVE_S = 10  # a link that lost its far end without a word is noticed withi
 _UNACKNOWLEDGED_MS = 15_000  # and sooner where something is under way: the kernel then gives the connection up
 _TIMEOUT_S = 10.0
 _PUBLISH_S = 30.0  # 32 kB on a bad phone link; a link that is gone is noticed by the keep-alive
+_HEAR_AGAIN_S = 60.0  # a broker that lets us hear nothing may be told better while we are connected
 _AROUND = 16  # bytes of a packet around topic and payload: head, lengths, number, no properties
 LARGEST_PACKET = LARGEST + (64 << 10)  # a topic is as long as that at most
 _INCOMING = 20_000  # beyond it the oldest wait at the sender: what was not committed is sent again
@@ -69,9 +73,11 @@ class Link:
         will: Callable[[], Will] | None = None,
         keepalive_s: int = KEEPALIVE_S,
     ) -> None:
-        """`traffic` counts what goes over it; `trouble` says why there is no connection, "" while there is one."""
+        """`traffic` counts what goes over it."""
         self.traffic = Traffic(keepalive_s)
-        self.trouble = "not connected yet"
+        self._away = say("never")
+        self._unheard: dict[str, str] = {}  # topics that the broker does not let us hear, and why
+        self._taken_s = 0.0
         self._keepalive_s = keepalive_s
         self._broker = broker
         self._client_id = client_id
@@ -87,6 +93,16 @@ class Link:
     def connected(self) -> bool:
         return self._client is not None
 
+    @property
+    def trouble(self) -> Said:
+        """Why there is no connection, or what the broker refuses while there is one; "" where all is well."""
+        if self._client is None:
+            return self._away
+        refused = [say("unheard", topic=topic, why=why) for topic, why in self._unheard.items()]
+        if self._client.refused:
+            refused.append(say("untaken", why=self._client.refused))
+        return joined(refused)
+
     async def wait_connected(self) -> None:
         await self._up.wait()
 
@@ -99,9 +115,9 @@ class Link:
                     wait_s = _FIRST_WAIT_S
                     await self._serve(client)
             except (aiomqtt.MqttError, TlsError) as err:
-                self.trouble = in_words(err, self._broker)
+                self._away = in_words(err, self._broker)
                 log.warning("broker %s:%d: %s; next try in %g s",
-                            self._broker.host, self._broker.port, self.trouble, wait_s)
+                            self._broker.host, self._broker.port, self._away, wait_s)
             except Exception:  # a fault in a handler must not end the link for good
                 log.exception("link: a handler failed; next try in %g s", wait_s)
             finally:
@@ -114,7 +130,10 @@ class Link:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Returns when the broker has it. Raises LinkDownError, and TooLargeError for what it does not take."""
+        """Returns when the broker has it. Raises LinkDownError, and TooLargeError for what it does not take.
+
+        A broker that takes nothing any more though it answers pings is hung up on: what it was given would pile up.
+        """
         client, lost = self._client, self._lost
         if client is None or lost is None:
             raise LinkDownError("not connected")
@@ -124,30 +143,31 @@ class Link:
                                 f"{size} bytes; at most {most}")
         # aiomqtt's own deadline is asyncio.wait_for, which before Python 3.12 can swallow a cancellation, and which
         # waits on though the connection is gone
+        begun_s = time.monotonic()
         publishing = asyncio.ensure_future(client.publish(topic, payload, qos=1, retain=retain, timeout=math.inf))
         try:
             await asyncio.wait({publishing, lost}, timeout=_PUBLISH_S, return_when=asyncio.FIRST_COMPLETED)
             if not publishing.done():
+                if not lost.done() and self._taken_s < begun_s:
+                    client.hang_up()
                 why = "the connection broke" if lost.done() else f"the broker did not take it in {_PUBLISH_S:g} s"
                 raise LinkDownError(why)
             publishing.result()
-            self.traffic.published(topic, payload, time.monotonic())
+            self._taken_s = time.monotonic()
+            self.traffic.published(topic, payload, self._taken_s)
         except aiomqtt.MqttError as err:
             raise LinkDownError(str(err)) from err
         finally:
             publishing.cancel()
 
     async def _serve(self, client: Client) -> None:
-        for topic in self._subscriptions:
-            await client.subscribe(topic, qos=1)
-            _raise_if_cancelled()
+        await self._subscribe(client, self._subscriptions)
         self._client = client
         self._lost = asyncio.get_running_loop().create_future()
         self._up.set()
-        self.trouble = ""
         self.traffic.connected(time.monotonic(), tls=self._broker.tls)
         log.info("broker %s:%d: connected as %s", self._broker.host, self._broker.port, self._client_id)
-        after = asyncio.create_task(self._after_connect(), name="link after connect")
+        after = asyncio.create_task(self._after_connect(client), name="link after connect")
         try:
             async for message in client.messages:
                 payload = message.payload if isinstance(message.payload, bytes) else b""
@@ -158,10 +178,23 @@ class Link:
             with suppress(asyncio.CancelledError):
                 await after
 
-    async def _after_connect(self) -> None:
-        if self._on_connect is not None:
-            with suppress(LinkDownError):  # the connection broke again; the next one calls this again
+    async def _subscribe(self, client: Client, topics: Sequence[str]) -> None:
+        self._unheard = {}
+        for topic in topics:
+            for code in await client.subscribe(topic, qos=1):
+                if isinstance(code, ReasonCode) and code.is_failure:
+                    self._unheard[topic] = str(code)
+                    log.error("broker %s:%d: does not let us hear %s: %s",
+                              self._broker.host, self._broker.port, topic, code)
+            _raise_if_cancelled()
+
+    async def _after_connect(self, client: Client) -> None:
+        with suppress(LinkDownError, aiomqtt.MqttError):  # it broke again; the next connection calls this again
+            if self._on_connect is not None:
                 await self._on_connect()
+            while self._unheard:
+                await asyncio.sleep(_HEAR_AGAIN_S)
+                await self._subscribe(client, list(self._unheard))
 
     def _new_client(self) -> Client:
         will = self._will() if self._will else None
