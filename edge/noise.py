@@ -9,6 +9,7 @@ from array import array
 from contextlib import suppress
 from typing import Any
 
+from edge.aside import Aside
 from edge.outputs import HOLD_S
 from tocsin.levels import Stage
 from tocsin.readings import Reason, RejectedError
@@ -20,6 +21,7 @@ _CHANGE_S = 0.25
 _LOUD = 28_000
 _ENDLESS = 0x7FFF_0000  # what the header of a WAV says that is played as it comes
 _STOP_S = 1.0
+_BEGINS_WITHIN_S = 5.0
 _SETTLE_S = 0.3  # a player that finds no sound card ends within that
 _LOOK_S = 1.0    # one that ended meanwhile is begun again
 
@@ -107,12 +109,19 @@ class Tones:
         self.name = "sound-card"
         self.hold_s = _LOOK_S
         self._player = player
+        self._aside = Aside("tones")
         self._stage = Stage.WATCH
         self._process: asyncio.subprocess.Process | None = None
         self._begun_s = 0.0
         self._feeding: asyncio.Task[None] | None = None
 
     async def switch(self, *, on: bool, stage: Stage) -> None:
+        try:
+            await self._aside.do(self._switch(on=on, stage=stage), _BEGINS_WITHIN_S)
+        except TimeoutError as err:
+            raise RejectedError(Reason.SILENT, f"{self._player[0]} hangs") from err
+
+    async def _switch(self, *, on: bool, stage: Stage) -> None:
         if on and self._is_alive() and stage is self._stage:
             return
         await self._stop()
@@ -133,18 +142,21 @@ class Tones:
 
     async def is_on(self) -> bool | None:
         """Whether the player runs, and goes on: one that has no sound card ends soon."""
-        if self._process is not None and self._is_alive():
+        if self._is_alive():
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._begun_s + _SETTLE_S):
-                    await self._process.wait()
+                await self._aside.do(self._settled(), _BEGINS_WITHIN_S)
         return self._is_alive()
+
+    async def _settled(self) -> None:
+        if self._process is not None:
+            async with asyncio.timeout_at(self._begun_s + _SETTLE_S):
+                await self._process.wait()
 
     async def is_whole(self) -> bool | None:
         """Nobody hears a loudspeaker that is silent."""
 
     def close(self) -> None:
-        if self._feeding is not None:
-            self._feeding.cancel()
+        """Who feeds the player ends with it."""
         if self._process is not None and self._is_alive():
             kill_all(self._process)
 

@@ -13,6 +13,7 @@ from gpiozero import DigitalOutputDevice
 from gpiozero.pins.mock import MockFactory
 
 from drivers import relay_output
+from edge import noise
 from edge.bus import Bus
 from edge.config import BusTable, DeviceTable
 from edge.noise import RATE, TONES_HZ, Button, Pin, Tones, header, tone
@@ -20,6 +21,7 @@ from edge.outputs import Output, Relay
 from simulators.faults import Refuses, Silent
 from simulators.relays import CabinetRelay
 from simulators.wires import ModbusRtuPty, ModbusTcp
+from tests.hung import hung_programs
 from tests.lines import until
 from tests.tasks import beside
 from tocsin.levels import Stage
@@ -239,13 +241,21 @@ async def test_a_player_is_fed_as_long_as_it_sounds(tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     output = Tones(("sh", "-c", f"exec head -c 100000 > {heard}"))
     await output.switch(on=True, stage=Stage.MOVE)
-    process = output._process
-    assert process is not None
-    async with asyncio.timeout(10):
-        await process.wait()
+    await until(lambda: not output._is_alive())
     assert heard.read_bytes()[:44] == header()
     assert heard.stat().st_size == 100_000
     assert await output.is_on() is False, "a player that ended is no sound"
     await output.switch(on=True, stage=Stage.MOVE)
     assert output._is_alive()
     await output.switch(on=False, stage=Stage.MOVE)
+
+
+async def test_a_player_that_does_not_begin_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "_BEGINS_WITHIN_S", 0.2)
+    with hung_programs(monkeypatch) as hung:
+        output = Tones(("cat", "-"))
+        switching = asyncio.create_task(output.switch(on=True, stage=Stage.MOVE))
+        await until(hung.is_set)
+        with pytest.raises(RejectedError, match="cat hangs"):
+            await switching
+    await until(lambda: not output._is_alive())
