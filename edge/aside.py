@@ -1,4 +1,4 @@
-"""A loop in a thread of its own, for programs: who begins one waits until it was read from the disk, and a disk may hang.
+"""A loop in a thread of its own, for programs: to begin one is to read it from the disk, and a disk may hang.
 
 On the agent's own loop that would hold up polls, rhythm and ticks with it.
 """

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import struct
+import sys
 from array import array
 from contextlib import suppress
 from typing import Any
@@ -41,8 +42,9 @@ class Pin:
         device = self._open()
         try:
             device.on() if on else device.off()
-        except (gpio().GPIOZeroError, OSError) as err:
-            raise RejectedError(Reason.LINK, f"pin {self._number}: {err}") from err
+        except _raised() as err:
+            self.close()  # the next try begins anew: what is gone does not come back by itself
+            raise _rejected(self._number, err) from err
 
     async def guard(self) -> None:
         """A pin has no watchdog: `tocsin siren-off` after a crash."""
@@ -57,9 +59,9 @@ class Pin:
         """Off, and given back."""
         if self._device is not None:
             device, self._device = self._device, None
-            with suppress(gpio().GPIOZeroError, OSError):  # the log must still be closed
-                device.off()
-                device.close()
+            for part in (device.off, device.close):
+                with suppress(*_raised()):  # the log must still be closed
+                    part()
 
     def _open(self) -> Any:
         """Late, and again: a pin that cannot be had must not keep the agent from measuring."""
@@ -69,8 +71,8 @@ class Pin:
                 self._device = gpiozero.DigitalOutputDevice(
                     self._number, active_high=self._high, initial_value=False, pin_factory=self._factory
                 )
-            except (gpiozero.GPIOZeroError, OSError) as err:
-                raise RejectedError(Reason.LINK, f"pin {self._number}: {err}") from err
+            except _raised() as err:
+                raise _rejected(self._number, err) from err
         return self._device
 
 
@@ -84,13 +86,17 @@ class Button:
 
     async def closed(self) -> bool:
         """Raises RejectedError."""
-        if self._device is None:
-            gpiozero = gpio()
-            try:
+        gpiozero = gpio()
+        try:
+            if self._device is None:
                 self._device = gpiozero.DigitalInputDevice(self._number, pull_up=True, pin_factory=self._factory)
-            except (gpiozero.GPIOZeroError, OSError) as err:
-                raise RejectedError(Reason.LINK, f"pin {self._number}: {err}") from err
-        return bool(self._device.value)
+            return bool(self._device.value)
+        except _raised() as err:
+            device, self._device = self._device, None
+            if device is not None:
+                with suppress(*_raised()):
+                    device.close()
+            raise _rejected(self._number, err) from err
 
 
 def gpio() -> Any:
@@ -100,6 +106,16 @@ def gpio() -> Any:
     except ImportError as err:
         raise RejectedError(Reason.LINK, "gpiozero is not installed: pip install 'tocsin[gpio]'") from err
     return gpiozero
+
+
+def _raised() -> tuple[type[Exception], ...]:
+    """What gpiozero raises, and what it lets through of the board's library, whose class (lgpio.error) is its own."""
+    own = [sys.modules[name].error for name in ("lgpio", "pigpio") if name in sys.modules]
+    return (gpio().GPIOZeroError, OSError, RuntimeError, ImportError, *own)
+
+
+def _rejected(number: int, err: Exception) -> RejectedError:
+    return RejectedError(Reason.LINK, f"pin {number}: {err}")
 
 
 class Tones:

@@ -11,7 +11,7 @@ import pytest
 
 @contextmanager
 def hung_programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Who begins a program in the block is held until its end; set once somebody is. On the test's own loop it fails."""
+    """Who begins a program in the block is held until its end; set once somebody is. Not on the test's own loop."""
     popen, entered, free = subprocess.Popen, threading.Event(), threading.Event()
 
     def hang(*args: Any, **kwargs: Any) -> Any:

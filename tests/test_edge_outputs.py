@@ -9,14 +9,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from gpiozero import DigitalOutputDevice
 from gpiozero.pins.mock import MockFactory
 
 from drivers import relay_output
 from edge import noise
 from edge.bus import Bus
 from edge.config import BusTable, DeviceTable
-from edge.noise import RATE, TONES_HZ, Button, Pin, Tones, header, tone
+from edge.noise import RATE, TONES_HZ, Pin, Tones, header, tone
 from edge.outputs import Output, Relay
 from simulators.faults import Refuses, Silent
 from simulators.relays import CabinetRelay
@@ -129,20 +128,6 @@ async def test_what_this_computer_does_itself_ends_with_the_agent(name: str) -> 
         await until(lambda: not rig.is_on())
 
 
-async def test_a_pin_that_fails_while_it_is_switched_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with pin() as rig:
-        await rig.output.switch(on=False, stage=Stage.MOVE)
-
-        def fails(_: object) -> None:
-            raise OSError("the chip is gone")
-
-        monkeypatch.setattr(DigitalOutputDevice, "on", fails)
-        with pytest.raises(RejectedError, match="pin 17: the chip is gone"):
-            await rig.output.switch(on=True, stage=Stage.MOVE)
-        monkeypatch.setattr(DigitalOutputDevice, "off", fails)
-        rig.output.close()
-
-
 # the relay's own watchdog
 
 
@@ -191,19 +176,6 @@ async def test_the_line_and_the_button_of_the_cabinet_are_read() -> None:
             assert not await relay.contact(CabinetRelay.BUTTON)
             box.is_pressed = True
             assert await relay.contact(CabinetRelay.BUTTON)
-
-
-async def test_a_button_between_a_pin_and_ground() -> None:
-    factory = MockFactory()
-    button = Button(27, factory)
-    assert not await button.closed()
-    factory.pin(27).drive_low()
-    assert await button.closed()
-    with pytest.raises(RejectedError, match="pin 99"):
-        await Button(99, factory).closed()
-
-
-# the tones
 
 
 def test_the_two_tones_differ_and_join_without_a_click() -> None:
