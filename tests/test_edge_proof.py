@@ -13,7 +13,7 @@ from edge.proof import DAY_MS, FILE, Proof
 from edge.siren import Siren
 from edge.siren_table import SirenTable
 from tests.lines import settle, until
-from tests.stations import START_MS
+from tests.stations import START_MS, SetClock
 from tests.tasks import beside
 from tests.test_edge_siren import Box, sound
 from tocsin.clock import WoundClock
@@ -41,7 +41,7 @@ class Stand:
 
     def __init__(self, folder: Path, every_days: int = 30) -> None:
         self.folder = folder
-        self.clock = WoundClock(MIDNIGHT_MS)
+        self.clock = SetClock(MIDNIGHT_MS)
         self.box = Cabinet()
         self.table = SirenTable(device="siren", test_every_days=every_days)
         self.told: list[tuple[str, str]] = []
@@ -63,13 +63,13 @@ class Stand:
     async def passes(self, hours: float) -> None:
         """Time goes by, and the proof looks at the end of each hour."""
         for _ in range(round(hours)):
-            self.clock.wind_to(self.clock.now_ms() + HOUR_MS)
+            self.clock.pass_ms(HOUR_MS)
             look = asyncio.create_task(self.proof.look())
             while not look.done():
                 await settle()
                 if self.siren._testing is not None:
                     await until(lambda: self.box.on is True or bool(self.siren.faults))
-                    self.clock.wind_to(self.clock.now_ms() + 3_000)
+                    self.clock.pass_ms(3_000)
                 await asyncio.sleep(0.001)
             await look
 
@@ -205,6 +205,31 @@ async def test_one_test_at_a_time(tmp_path: Path) -> None:
         await settle()
         stand.clock.wind_to(stand.clock.now_ms() + 3000)
         assert str(await first) == "the siren sounded for 3 s and obeyed"
+
+
+async def test_a_feedback_that_does_not_answer_in_time_is_called_so(tmp_path: Path) -> None:
+    async with Stand(tmp_path).running() as stand:
+        stand.box.hangs = True
+        test = asyncio.create_task(stand.proof.audible_test("Li Wei"))
+        await until(lambda: stand.box.on is True)
+        await settle()
+        stand.clock.pass_ms(3000)
+        with pytest.raises(ValueError, match="the test proved nothing: its feedback did not answer in time"):
+            await test
+
+
+async def test_a_clock_that_was_ahead_holds_up_neither_tests_nor_their_alarm(tmp_path: Path) -> None:
+    year_ms = 366 * DAY_MS
+    async with Stand(tmp_path).running() as stand:
+        stand.clock.set_by(year_ms)
+        await stand.passes(24)
+        assert stand.reasons.count("test") == 2
+        stand.clock.set_by(-year_ms)
+        await stand.passes(24 * 32)
+        assert stand.reasons.count("test") == 4
+        stand.calm = False
+        await stand.passes(24 * 38)
+        assert stand.proof.health().overdue == "not heard for more than 37 days"
 
 
 # the button
