@@ -168,6 +168,7 @@ TABLE = {
                       "运行中的终端程序版本不同：{why}；请重新启动它"),
     # a sheet
     "sealed": ("the seal is that of this station", "签封属于本站"),
+    "unsealed": ("it was changed, or is no sheet of this station: {why}", "内容被改动，或不是本站的验收单：{why}"),
     "unread": ("{place}: cannot be read: {why}", "{place}：无法读取：{why}"),
 }
 say = Sayings(TABLE)
