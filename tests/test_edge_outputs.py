@@ -178,6 +178,22 @@ async def test_the_line_and_the_button_of_the_cabinet_are_read() -> None:
             assert await relay.contact(CabinetRelay.BUTTON)
 
 
+async def test_a_relay_that_pulls_in_for_a_dead_horn_is_found_out_by_its_current() -> None:
+    box = CabinetRelay()
+    async with ModbusTcp({9: box}) as wire:
+        bus = Bus(BusTable("field", "modbus-tcp", f"tcp://127.0.0.1:{wire.port}"))
+        async with beside(bus.run()):
+            relay = relay_on(bus, current_register=CabinetRelay.CURRENT, sounds_from=1000, line_from=20)
+            assert (await relay.is_on(), await relay.is_whole()) == (False, True)
+            await relay.switch(on=True, stage=Stage.MOVE)
+            assert await relay.is_on() is True
+            box.horn_is_good = False
+            assert await relay.is_on() is False
+            await relay.switch(on=False, stage=Stage.MOVE)
+            box.line_is_whole = False
+            assert (await relay.is_on(), await relay.is_whole()) == (False, False)
+
+
 def test_the_two_tones_differ_and_join_without_a_click() -> None:
     assert len({TONES_HZ[Stage.PREPARE], TONES_HZ[Stage.MOVE]}) == 2
     for stage in Stage:
