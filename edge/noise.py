@@ -33,6 +33,7 @@ class Pin:
     def __init__(self, name: str, number: int, *, high: bool, factory: Any = None) -> None:
         self.name = name
         self.hold_s = HOLD_S
+        self.tells = False
         self._number = number
         self._high = high
         self._factory = factory
@@ -124,6 +125,7 @@ class Tones:
     def __init__(self, player: tuple[str, ...]) -> None:
         self.name = "sound-card"
         self.hold_s = _LOOK_S
+        self.tells = False  # that no tone is played says nothing of the loudspeaker
         self._player = player
         self._aside = Aside("tones")
         self._stage = Stage.WATCH

@@ -47,7 +47,6 @@ class Known(msgspec.Struct):
     line: int = 0
     test: int = 0
     sounded: int = 0
-    tells: bool = False  # the output can tell something without a sound
 
 
 class Proof:
@@ -126,7 +125,10 @@ class Proof:
         """For the heartbeat."""
         known = self._known
         proven, how = max((known.line, LINE), (known.test, TESTED), (known.sounded, SOUNDED))
-        fault = joined([*self._siren.faults, *([self._line_fault] if self._line_fault else [])])
+        faults = [*self._siren.faults, *([self._line_fault] if self._line_fault else [])]
+        if self._speaker is not None and self._speaker.fault:
+            faults.append(say("no_words", why=self._speaker.fault))
+        fault = joined(faults)
         late = self._late_words()
         return SirenHealth(proven, how if proven else "", max(known.test, known.sounded), late.en, fault.en,
                            late.zh, fault.zh)
@@ -144,9 +146,11 @@ class Proof:
         except RejectedError as err:
             self._line_is(say("line_dumb", why=rejected(err)))
             return
-        if (is_on is None and is_whole is None) or self._is_busy():
-            return  # nothing can be known without a sound, or it sounds now
-        if is_on:
+        if self._is_busy():
+            return
+        if not self._siren.output.tells:
+            self._line_fault = None  # it answers: that is no proof of a sound
+        elif is_on:
             self._line_is(say("line_on"))
         elif is_whole is False:
             self._line_is(say("line_broken"))
@@ -159,7 +163,6 @@ class Proof:
 
     def _line_is(self, fault: Said | None) -> None:
         """Good is told each time, once a day; a fault once."""
-        self._known.tells = True
         if fault is None:
             self._known.line = self._clock.now_ms()
             self._tell(LINE, say("line_good"))
@@ -180,7 +183,8 @@ class Proof:
         heard = max(known.test, known.sounded, known.begun)
         days = self._table.test_every_days
         words = []
-        if known.tells and now_ms - max(known.line, known.begun) > _LINE_LATE_MS and self._siren.program is None:
+        line_late = now_ms - max(known.line, known.begun) > _LINE_LATE_MS
+        if self._siren.output.tells and line_late and self._siren.program is None:
             words.append(say("line_late"))
         if days and now_ms - heard > days * DAY_MS + _TEST_LATE_MS:
             words.append(say("test_late", days=days + _TEST_LATE_MS // DAY_MS))

@@ -39,7 +39,8 @@ def _nobody() -> None:
 
 
 class Speaker:
-    """`say` and `hush` return at once; `run` speaks. `on_fault` is told of each new fault once.
+    """`say` and `hush` return at once; `run` speaks. `on_fault` is told of each new fault once, `fault` has it as long
+    as nothing was said since.
 
     `on_end` is called when what was to be said is said, could not be, or was hushed.
     """
@@ -53,7 +54,7 @@ class Speaker:
         self._aside = Aside("speech")
         self._talk: asyncio.Task[None] | None = None
         self._sounds: dict[tuple[str, str], bytes] = {}
-        self._told = ""
+        self.fault = ""
         self.said = 0
         self.on_end: Callable[[], None] = _nobody
 
@@ -97,12 +98,12 @@ class Speaker:
             for language, text in texts:
                 await self._run(self._table.player, await self._sound(language, text), _PLAY_S)
             self.said += 1
-            self._told = ""
+            self.fault = ""
         except SpeechError as err:
-            if str(err) != self._told:
+            if str(err) != self.fault:
                 log.error("speech: %s", err)
                 self._fault(str(err))
-            self._told = str(err)
+            self.fault = str(err)
 
     async def _sound(self, language: str, text: str) -> bytes:
         sound = self._sounds.get((language, text))

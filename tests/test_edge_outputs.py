@@ -178,6 +178,27 @@ async def test_the_line_and_the_button_of_the_cabinet_are_read() -> None:
             assert await relay.contact(CabinetRelay.BUTTON)
 
 
+async def test_a_relay_without_a_contact_is_asked_at_least_whether_it_is_there() -> None:
+    box = CabinetRelay()
+    async with ModbusTcp({9: box}) as wire:
+        bus = Bus(BusTable("field", "modbus-tcp", f"tcp://127.0.0.1:{wire.port}"))
+        async with beside(bus.run()):
+            relay = relay_on(bus, feedback_input=-1)
+            assert not relay.tells
+            for fault in (None, Refuses(1)):
+                wire.set_fault(9, fault)
+                assert (await relay.is_on(), await relay.is_whole()) == (None, None), "a refusal is an answer"
+            for fault in (Silent(), Refuses(11)):
+                wire.set_fault(9, fault)
+                with pytest.raises(RejectedError, match=r"no answer|gateway"):
+                    await relay.is_whole()
+
+
+def test_silence_of_a_sound_card_or_a_pin_proves_nothing() -> None:
+    assert not Tones(("cat", "-")).tells
+    assert not Pin("gpio17", 17, high=True).tells
+
+
 async def test_a_relay_that_pulls_in_for_a_dead_horn_is_found_out_by_its_current() -> None:
     box = CabinetRelay()
     async with ModbusTcp({9: box}) as wire:

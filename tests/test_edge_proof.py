@@ -112,17 +112,18 @@ async def test_a_line_that_is_not_good_is_told_once_and_is_overdue_after_two_day
         assert (stand.proof.health().overdue, stand.proof.health().fault) == ("", "")
 
 
-async def test_an_output_that_can_tell_nothing_is_never_late_with_its_line(tmp_path: Path) -> None:
+async def test_an_output_that_can_tell_nothing_is_asked_whether_it_is_there_and_proves_nothing(tmp_path: Path) -> None:
     async with Stand(tmp_path, every_days=0).running() as stand:
-        stand.box.whole = None
-        stand.siren.output.is_on = _nothing  # type: ignore[method-assign]
-        await stand.passes(24 * 60)
-        assert stand.told == []
-        assert stand.proof.health().how == ""
-
-
-async def _nothing() -> bool | None:
-    return None
+        stand.box.tells = False
+        await stand.passes(24 * 30)
+        assert (stand.told, stand.proof.health().how) == ([], "")
+        stand.box.reads = False
+        await stand.passes(24 * 3)
+        (told,) = stand.told
+        assert told == ("failed", "line check: it cannot be asked: exception: exception 2: illegal data address")
+        stand.box.reads = True
+        await stand.passes(1)
+        assert (stand.proof.health().fault, stand.proof.health().overdue, len(stand.told)) == ("", "", 1)
 
 
 async def test_no_line_is_checked_while_it_sounds(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ class Box:
     def __init__(self) -> None:
         self.name = "siren"
         self.hold_s = 0.001
+        self.tells = True
         self.answers = True
         self.reads = True
         self.stuck: bool | None = None

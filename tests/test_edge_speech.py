@@ -21,6 +21,7 @@ from edge.voice import VoiceError, in_hanzi, pinyin, spoken
 from tests.hung import hung_programs
 from tests.lines import until
 from tests.tasks import beside
+from tests.test_edge_proof import Stand as Siren
 from tocsin.levels import Hazard, Level, Stage
 
 RED = Program("move", (6, 6), Level.RED, Stage.MOVE, Hazard.FLOOD, Level.RED)
@@ -164,6 +165,21 @@ async def test_a_player_without_a_card_is_told_once_and_tried_again(tmp_path: Pa
         card.touch()
         made.say(RED)
         await said(made, 1)
+
+
+async def test_a_voice_that_fails_is_in_the_heartbeat_until_it_was_heard(tmp_path: Path) -> None:
+    stand = Siren(tmp_path)
+    async with speaker("false", languages=("en",)) as (made, faults):
+        stand.proof._speaker = made
+        made.say(RED)
+        async with asyncio.timeout(30):
+            while not faults:
+                await asyncio.sleep(0.01)
+        assert stand.proof.health().fault == "no words: false: ended with 1"
+        made._table = SpeechTable(player=("true",), languages=("en",))
+        made.say(RED)
+        await said(made, 1)
+        assert stand.proof.health().fault == ""
 
 
 async def until_quiet(made: Speaker) -> None:
