@@ -188,8 +188,8 @@ async def test_a_relay_without_a_contact_is_asked_at_least_whether_it_is_there()
             for fault in (None, Refuses(1)):
                 wire.set_fault(9, fault)
                 assert (await relay.is_on(), await relay.is_whole()) == (None, None), "a refusal is an answer"
-            for fault in (Silent(), Refuses(11)):
-                wire.set_fault(9, fault)
+            for away in (Silent(), Refuses(11)):
+                wire.set_fault(9, away)
                 with pytest.raises(RejectedError, match=r"no answer|gateway"):
                     await relay.is_whole()
 
