@@ -66,7 +66,7 @@ def test_what_reads_a_day_of_the_log_first_is_waited_for(tmp_path: Path, monkeyp
         def settimeout(self, value: float | None) -> None:
             waited.append(value)
 
-    monkeypatch.setattr(operate.socket, "socket", Line)
+    monkeypatch.setattr(socket, "socket", Line)
     for do in ("reload", "calibrate", "siren_test", "status"):
         with pytest.raises(OSError, match="No such file"):
             operate.ask(tmp_path, {"do": do})
