@@ -7,9 +7,9 @@ for a second. A button that never opens again is a fault, told once, and answers
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
-from edge.sayings import rejected, say
+from edge.contact import Contact
+from edge.sayings import say
 from tocsin.clock import Clock
-from tocsin.readings import RejectedError
 from tocsin.said import Said
 
 _SOUNDING_S = 0.4
@@ -58,13 +58,13 @@ class ButtonWatch:
         self, contact: Callable[[], Awaitable[bool]], clock: Clock,
         *, is_sounding: Callable[[], bool], on_press: Callable[[], None], on_fault: Callable[[Said], None],
     ) -> None:  # fmt: skip
-        self._contact = contact
+        self._contact = Contact(contact, clock, on_fault, lost=lambda why: say("answer_unread", why=why),
+                                back=say("answer_read"))
         self._clock = clock
         self._is_sounding = is_sounding
         self._press = on_press
         self._fault = on_fault
         self._debounce = Debounce()
-        self._lost = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -75,16 +75,9 @@ class ButtonWatch:
 
     async def look(self) -> None:
         """One look at the contact."""
-        try:
-            closed = await self._contact()
-        except RejectedError as err:
-            if not self._lost:
-                self._fault(say("answer_unread", why=rejected(err)))
-            self._lost = True
+        closed = await self._contact.closed()
+        if closed is None:
             return
-        if self._lost:
-            self._fault(say("answer_read"))
-        self._lost = False
         match self._debounce.take(closed, self._clock.monotonic_s()):
             case Press.PRESSED:
                 self._press()

@@ -5,10 +5,12 @@ import math
 import os
 import signal
 import struct
+import sys
 from array import array
 from contextlib import suppress
 from typing import Any
 
+from edge.aside import Aside
 from edge.outputs import HOLD_S
 from tocsin.levels import Stage
 from tocsin.readings import Reason, RejectedError
@@ -20,6 +22,7 @@ _CHANGE_S = 0.25
 _LOUD = 28_000
 _ENDLESS = 0x7FFF_0000  # what the header of a WAV says that is played as it comes
 _STOP_S = 1.0
+_BEGINS_WITHIN_S = 5.0
 _SETTLE_S = 0.3  # a player that finds no sound card ends within that
 _LOOK_S = 1.0    # one that ended meanwhile is begun again
 
@@ -30,6 +33,7 @@ class Pin:
     def __init__(self, name: str, number: int, *, high: bool, factory: Any = None) -> None:
         self.name = name
         self.hold_s = HOLD_S
+        self.tells = False
         self._number = number
         self._high = high
         self._factory = factory
@@ -39,8 +43,9 @@ class Pin:
         device = self._open()
         try:
             device.on() if on else device.off()
-        except (gpio().GPIOZeroError, OSError) as err:
-            raise RejectedError(Reason.LINK, f"pin {self._number}: {err}") from err
+        except _raised() as err:
+            self.close()  # the next try begins anew: what is gone does not come back by itself
+            raise _rejected(self._number, err) from err
 
     async def guard(self) -> None:
         """A pin has no watchdog: `tocsin siren-off` after a crash."""
@@ -55,9 +60,9 @@ class Pin:
         """Off, and given back."""
         if self._device is not None:
             device, self._device = self._device, None
-            with suppress(gpio().GPIOZeroError, OSError):  # the log must still be closed
-                device.off()
-                device.close()
+            for part in (device.off, device.close):
+                with suppress(*_raised()):  # the log must still be closed
+                    part()
 
     def _open(self) -> Any:
         """Late, and again: a pin that cannot be had must not keep the agent from measuring."""
@@ -67,8 +72,8 @@ class Pin:
                 self._device = gpiozero.DigitalOutputDevice(
                     self._number, active_high=self._high, initial_value=False, pin_factory=self._factory
                 )
-            except (gpiozero.GPIOZeroError, OSError) as err:
-                raise RejectedError(Reason.LINK, f"pin {self._number}: {err}") from err
+            except _raised() as err:
+                raise _rejected(self._number, err) from err
         return self._device
 
 
@@ -82,13 +87,17 @@ class Button:
 
     async def closed(self) -> bool:
         """Raises RejectedError."""
-        if self._device is None:
-            gpiozero = gpio()
-            try:
+        gpiozero = gpio()
+        try:
+            if self._device is None:
                 self._device = gpiozero.DigitalInputDevice(self._number, pull_up=True, pin_factory=self._factory)
-            except (gpiozero.GPIOZeroError, OSError) as err:
-                raise RejectedError(Reason.LINK, f"pin {self._number}: {err}") from err
-        return bool(self._device.value)
+            return bool(self._device.value)
+        except _raised() as err:
+            device, self._device = self._device, None
+            if device is not None:
+                with suppress(*_raised()):
+                    device.close()
+            raise _rejected(self._number, err) from err
 
 
 def gpio() -> Any:
@@ -100,19 +109,37 @@ def gpio() -> Any:
     return gpiozero
 
 
+def _raised() -> tuple[type[Exception], ...]:
+    """What gpiozero raises, and what it lets through of the board's library, whose class (lgpio.error) is its own."""
+    own = [sys.modules[name].error for name in ("lgpio", "pigpio") if name in sys.modules]
+    return (gpio().GPIOZeroError, OSError, RuntimeError, ImportError, *own)
+
+
+def _rejected(number: int, err: Exception) -> RejectedError:
+    return RejectedError(Reason.LINK, f"pin {number}: {err}")
+
+
 class Tones:
     """The sound card by a player that takes a WAV on its input; the tone tells the stage."""
 
     def __init__(self, player: tuple[str, ...]) -> None:
         self.name = "sound-card"
         self.hold_s = _LOOK_S
+        self.tells = False  # that no tone is played says nothing of the loudspeaker
         self._player = player
+        self._aside = Aside("tones")
         self._stage = Stage.WATCH
         self._process: asyncio.subprocess.Process | None = None
         self._begun_s = 0.0
         self._feeding: asyncio.Task[None] | None = None
 
     async def switch(self, *, on: bool, stage: Stage) -> None:
+        try:
+            await self._aside.do(self._switch(on=on, stage=stage), _BEGINS_WITHIN_S)
+        except TimeoutError as err:
+            raise RejectedError(Reason.SILENT, f"{self._player[0]} hangs") from err
+
+    async def _switch(self, *, on: bool, stage: Stage) -> None:
         if on and self._is_alive() and stage is self._stage:
             return
         await self._stop()
@@ -133,18 +160,21 @@ class Tones:
 
     async def is_on(self) -> bool | None:
         """Whether the player runs, and goes on: one that has no sound card ends soon."""
-        if self._process is not None and self._is_alive():
+        if self._is_alive():
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._begun_s + _SETTLE_S):
-                    await self._process.wait()
+                await self._aside.do(self._settled(), _BEGINS_WITHIN_S)
         return self._is_alive()
+
+    async def _settled(self) -> None:
+        if self._process is not None:
+            async with asyncio.timeout_at(self._begun_s + _SETTLE_S):
+                await self._process.wait()
 
     async def is_whole(self) -> bool | None:
         """Nobody hears a loudspeaker that is silent."""
 
     def close(self) -> None:
-        if self._feeding is not None:
-            self._feeding.cancel()
+        """Who feeds the player ends with it."""
         if self._process is not None and self._is_alive():
             kill_all(self._process)
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from edge.bus import POLL, SIREN_FIRST, Bus
 from edge.config import DeviceTable
+from edge.modbus import DeviceRefusedError
 from tocsin.devices import GuardedDriver, OutputDriver, Request
 from tocsin.levels import Stage
 from tocsin.readings import RejectedError
@@ -15,10 +16,14 @@ HOLD_S = 10.0  # a relay that lost its power in the storm comes back off: while 
 
 
 class Output(Protocol):
-    """Something that can be switched on and off. `hold_s`: while it is on, it must be told so again that often."""
+    """Something that can be switched on and off. `hold_s`: while it is on, it must be told so again that often.
+
+    `tells`: while it is silent `is_on` or `is_whole` say something of the siren.
+    """
 
     name: str
     hold_s: float
+    tells: bool
 
     async def switch(self, *, on: bool, stage: Stage) -> None:
         """Returns when it was obeyed, as far as the output can tell. `stage`: the tone, where it has more than one."""
@@ -46,6 +51,7 @@ class Relay:
         self._bus = bus
         self._guard = driver if isinstance(driver, GuardedDriver) else None
         self.hold_s = min(HOLD_S, self._guard.hold_s) if self._guard else HOLD_S
+        self.tells = driver.feedback is not None or (self._guard is not None and self._guard.line is not None)
         self._guarded = self._is_on = False
 
     async def switch(self, *, on: bool, stage: Stage) -> None:  # noqa: ARG002 - a relay has one tone
@@ -70,8 +76,19 @@ class Relay:
         return None if feedback is None else self._driver.is_on(await self._ask(feedback))
 
     async def is_whole(self) -> bool | None:
+        """Where nothing can be told, it is found out at least whether the relay answers."""
+        if not self.tells:
+            await self._is_there()
         line = self._guard.line if self._guard else None
         return None if line is None or self._guard is None else self._guard.is_whole(await self._ask(line))
+
+    async def _is_there(self) -> None:
+        """Any word of it will do, a refusal too. Raises RejectedError where there is none."""
+        try:
+            await self._bus.probe(self._table.unit, Request(1, 0, 1), self._table.deadline_s)
+        except DeviceRefusedError as err:
+            if err.by_gateway:
+                raise
 
     async def contact(self, address: int) -> bool:
         """A discrete input of the relay's device: a button that is wired to it."""

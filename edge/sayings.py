@@ -52,6 +52,7 @@ TABLE = {
     "test_runs": ("a test is running", "正在试鸣"),
     "test_failed": ("the audible test proved nothing: {why}", "试鸣未能验证：{why}"),
     "proved_nothing": ("the test proved nothing: {why}", "试鸣未能验证：{why}"),
+    "unconfirmed": ("its feedback did not answer in time", "反馈未及时应答"),
     "broke_in": ("a warning came meanwhile", "试鸣期间出现预警"),
     "not_calm": ("something is above clear: no test now", "当前有预警，不能试鸣"),
     "line_good": ("line check: good", "线路检查：正常"),
@@ -167,6 +168,7 @@ TABLE = {
                       "运行中的终端程序版本不同：{why}；请重新启动它"),
     # a sheet
     "sealed": ("the seal is that of this station", "签封属于本站"),
+    "unsealed": ("it was changed, or is no sheet of this station: {why}", "内容被改动，或不是本站的验收单：{why}"),
     "unread": ("{place}: cannot be read: {why}", "{place}：无法读取：{why}"),
 }
 say = Sayings(TABLE)

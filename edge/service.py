@@ -20,6 +20,7 @@ from edge.walk_words import TABLE
 from edge.words import Words
 from tocsin.config import ConfigError, load
 from tocsin.said import LANGS, language, said_of
+from tocsin.signing import SealError
 
 _USAGE = """tocsin service STATION.toml DEVICE[/QUANTITY] --minutes N --who NAME
        tocsin service STATION.toml all --minutes N --who NAME
@@ -119,7 +120,8 @@ def _verify(place: Path, file: StationFile, lang: str) -> int:
         print(say("unread", place=place, why=err.strerror).in_(lang), file=sys.stderr)
         return 1
     except ValueError as err:
-        print(say("at", place=place, why=said_of(err)).in_(lang), file=sys.stderr)
+        why = say("unsealed", why=err) if isinstance(err, SealError) else said_of(err)
+        print(say("at", place=place, why=why).in_(lang), file=sys.stderr)
         return 1
     print(say("sealed").in_(lang))
     return 0

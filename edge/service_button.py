@@ -10,13 +10,13 @@ from enum import StrEnum
 
 from edge.bus import Bus
 from edge.config import Station
+from edge.contact import Contact
 from edge.pipeline import Pipeline
-from edge.sayings import rejected, say
+from edge.sayings import say
 from edge.servicing import Servicing
 from tocsin.clock import Clock
 from tocsin.devices import Request
 from tocsin.messages import EventKind
-from tocsin.readings import RejectedError
 from tocsin.said import Said
 
 HELD_S = 5.0
@@ -67,12 +67,12 @@ class ServiceButton:
         self, contact: Callable[[], Awaitable[bool]], clock: Clock,
         *, on_held: Callable[[], None], tell: Callable[[Said], None],
     ) -> None:  # fmt: skip
-        self._contact = contact
+        self._contact = Contact(contact, clock, tell, lost=lambda why: say("button_unread", why=why),
+                                back=say("button_read"))
         self._clock = clock
         self._on_held = on_held
         self._tell = tell
         self._holding = Holding()
-        self._lost = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -82,17 +82,10 @@ class ServiceButton:
 
     async def look(self) -> None:
         """One look at the contact."""
-        try:
-            closed = await self._contact()
-        except RejectedError as err:
-            if not self._lost:
-                self._tell(say("button_unread", why=rejected(err)))
-            self._lost = True
+        closed = await self._contact.closed()
+        if closed is None:
             self._holding.lost()
             return
-        if self._lost:
-            self._tell(say("button_read"))
-        self._lost = False
         match self._holding.take(closed, self._clock.monotonic_s()):
             case Hold.HELD:
                 self._on_held()

@@ -52,18 +52,23 @@ class Servicing:
 
     def toggle(self, minutes: float, who: Said) -> None:
         """All devices into service, or out of it where any is. Refused, it is told: nobody sees a terminal there."""
-        minutes = 0 if self._pipeline.decider.service else minutes
+        minutes = 0 if self._served() else minutes
         try:
             self._all(minutes, who)
         except SaidError as err:
             self._pipeline.told(EventKind.SERVICE, say("refused", who=who, why=err.said))
 
     def _all(self, minutes: float, who: str | Said) -> Said:
-        served = {name.partition("/")[0] for name in self._pipeline.decider.service}
+        served = self._served()
         names = [name for name in self._devices if minutes or name in served]
         if not names:
             raise SaidError(say("no_service"))
         return _lines(self.service(name, minutes, who) for name in names)
+
+    def _served(self) -> set[str]:
+        """Devices that are in service now, or a series of which is; what is over may not have been ended yet."""
+        now_ms = self._pipeline.now_ms()
+        return {name.partition("/")[0] for name, until in self._pipeline.decider.service.items() if until > now_ms}
 
     def named(self, device: str, series: str) -> tuple[str, str]:
         """Device and series, of which one may be left out. Raises SaidError for what is not here."""

@@ -26,7 +26,7 @@ _MARKS = {True: "line_proved", False: "line_not", None: "line_none"}
 class Result(msgspec.Struct, frozen=True):
     """What became of a step at `t` (ms UTC). `proved` is None where the station has nothing of that kind.
 
-    `zh`: the detail in Chinese, "" where it is the same.
+    `zh`: the detail in Chinese, "" where it is the same. `who` went through it, in a walk that others went on with.
     """
 
     step: str
@@ -34,6 +34,7 @@ class Result(msgspec.Struct, frozen=True):
     detail: str
     t: int
     zh: str = ""
+    who: str = ""
 
     @property
     def words(self) -> Said:
@@ -80,7 +81,9 @@ def in_words(sheet: Sheet) -> Said:
     lines = [_say("head", name=name, station=sheet.station, state=state),
              _say("walked", who=sheet.who, began=iso(sheet.began), ended=iso(sheet.ended)),
              _say("in_force", version=sheet.version, rules=sheet.rules),
-             *(_say(_MARKS[one.proved], step=_say(one.step), detail=one.words, t=iso(one.t)) for one in sheet.results)]
+             *(_say(_MARKS[one.proved], step=_say(one.step), detail=one.words, t=iso(one.t),
+                    who=_say("other", who=one.who) if one.who not in {"", sheet.who} else "")
+               for one in sheet.results)]
     for series, scale in sheet.scales.items():
         numbers = ", ".join(f"{key} {value}" for key, value in scale.items())
         lines.append(_say("scale", series=series, scale=numbers or _say("as_measured")))

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from edge.patterns import ANSWERED, Moment, Program, is_rise, moment_of, program
 from edge.sayings import rejected, say
 from edge.siren_table import SirenTable
 from edge.sounding import Sound
+from edge.trial import Trial
 from tocsin.clock import Clock
 from tocsin.levels import Level, Stage
 from tocsin.readings import RejectedError
@@ -73,11 +74,11 @@ class Siren:
         self._answered: tuple[float, Program] | None = None  # from which second on it plays that
         self._why: tuple[str, float] | None = None  # None: nothing is wanted yet
         self._began_s = 0.0
-        self._testing: _Test | None = None
+        self._testing: Trial | None = None
         self._on: bool | None = None  # None: not known
         self._told: tuple[Level, str] | None = None
         self._faults: dict[str, Said] = {}
-        self._said_s = -math.inf
+        self._said_s = self._obeyed_s = -math.inf
         self._wake = asyncio.Event()
         if voice is not None:
             voice.on_end = self._words_over
@@ -146,7 +147,7 @@ class Siren:
 
         A warning that comes meanwhile goes on from there; False then.
         """
-        self._testing = test = _Test(self._clock.monotonic_s() + seconds, asyncio.get_running_loop().create_future())
+        self._testing = test = Trial(self._clock.monotonic_s() + seconds)
         self._wake.set()
         try:
             return await test.proved
@@ -164,9 +165,26 @@ class Siren:
             if now is not None and good:
                 if now.words:  # whatever its contact says: one that is stuck must not keep people from the words
                     self._speak()
-                good = await self._unless_woken(self._look(on=now.on), otherwise=True)
-            until_s = now.until_s if now else math.inf
-            await self._rest(until_s, (self.output.hold_s if now and now.on else None) if good else _AGAIN_S)
+                good = await self._looked(now)
+            await self._rest(now.until_s if now else math.inf, self._hold_s(now) if good else _AGAIN_S)
+
+    def _hold_s(self, now: Moment | None) -> float:
+        """How long the output may be left without a word."""
+        return max(0.0, self._obeyed_s + self.output.hold_s - time.monotonic()) if now and now.on else math.inf
+
+    async def _looked(self, now: Moment) -> bool:
+        """Whether the output did it, as far as it says so in time: a slow line must not hold up rhythm or repeats."""
+        look = asyncio.ensure_future(self._look(on=now.on))
+        try:
+            while not look.done():
+                await self._rest(now.until_s, self._hold_s(now), look)
+                if look.done() or self._wake.is_set() or self._clock.monotonic_s() >= now.until_s:
+                    break
+                if not await self._obey(now):
+                    return False
+            return look.result() if look.done() else True
+        finally:
+            look.cancel()
 
     def _moment(self) -> Moment | None:
         now_s = self._clock.monotonic_s()
@@ -189,7 +207,7 @@ class Siren:
         return moment_of(program.rhythm, self._began_s, now_s)
 
     async def _obey(self, now: Moment) -> bool:
-        if not now.on and self._on is False:
+        if not now.on and self._on is False and "contact" not in self._faults:
             self._tell_done(now)
             return True
         program, words = self._program, "on" if now.on else "off"
@@ -199,7 +217,7 @@ class Siren:
             self._on = None  # it may have obeyed all the same: what is wanted next must be said
             self._tell_fault(words, say(f"not_{words}", why=rejected(err)))
             return False
-        self._on = now.on
+        self._on, self._obeyed_s = now.on, time.monotonic()
         if now.on and self._voice is not None:
             self._voice.hush()
         self._tell_done(now, back=self._faults.pop(words, None) is not None)
@@ -261,39 +279,17 @@ class Siren:
                 self._said_s = moment.until_s
                 self._voice.say(self._program)
 
-    async def _unless_woken(self, work: Coroutine[Any, Any, bool], *, otherwise: bool) -> bool:
-        task = asyncio.ensure_future(work)
-        wake = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({task, wake}, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else otherwise
-        finally:
-            task.cancel()
-            wake.cancel()
-
-    async def _rest(self, until_s: float, at_most_s: float | None) -> None:
-        """Until the moment of the agent's clock, a new command, or so many real seconds."""
-        waits = {asyncio.ensure_future(self._wake.wait())}
+    async def _rest(self, until_s: float, at_most_s: float, *ends: "asyncio.Future[bool]") -> None:
+        """Until the moment of the agent's clock, a new command, one of `ends`, or so many real seconds."""
+        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._wake.wait())}
         if until_s < math.inf:
             waits.add(asyncio.ensure_future(self._slept(until_s)))
         try:
-            await asyncio.wait(waits, timeout=at_most_s, return_when=asyncio.FIRST_COMPLETED)
+            timeout = at_most_s if at_most_s < math.inf else None
+            await asyncio.wait({*waits, *ends}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
 
     async def _slept(self, until_s: float) -> Any:
         await self._clock.sleep_until(until_s)
-
-
-class _Test:
-    """One audible test. `agreed`: the output was on and said so."""
-
-    def __init__(self, until_s: float, proved: "asyncio.Future[bool]") -> None:
-        self.until_s = until_s
-        self.proved = proved
-        self.agreed = False
-
-    def end(self, *, proved: bool = True) -> None:
-        if not self.proved.done():
-            self.proved.set_result(proved and self.agreed)

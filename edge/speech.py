@@ -1,7 +1,7 @@
 """Words from the local sound card, in the pauses of the siren: what to do, what comes, and where.
 
-Synthesis (edge.voice) and the player are processes of their own. One that fails or hangs is killed and told once; the
-next pause tries again. The siren never waits for words.
+Synthesis (edge.voice) and the player are processes of their own, begun aside. One that fails or hangs is killed and
+told once; the next pause tries again. The siren never waits for words.
 """
 
 import asyncio
@@ -9,12 +9,14 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
+from edge.aside import Aside
 from edge.noise import kill_all
 from edge.patterns import Program
 from edge.siren_table import SpeechTable
 
 _SYNTHESIS_S = 20.0  # a small computer under load, the first time
 _PLAY_S = 60.0
+_LEFT_S = 5.0  # what does not even begin, or die, within that is left alone
 _KEPT = 8            # texts whose sound is kept, about 0.4 MB each
 TESTS = {"zh": "这是试验，这是试验，请不要惊慌。", "en": "This is a test. This is only a test."}
 log = logging.getLogger(__name__)
@@ -37,7 +39,8 @@ def _nobody() -> None:
 
 
 class Speaker:
-    """`say` and `hush` return at once; `run` speaks. `on_fault` is told of each new fault once.
+    """`say` and `hush` return at once; `run` speaks. `on_fault` is told of each new fault once, `fault` has it as long
+    as nothing was said since.
 
     `on_end` is called when what was to be said is said, could not be, or was hushed.
     """
@@ -48,9 +51,10 @@ class Speaker:
         self._fault = on_fault
         self._wanted: list[tuple[str, str]] = []
         self._wake = asyncio.Event()
+        self._aside = Aside("speech")
         self._talk: asyncio.Task[None] | None = None
         self._sounds: dict[tuple[str, str], bytes] = {}
-        self._told = ""
+        self.fault = ""
         self.said = 0
         self.on_end: Callable[[], None] = _nobody
 
@@ -92,24 +96,30 @@ class Speaker:
     async def _speak(self, texts: Sequence[tuple[str, str]]) -> None:
         try:
             for language, text in texts:
-                await run_process(self._table.player, await self._sound(language, text), _PLAY_S)
+                await self._run(self._table.player, await self._sound(language, text), _PLAY_S)
             self.said += 1
-            self._told = ""
+            self.fault = ""
         except SpeechError as err:
-            if str(err) != self._told:
+            if str(err) != self.fault:
                 log.error("speech: %s", err)
                 self._fault(str(err))
-            self._told = str(err)
+            self.fault = str(err)
 
     async def _sound(self, language: str, text: str) -> bytes:
         sound = self._sounds.get((language, text))
         if sound is None:
             command = (sys.executable, "-m", "edge.voice", language, str(self._table.words_per_min))
-            sound = await run_process(command, text.encode(), _SYNTHESIS_S)
+            sound = await self._run(command, text.encode(), _SYNTHESIS_S)
             while len(self._sounds) >= _KEPT:
                 self._sounds.pop(next(iter(self._sounds)))
             self._sounds[language, text] = sound
         return sound
+
+    async def _run(self, command: tuple[str, ...], given: bytes, within_s: float) -> bytes:
+        try:
+            return await self._aside.do(run_process(command, given, within_s), within_s + _LEFT_S)
+        except TimeoutError as err:
+            raise SpeechError(f"{_name(command)} hangs, and is left alone") from err
 
 
 async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -> bytes:
@@ -118,7 +128,7 @@ async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -
 
     Raises SpeechError.
     """
-    name = command[2] if command[1:2] == ("-m",) else command[0]
+    name = _name(command)
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe,
@@ -138,3 +148,7 @@ async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -
         last = err_text.decode(errors="replace").strip().splitlines()[-1:]
         raise SpeechError(f"{name}: {last[0] if last else f'ended with {process.returncode}'}")
     return out
+
+
+def _name(command: tuple[str, ...]) -> str:
+    return command[2] if command[1:2] == ("-m",) else command[0]

@@ -7,7 +7,7 @@ from edge.mounts import SELDOM_S
 from edge.survey import SeriesNow, StationNow
 from edge.words import WIDTH, Words, cells, folded, width
 from tocsin.faults import Fault
-from tocsin.health_words import FAULT, POWER, REASON_ZH
+from tocsin.health_words import FAULT, POWER, fault_zh
 from tocsin.levels import Level
 from tocsin.quantities import QUANTITIES
 from tocsin.readings import Quality
@@ -148,10 +148,7 @@ class _Page:
 
     def _device(self, one: dict[str, Any]) -> str:
         probed = self._words("probed") if one["device"] in self._now.probed else ""
-        fault = one["fault"]
-        if self._words.at:
-            parts = [text.partition(": ") for text in fault.split("; ")]
-            fault = "; ".join(f"{REASON_ZH.get(reason, reason)}{colon}{detail}" for reason, colon, detail in parts)
+        fault = fault_zh(one["fault"]) if self._words.at else one["fault"]
         return self._words("refused", **one | {"fault": fault}) + probed
 
     def _stands(self, one: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ was broken off goes on where it was.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edge.sheet import STEPS, Result, Sheet
 from edge.survey import SeriesNow, StationNow
 from edge.walk_words import TABLE, YES
 from edge.words import Words
+from tocsin.health_words import fault_zh
 from tocsin.log import replace_file
 from tocsin.quantities import QUANTITIES
 from tocsin.readings import Quality
@@ -30,6 +32,7 @@ NEAR_M = 0.02         # what waves leave of it
 _SERVICE_MIN = 30.0
 _LOOK_S = 0.5
 _PERIODS = 3
+_GOES_ON_MS = 48 * 3_600_000    # what was proved longer ago says little of today
 _UNDER_WAY_MS = 1000  # a reading that was under way when the person answered may be of before
 _say = Sayings(TABLE)
 _GOOD = ~int(Quality.CLOCK | Quality.STUCK | Quality.SERVICE)
@@ -90,14 +93,16 @@ class Walk:
 
     def finished(self) -> None:
         """Everything was proved: the next walk begins anew."""
-        self._place.unlink(missing_ok=True)
+        with suppress(OSError):    # what is found there is too old soon
+            self._place.unlink()
 
     # steps
 
     def _probe(self) -> tuple[bool | None, Said]:
         while True:
             now = self._now()
-            faults = {one["device"]: one["fault"] for one in now.health["devices"]}
+            shown = fault_zh if self._words.at else str
+            faults = {one["device"]: shown(one["fault"]) for one in now.health["devices"]}
             dead = [one for one in now.series if not _is_live(one, now)]
             for one in now.series:
                 unit = QUANTITIES[one.quantity].unit if one.quantity in QUANTITIES else ""
@@ -221,11 +226,12 @@ class Walk:
         self._tell(self._words("wait", series=one.key, every=one.every_s))
         begun = now = self._now()
         while now.t - begun.t <= (_PERIODS * one.every_s + 10) * 1000:
-            found = next(other for other in now.series if other.key == one.key)
-            if found.t > begun.t + _UNDER_WAY_MS and found.quality & _GOOD == 0:
-                return found.value
+            for found in now.series:
+                if found.key == one.key and found.t > begun.t + _UNDER_WAY_MS and found.quality & _GOOD == 0:
+                    return found.value
             self._wait(_LOOK_S)
             now = self._now()
+            begun = min(begun, now, key=lambda look: look.t)    # the clock may be set back meanwhile
         return None
 
     def _yes(self, key: str, **values: object) -> bool:
@@ -248,13 +254,19 @@ class Walk:
 
     def _note(self, step: str, proved: bool | None, detail: Said) -> None:
         self._tell(self._words("none") if proved is None else self._words("proved" if proved else "not", detail=detail))
-        self._begun.results[step] = Result(step, proved, detail.en, self._now().t, detail.zh)
-        replace_file(self._place, msgspec.json.encode(self._begun), sync=True)
+        self._begun.results[step] = Result(step, proved, detail.en, self._now().t, detail.zh, self._who)
+        try:
+            replace_file(self._place, msgspec.json.encode(self._begun), sync=True)
+        except OSError as err:    # it can still be gone through without a break
+            self._tell(self._words("unkept", why=err.strerror))
 
     def _read(self, now: StationNow) -> Begun:
         try:
             begun = msgspec.json.decode(self._place.read_bytes(), type=Begun)
         except (FileNotFoundError, ValueError):    # none, or torn
+            return Begun(self._who, now.t)
+        if not 0 <= now.t - begun.began <= _GOES_ON_MS:
+            self._tell(self._words("too_old", who=begun.who, t=iso(begun.began)))
             return Begun(self._who, now.t)
         done = [self._words(one.step) for one in begun.results.values() if one.proved is not False]
         self._tell(self._words("go_on", who=begun.who, t=iso(begun.began), done=", ".join(done) or "-"))

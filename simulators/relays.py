@@ -11,16 +11,18 @@ class CabinetRelay(Relay):
     """As `Relay`; discrete input 1 is the line to the horn (1: whole), 2 the button (1: pressed).
 
     Holding register 0x1120 takes a time in ms: after so long without a word the relay lets go. 0, as it comes: never.
-    `now` is its own clock, in s.
+    Input register 7 is the horn's current in mA: 2500 while it sounds, 40 while its line is only supervised, 0 where
+    the line is broken or, with the relay pulled in, the horn is dead. `now` is its own clock, in s.
     """
 
-    LINE, BUTTON, WATCHDOG = 1, 2, 0x1120
+    LINE, BUTTON, WATCHDOG, CURRENT = 1, 2, 0x1120, 7
+    SOUNDS_MA, LINE_MA = 2500, 40
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._now = now
         self._heard_s = now()
-        self.line_is_whole = True
+        self.line_is_whole = self.horn_is_good = True
         self.is_pressed = False
         self.watchdog_ms = 0
 
@@ -37,7 +39,15 @@ class CabinetRelay(Relay):
 
     def table(self) -> Mapping[int, Mapping[int, Sequence[int]]]:
         inputs = (int(self.on), int(self.line_is_whole), int(self.is_pressed))
-        return {1: {0: (int(self.on),)}, 2: {0: inputs}, 3: {self.WATCHDOG: (self.watchdog_ms,)}}
+        return {1: {0: (int(self.on),)}, 2: {0: inputs}, 3: {self.WATCHDOG: (self.watchdog_ms,)},
+                4: {self.CURRENT: (self._current_ma(),)}}
+
+    def _current_ma(self) -> int:
+        if not self.line_is_whole:
+            return 0
+        if self.on:
+            return self.SOUNDS_MA if self.horn_is_good else 0
+        return self.LINE_MA
 
     def read(self, function: int, address: int, count: int) -> list[int] | Code:
         self._spoken_to()

@@ -191,7 +191,7 @@ def highest(name: str, settings: dict[str, Any], key: str) -> dict[str, Any]:
 ADDRESS_KEYS = [
     (name, settings, key)
     for name, settings in [*POLLED, *OUTPUTS]
-    for key in ("address", "coil", "feedback_input")
+    for key in ("address", "coil", "current_register" if "current_register" in settings else "feedback_input")
     if key in plugins.load(drivers, name).Settings.__struct_fields__
 ]
 
@@ -267,11 +267,12 @@ def test_noise_of_bytes_is_read_or_rejected_and_twice_the_same(name: str, data: 
 
 @pytest.mark.parametrize(("name", "settings"), OUTPUTS)
 @given(answer=st.lists(WORDS, max_size=3))
-def test_feedback_is_one_bit_or_rejected(name: str, settings: dict[str, Any], answer: list[int]) -> None:
+def test_feedback_is_one_bit_or_one_current_or_rejected(name: str, settings: dict[str, Any], answer: list[int]) -> None:
     driver = driver_of(name, settings)
     assert isinstance(driver, OutputDriver)
-    if answer in ([0], [1]):
-        assert driver.is_on(answer) is (answer == [1])
+    least = settings.get("sounds_from", 1)
+    if len(answer) == 1 and 0 <= answer[0] <= (0xFFFF if "sounds_from" in settings else 1):
+        assert driver.is_on(answer) is (answer[0] >= least)
     else:
         with pytest.raises(RejectedError):
             driver.is_on(answer)

@@ -254,6 +254,33 @@ def test_a_relay_is_told_its_watchdog_s_time_with_one_write_and_its_line_is_one_
             driver.is_whole(answer)
 
 
+@given(register=st.integers(0, 0xFFFF), parts=st.lists(st.integers(1, 0xFFFF), min_size=2, max_size=2, unique=True),
+       current=st.integers(0, 0xFFFF))
+def test_where_the_current_is_measured_it_is_the_feedback_and_the_line(
+    register: int, parts: list[int], current: int
+) -> None:
+    line, sounds = sorted(parts)
+    driver = relay_output.Driver(
+        relay_output.Settings(current_register=register, sounds_from=sounds, line_from=line))
+    assert (driver.feedback, driver.line) == (Request(4, register, 1), Request(4, register, 1))
+    assert driver.is_on([current]) is (current >= sounds)
+    assert driver.is_whole([current]) is (current >= line)
+    for answer in ([], [1, 2], [0x10000]):
+        with pytest.raises(RejectedError, match="is not one word"):
+            driver.is_on(answer)
+
+
+def test_a_current_says_from_where_it_counts() -> None:
+    driver = relay_output.Driver(relay_output.Settings(current_register=7, sounds_from=500, line_input=1))
+    assert (driver.feedback, driver.line) == (Request(4, 7, 1), Request(2, 1, 1))
+    for wrong, words in (({"current_register": 7}, "give both"), ({"sounds_from": 7}, "give both"),
+                         ({"current_register": 7, "sounds_from": 5, "line_from": 5}, "under sounds_from"),
+                         ({"current_register": 7, "sounds_from": 5, "line_from": 2, "line_input": 1}, "no line_input"),
+                         ({"line_from": 2}, "under sounds_from")):
+        with pytest.raises(ValueError, match=words):
+            relay_output.Settings(**wrong)
+
+
 def test_a_plain_relay_has_neither() -> None:
     driver = relay_output.Driver(relay_output.Settings())
     assert (driver.guard, driver.line) == ((), None)

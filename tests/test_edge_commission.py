@@ -198,7 +198,9 @@ def test_a_sheet_tells_whether_a_word_of_it_was_changed(tmp_path: Path, capsys: 
     for changed in (sealed.replace(b"Li Wei", b"Li Bai"), sealed[:-1], b"", sealed.replace(b'"sig":"', b'"sig":"0')):
         place.write_bytes(changed)
         assert service.run([str(path), "--verify", str(place)]) == 1
-        assert str(place) in capsys.readouterr().err
+        assert f"{place}: it was changed, or is no sheet of this station: " in capsys.readouterr().err
+    assert service.run([str(path), "--verify", str(place), "--lang", "zh"]) == 1
+    assert f"{place}：内容被改动，或不是本站的验收单：" in capsys.readouterr().err
     assert service.run([str(path), "--verify", str(tmp_path / "none")]) == 1
 
 

@@ -1,12 +1,17 @@
 """A walk through a station in which the person, or the disk, gets something wrong."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from edge.walk import FILE, BrokenOffError
+from edge import walk as walks
+from edge.sheet import Result, Sheet, in_words
+from edge.walk import FILE, Begun, BrokenOffError
+from simulators.faults import Silent
 from tests.edge_bench import GAUGE
 from tests.test_edge_commission import Site
 
@@ -64,3 +69,70 @@ async def test_a_walk_whose_file_is_torn_begins_anew(tmp_path: Path, torn: bytes
         with pytest.raises(BrokenOffError):
             await site.goes()
         assert site.walk()._read(await asyncio.to_thread(site.walk()._now)).who == "Li Wei"
+
+
+async def test_a_walk_of_days_ago_begins_anew(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    async with site.agent():
+        with pytest.raises(BrokenOffError):
+            await site.goes()
+        begun = msgspec.json.decode((site.folder / FILE).read_bytes(), type=Begun)
+        assert begun.results["probe"].proved
+        for days in (3, -1):
+            begun.began = site.clock.now_ms() - days * 86_400_000
+            (site.folder / FILE).write_bytes(msgspec.json.encode(begun))
+            site.told.clear()
+            with pytest.raises(BrokenOffError):
+                await site.goes()
+            assert "too long ago: everything is gone through anew" in site.told[1]
+            assert site.told[2] == "--- 1 of 5: every device answers"
+
+
+async def test_a_disk_that_refuses_keeps_nobody_from_going_through_a_station(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_keys: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    site = Site(tmp_path)
+    async with site.agent():
+        monkeypatch.setattr(walks, "replace_file", full)
+        sheet = await site.goes(site.tips(10), "1.0", "y", "y")
+        assert "    this cannot be kept: No space left on device; go on without a break" in site.told
+        assert sheet.missing == ["echo"]
+        site.walk().finished()
+
+
+async def test_a_clock_that_is_set_back_or_a_series_that_is_gone_does_not_stop_a_walk(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    async with site.agent():
+        now = await asyncio.to_thread(site.walk()._now)
+        (one,) = [series for series in now.series if series.key == GAUGE]
+        hour_ms = 3_600_000
+        looks = [now, *(replace(now, t=now.t - hour_ms + passed * 1000, series=[replace(one, t=now.t - hour_ms + 5000)])
+                        for passed in range(10))]
+        walk = site.walk()
+        walk._wait = lambda _: None
+        walk._now = lambda: looks.pop(0)  # type: ignore[method-assign]
+        assert walk._next(one) == 1.0
+        looks = [replace(now, t=now.t + passed * 100_000, series=[]) for passed in range(4)]
+        assert walk._next(one) is None
+
+
+def test_a_sheet_names_who_went_through_a_step_where_it_was_another() -> None:
+    steps = [Result("probe", True, "good", 0, "", "Li Wei"), Result("siren", None, "", 0, "", "Wang Fang")]
+    sheet = Sheet(1, "bridge", "Upper bridge", "Wang Fang", 0, 1, "0", "abcd", {}, steps)
+    said = in_words(sheet)
+    assert "every device answers: proved: good (1970-01-01T00:00:00Z, Li Wei)" in said.en
+    assert "警报器：本站无此项（1970-01-01T00:00:00Z）" in said.zh
+
+
+async def test_in_chinese_a_dead_device_says_why_in_chinese(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    async with site.agent():
+        site.wire.set_fault(1, Silent())
+        for _ in range(4):
+            await site._pass_a_minute()
+        with pytest.raises(BrokenOffError):
+            await site.goes(lang="zh")
+        assert f"    {GAUGE}：无有效读数 无应答: no answer within 0.4 s" in site.told

@@ -9,17 +9,18 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from gpiozero import DigitalOutputDevice
 from gpiozero.pins.mock import MockFactory
 
 from drivers import relay_output
+from edge import noise
 from edge.bus import Bus
 from edge.config import BusTable, DeviceTable
-from edge.noise import RATE, TONES_HZ, Button, Pin, Tones, header, tone
+from edge.noise import RATE, TONES_HZ, Pin, Tones, header, tone
 from edge.outputs import Output, Relay
 from simulators.faults import Refuses, Silent
 from simulators.relays import CabinetRelay
 from simulators.wires import ModbusRtuPty, ModbusTcp
+from tests.hung import hung_programs
 from tests.lines import until
 from tests.tasks import beside
 from tocsin.levels import Stage
@@ -127,20 +128,6 @@ async def test_what_this_computer_does_itself_ends_with_the_agent(name: str) -> 
         await until(lambda: not rig.is_on())
 
 
-async def test_a_pin_that_fails_while_it_is_switched_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with pin() as rig:
-        await rig.output.switch(on=False, stage=Stage.MOVE)
-
-        def fails(_: object) -> None:
-            raise OSError("the chip is gone")
-
-        monkeypatch.setattr(DigitalOutputDevice, "on", fails)
-        with pytest.raises(RejectedError, match="pin 17: the chip is gone"):
-            await rig.output.switch(on=True, stage=Stage.MOVE)
-        monkeypatch.setattr(DigitalOutputDevice, "off", fails)
-        rig.output.close()
-
-
 # the relay's own watchdog
 
 
@@ -191,17 +178,41 @@ async def test_the_line_and_the_button_of_the_cabinet_are_read() -> None:
             assert await relay.contact(CabinetRelay.BUTTON)
 
 
-async def test_a_button_between_a_pin_and_ground() -> None:
-    factory = MockFactory()
-    button = Button(27, factory)
-    assert not await button.closed()
-    factory.pin(27).drive_low()
-    assert await button.closed()
-    with pytest.raises(RejectedError, match="pin 99"):
-        await Button(99, factory).closed()
+async def test_a_relay_without_a_contact_is_asked_at_least_whether_it_is_there() -> None:
+    box = CabinetRelay()
+    async with ModbusTcp({9: box}) as wire:
+        bus = Bus(BusTable("field", "modbus-tcp", f"tcp://127.0.0.1:{wire.port}"))
+        async with beside(bus.run()):
+            relay = relay_on(bus, feedback_input=-1)
+            assert not relay.tells
+            for fault in (None, Refuses(1)):
+                wire.set_fault(9, fault)
+                assert (await relay.is_on(), await relay.is_whole()) == (None, None), "a refusal is an answer"
+            for away in (Silent(), Refuses(11)):
+                wire.set_fault(9, away)
+                with pytest.raises(RejectedError, match=r"no answer|gateway"):
+                    await relay.is_whole()
 
 
-# the tones
+def test_silence_of_a_sound_card_or_a_pin_proves_nothing() -> None:
+    assert not Tones(("cat", "-")).tells
+    assert not Pin("gpio17", 17, high=True).tells
+
+
+async def test_a_relay_that_pulls_in_for_a_dead_horn_is_found_out_by_its_current() -> None:
+    box = CabinetRelay()
+    async with ModbusTcp({9: box}) as wire:
+        bus = Bus(BusTable("field", "modbus-tcp", f"tcp://127.0.0.1:{wire.port}"))
+        async with beside(bus.run()):
+            relay = relay_on(bus, current_register=CabinetRelay.CURRENT, sounds_from=1000, line_from=20)
+            assert (await relay.is_on(), await relay.is_whole()) == (False, True)
+            await relay.switch(on=True, stage=Stage.MOVE)
+            assert await relay.is_on() is True
+            box.horn_is_good = False
+            assert await relay.is_on() is False
+            await relay.switch(on=False, stage=Stage.MOVE)
+            box.line_is_whole = False
+            assert (await relay.is_on(), await relay.is_whole()) == (False, False)
 
 
 def test_the_two_tones_differ_and_join_without_a_click() -> None:
@@ -239,13 +250,21 @@ async def test_a_player_is_fed_as_long_as_it_sounds(tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     output = Tones(("sh", "-c", f"exec head -c 100000 > {heard}"))
     await output.switch(on=True, stage=Stage.MOVE)
-    process = output._process
-    assert process is not None
-    async with asyncio.timeout(10):
-        await process.wait()
+    await until(lambda: not output._is_alive())
     assert heard.read_bytes()[:44] == header()
     assert heard.stat().st_size == 100_000
     assert await output.is_on() is False, "a player that ended is no sound"
     await output.switch(on=True, stage=Stage.MOVE)
     assert output._is_alive()
     await output.switch(on=False, stage=Stage.MOVE)
+
+
+async def test_a_player_that_does_not_begin_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "_BEGINS_WITHIN_S", 0.2)
+    with hung_programs(monkeypatch) as hung:
+        output = Tones(("cat", "-"))
+        switching = asyncio.create_task(output.switch(on=True, stage=Stage.MOVE))
+        await until(hung.is_set)
+        with pytest.raises(RejectedError, match="cat hangs"):
+            await switching
+    await until(lambda: not output._is_alive())

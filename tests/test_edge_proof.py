@@ -13,7 +13,7 @@ from edge.proof import DAY_MS, FILE, Proof
 from edge.siren import Siren
 from edge.siren_table import SirenTable
 from tests.lines import settle, until
-from tests.stations import START_MS
+from tests.stations import START_MS, SetClock
 from tests.tasks import beside
 from tests.test_edge_siren import Box, sound
 from tocsin.clock import WoundClock
@@ -41,7 +41,7 @@ class Stand:
 
     def __init__(self, folder: Path, every_days: int = 30) -> None:
         self.folder = folder
-        self.clock = WoundClock(MIDNIGHT_MS)
+        self.clock = SetClock(MIDNIGHT_MS)
         self.box = Cabinet()
         self.table = SirenTable(device="siren", test_every_days=every_days)
         self.told: list[tuple[str, str]] = []
@@ -63,13 +63,13 @@ class Stand:
     async def passes(self, hours: float) -> None:
         """Time goes by, and the proof looks at the end of each hour."""
         for _ in range(round(hours)):
-            self.clock.wind_to(self.clock.now_ms() + HOUR_MS)
+            self.clock.pass_ms(HOUR_MS)
             look = asyncio.create_task(self.proof.look())
             while not look.done():
                 await settle()
                 if self.siren._testing is not None:
                     await until(lambda: self.box.on is True or bool(self.siren.faults))
-                    self.clock.wind_to(self.clock.now_ms() + 3_000)
+                    self.clock.pass_ms(3_000)
                 await asyncio.sleep(0.001)
             await look
 
@@ -112,17 +112,18 @@ async def test_a_line_that_is_not_good_is_told_once_and_is_overdue_after_two_day
         assert (stand.proof.health().overdue, stand.proof.health().fault) == ("", "")
 
 
-async def test_an_output_that_can_tell_nothing_is_never_late_with_its_line(tmp_path: Path) -> None:
+async def test_an_output_that_can_tell_nothing_is_asked_whether_it_is_there_and_proves_nothing(tmp_path: Path) -> None:
     async with Stand(tmp_path, every_days=0).running() as stand:
-        stand.box.whole = None
-        stand.siren.output.is_on = _nothing  # type: ignore[method-assign]
-        await stand.passes(24 * 60)
-        assert stand.told == []
-        assert stand.proof.health().how == ""
-
-
-async def _nothing() -> bool | None:
-    return None
+        stand.box.tells = False
+        await stand.passes(24 * 30)
+        assert (stand.told, stand.proof.health().how) == ([], "")
+        stand.box.reads = False
+        await stand.passes(24 * 3)
+        (told,) = stand.told
+        assert told == ("failed", "line check: it cannot be asked: exception: exception 2: illegal data address")
+        stand.box.reads = True
+        await stand.passes(1)
+        assert (stand.proof.health().fault, stand.proof.health().overdue, len(stand.told)) == ("", "", 1)
 
 
 async def test_no_line_is_checked_while_it_sounds(tmp_path: Path) -> None:
@@ -207,6 +208,31 @@ async def test_one_test_at_a_time(tmp_path: Path) -> None:
         assert str(await first) == "the siren sounded for 3 s and obeyed"
 
 
+async def test_a_feedback_that_does_not_answer_in_time_is_called_so(tmp_path: Path) -> None:
+    async with Stand(tmp_path).running() as stand:
+        stand.box.hangs = True
+        test = asyncio.create_task(stand.proof.audible_test("Li Wei"))
+        await until(lambda: stand.box.on is True)
+        await settle()
+        stand.clock.pass_ms(3000)
+        with pytest.raises(ValueError, match="the test proved nothing: its feedback did not answer in time"):
+            await test
+
+
+async def test_a_clock_that_was_ahead_holds_up_neither_tests_nor_their_alarm(tmp_path: Path) -> None:
+    year_ms = 366 * DAY_MS
+    async with Stand(tmp_path).running() as stand:
+        stand.clock.set_by(year_ms)
+        await stand.passes(24)
+        assert stand.reasons.count("test") == 2
+        stand.clock.set_by(-year_ms)
+        await stand.passes(24 * 32)
+        assert stand.reasons.count("test") == 4
+        stand.calm = False
+        await stand.passes(24 * 38)
+        assert stand.proof.health().overdue == "not heard for more than 37 days"
+
+
 # the button
 
 
@@ -253,10 +279,14 @@ async def test_the_button_is_watched_and_its_loss_told_once() -> None:
         state[0] = True
         await passes(1)
         assert presses == [1]
+        for lost in (None, False, None, False) * 40:
+            state[0] = lost
+            await passes(0.8)
+        assert faults == [], "a line that loses some looks does not fill the log"
         state[0] = None
-        await passes(10)
+        await passes(40)
         assert faults == ["the button cannot be read: silent: no answer"]
         state[0] = False
-        await passes(2)
+        await passes(40)
         assert faults[1:] == ["the button can be read again"]
         assert presses == [1]

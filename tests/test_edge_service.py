@@ -7,6 +7,7 @@ import pytest
 from edge.agent import Agent
 from edge.config import load_station
 from edge.own_log import replayed
+from edge.sayings import say
 from tests.edge_bench import BUCKET, GAUGE, LATCHED, MINUTE_MS, RAIN, STAGE, Bench
 from tests.stations import START_MS, SetClock, StationFiles
 from tests.test_own_log import agree
@@ -142,4 +143,17 @@ def test_an_end_of_before_did_not_begin_counters_anew(tmp_path: Path) -> None:
     assert bench.levels() == [("rain", Level.BLUE)]
     bench.flush()
     assert replayed(bench.folder).decided == replayed(bench.folder).told
+    bench.stop()
+
+
+def test_what_is_over_and_not_ended_yet_is_in_nobodys_way(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    servicing = bench.operations.servicing
+    bench.operations.service("gauge", 5, "Li Wei")
+    bench.operations.service("bucket", 20, "Li Wei")
+    bench.clock.pass_ms(10 * MINUTE_MS)
+    assert str(bench.operations.service("", 0, "Li Wei")) == "bucket: Li Wei ended service mode"
+    servicing.toggle(20, say("service_button"))
+    assert bench.agent.pipeline.decider.in_service("gauge", bench.clock.now_ms()), "the button begins: nothing was left"
     bench.stop()

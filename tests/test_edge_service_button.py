@@ -56,7 +56,7 @@ async def test_what_cannot_be_read_is_told_once_and_breaks_a_hold_off() -> None:
     told: list[str] = []
     held: list[float] = []
     clock = WoundClock(0)
-    answers: list[bool | None] = [False, True, True, True, None, None, True, True, True, True, True, True, True, False]
+    answers: list[bool | None] = [False, True, True, True, None, True, True, True, *[None] * 40, *[True] * 40, False]
 
     async def contact() -> bool:
         answer = answers.pop(0)

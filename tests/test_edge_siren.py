@@ -29,6 +29,7 @@ class Box:
     def __init__(self) -> None:
         self.name = "siren"
         self.hold_s = 0.001
+        self.tells = True
         self.answers = True
         self.reads = True
         self.stuck: bool | None = None
@@ -278,6 +279,36 @@ async def test_a_feedback_that_hangs_does_not_hold_up_the_next_command() -> None
         await until(lambda: stand.box.on is False)
         stand.command(sound(Level.RED))
         await until(lambda: stand.box.on is True)
+
+
+async def test_a_feedback_that_hangs_holds_up_neither_the_rhythm_nor_the_repeats() -> None:
+    async with Stand().running() as stand:
+        stand.box.hangs = True
+        stand.command(sound(Level.RED))
+        assert await stand.rhythm(60) == 3 * (6 * "#" + 6 * ".") + 6 * "#" + 18 * "."
+        await until(lambda: stand.box.on is True)
+        told = stand.box.writes.count(True)
+        await until(lambda: stand.box.writes.count(True) > told + 3)
+
+
+async def test_a_siren_whose_feedback_says_that_it_sounds_on_is_told_again_until_it_is_silent(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sirens, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(sirens, "_LOOKS_S", (0.0,))
+    async with Stand().running() as stand:
+        stand.command(sound(Level.RED))
+        await until(lambda: stand.box.on is True)
+        stand.box.stuck = True
+        stand.command()
+        told = stand.box.writes.count(False)
+        await until(lambda: stand.box.writes.count(False) > told + 3)
+        assert stand.faults == ["was switched off, but its feedback says on"]
+        stand.box.stuck = None
+        await until(lambda: len(stand.faults) == 2)
+        told = len(stand.box.writes)
+        await settle()
+        assert len(stand.box.writes) == told, "a person may sound it by other means"
 
 
 # the test

@@ -18,8 +18,10 @@ from edge.siren_table import SirenTable, SpeechTable
 from edge.sounding import Sound
 from edge.speech import Speaker, SpeechError, run_process, words_of
 from edge.voice import VoiceError, in_hanzi, pinyin, spoken
+from tests.hung import hung_programs
 from tests.lines import until
 from tests.tasks import beside
+from tests.test_edge_proof import Stand as Siren
 from tocsin.levels import Hazard, Level, Stage
 
 RED = Program("move", (6, 6), Level.RED, Stage.MOVE, Hazard.FLOOD, Level.RED)
@@ -165,6 +167,21 @@ async def test_a_player_without_a_card_is_told_once_and_tried_again(tmp_path: Pa
         await said(made, 1)
 
 
+async def test_a_voice_that_fails_is_in_the_heartbeat_until_it_was_heard(tmp_path: Path) -> None:
+    stand = Siren(tmp_path)
+    async with speaker("false", languages=("en",)) as (made, faults):
+        stand.proof._speaker = made
+        made.say(RED)
+        async with asyncio.timeout(30):
+            while not faults:
+                await asyncio.sleep(0.01)
+        assert stand.proof.health().fault == "no words: false: ended with 1"
+        made._table = SpeechTable(player=("true",), languages=("en",))
+        made.say(RED)
+        await said(made, 1)
+        assert stand.proof.health().fault == ""
+
+
 async def until_quiet(made: Speaker) -> None:
     async with asyncio.timeout(30):
         while made._talk is not None:
@@ -180,7 +197,24 @@ async def test_a_player_that_hangs_is_ended_and_told(monkeypatch: pytest.MonkeyP
             while not faults:
                 await asyncio.sleep(0.01)
     assert faults == ["sh hung for 0.05 s and was ended"]
-    assert not psutil.pid_exists(int(running.read_text()))
+    await until(lambda: not psutil.pid_exists(int(running.read_text())))
+
+
+async def test_a_voice_that_does_not_begin_holds_up_nothing_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "_SYNTHESIS_S", 0.2)
+    monkeypatch.setattr(speech, "_LEFT_S", 0.0)
+    async with speaker("true", languages=("en",)) as (made, faults):
+        with hung_programs(monkeypatch) as hung:
+            made.say(RED)
+            await until(hung.is_set)
+            async with asyncio.timeout(30):
+                while not faults:
+                    await asyncio.sleep(0.01)
+                await made.announce_test()
+        assert faults == ["edge.voice hangs, and is left alone"]
+        monkeypatch.setattr(speech, "_SYNTHESIS_S", 20.0)
+        made.say(RED)
+        await said(made, 1)
 
 
 async def test_what_a_voice_began_ends_with_it_and_is_not_waited_for(tmp_path: Path) -> None:
@@ -205,7 +239,7 @@ async def test_words_are_cut_when_the_siren_sounds_again(tmp_path: Path) -> None
                 await asyncio.sleep(0.01)
         made.hush()
         await until_quiet(made)
-        assert not psutil.pid_exists(int(running.read_text()))
+        await until(lambda: not psutil.pid_exists(int(running.read_text())))
     assert faults == []
 
 

@@ -30,3 +30,9 @@ REASON_ZH: dict[str, str] = {
     Reason.IMPLAUSIBLE: "数值不合理",
     Reason.LINK: "线路断开",
 }
+
+
+def fault_zh(fault: str) -> str:
+    """What a device's heartbeat says is wrong with it, with its reasons in Chinese and their details as they are."""
+    parts = [text.partition(": ") for text in fault.split("; ")]
+    return "; ".join(f"{REASON_ZH.get(reason, reason)}{colon}{detail}" for reason, colon, detail in parts)
