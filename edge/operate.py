@@ -28,7 +28,7 @@ from tocsin.said import LANGS, Said, SaidError, joined, language, said_of
 
 SOCKET = "operate"
 _WITHIN_S = 30.0
-_TESTED_WITHIN_S = 240.0    # a test of the siren: words in two languages, each made and played in its time, and 30 s
+TESTED_WITHIN_S = 240.0    # a test of the siren: words in two languages, each made and played in its time, and 30 s
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
 _LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
@@ -113,7 +113,7 @@ class Operate:
         try:
             async with asyncio.timeout(_WITHIN_S):
                 line = await reader.readline()
-            async with asyncio.timeout(_TESTED_WITHIN_S):
+            async with asyncio.timeout(TESTED_WITHIN_S):
                 writer.write(msgspec.json.encode(await self.answer(line)) + b"\n")
                 await writer.drain()
         except (OSError, TimeoutError, ValueError):  # who asked is gone, or sends without end
@@ -205,7 +205,7 @@ def ask(folder: Path, what: Ask | dict[str, Any]) -> Reply:
         raise SaidError(say("name")) from err
     with _short(folder) as path, socket.socket(socket.AF_UNIX) as line:
         do = what.get("do") if isinstance(what, dict) else what.do
-        line.settimeout(_TESTED_WITHIN_S if do == "siren_test" else _WITHIN_S)
+        line.settimeout(TESTED_WITHIN_S if do == "siren_test" else _WITHIN_S)
         line.connect(str(path))
         line.sendall(asked + b"\n")
         with line.makefile("rb") as answers:
