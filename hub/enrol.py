@@ -163,7 +163,9 @@ def _enrolled(args: argparse.Namespace) -> list[Said]:
     database = open_database(args.hub, config) if args.replace else Database(path)
     try:
         if args.replace:
-            return enrol_successor(database, config, args.station, args.broker or "", args.out, who, now_ms)
+            to_do = enrol_successor(database, config, args.station, args.broker or "", args.out, who, now_ms)
+            old = [say("take_out", hub=args.hub, station=args.station)] if args.station in config.keys else []
+            return [*to_do, *old]
         name_zh = args.name_zh or args.name
         station = NewStation(args.station, args.name, name_zh, args.area, args.lat, args.lon, args.broker)
         enrol_new(database, config, station, args.rules, args.out, who, now_ms)

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from edge.config import check, load_station
+from hub import orders
 from hub.config import load_hub
 from hub.database import Database
 from hub.roster import Roster
 from hub.station_files import rules_known
 from tests.hubs import HubFiles
+from tests.stations import StationFiles
 from tocsin.__main__ import main
+from tocsin.orders import Papers
 from tocsin.signing import new_station_key
 
 KEY = new_station_key()
@@ -151,3 +154,22 @@ def test_a_station_that_never_sent_its_papers_has_no_successor_yet(
         assert why in capsys.readouterr().err
     assert roster(hub) == before
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "its key in"), ("zh", "中该站的密钥已失效：请删去“bridge”的")])
+def test_a_key_of_the_hub_file_that_counts_no_more_is_told(
+    hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture,
+    lang: str, said: str,
+) -> None:  # fmt: skip
+    config = load_hub(hub)
+    database = Database(Path(config.hub.data) / "hub.sqlite")
+    Roster(database, config.keys).tell_overruled()
+    assert not caplog.text
+    sent = StationFiles(tmp_path / "edge", "tcp://127.0.0.1:9", "mqtt://127.0.0.1:9").write().read_text()
+    with database.transaction() as connection:
+        orders.take_papers(connection, "bridge", Papers("", 0, 0, sent, {"rules.toml": "r"}, ""))
+    assert main(["enrol", str(hub), "bridge", "--replace", "--out", str(tmp_path / "out"), "--lang", lang]) == 0
+    assert said in capsys.readouterr().out
+    Roster(database, config.keys).tell_overruled()
+    assert 'station "bridge": its key in hub.toml counts no more' in caplog.text
+    database.close()
