@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -31,6 +31,8 @@ _WITHIN_S = 30.0
 TESTED_WITHIN_S = 240.0    # a test of the siren: words in two languages, each made and played in its time, and 30 s
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
+VERBS = ("levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw", "status", "calibrate",
+         "echo", "commission")
 _LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
 _NOBODYS = {*_LOOKS, "reload"}
 # as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
@@ -38,14 +40,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC.
+    """One thing to do, one of VERBS. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC.
 
     `set`, `why`: of a calibration. `page`: of a long answer to the hub (edge.answers). `sheet`: that of a walk through
     the station, as JSON (edge.sheet).
     """
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw", "status",
-                "calibrate", "echo", "commission"]
+    do: str
     who: str = ""
     rule: str = ""
     series: str = ""
@@ -59,6 +60,8 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: int = 1
 
     def __post_init__(self) -> None:
+        if self.do not in VERBS:
+            raise SaidError(say("no_verb", do=self.do[:40], there=", ".join(VERBS)))
         if self.do not in _NOBODYS and not self.who.strip():
             raise SaidError(say("who"))
         names = (self.who, self.rule, self.series, self.device, self.start, self.until, self.why)
@@ -244,6 +247,10 @@ def away(place: Path, err: OSError) -> Said:
 def why_away(err: OSError) -> Said:
     if isinstance(err, FileNotFoundError | ConnectionRefusedError):
         return say("nobody")
+    if isinstance(err, PermissionError):
+        return say("not_yours")
+    if isinstance(err, TimeoutError):
+        return say("hangs")
     why = err.strerror or str(err)
     return say("no_answer") if why == say("no_answer").en else Said(why, why)
 

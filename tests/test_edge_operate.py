@@ -52,7 +52,7 @@ def test_the_longest_test_of_a_siren_is_waited_for() -> None:
     words_s = len(SpeechTable().languages) * (speech._SYNTHESIS_S + speech._PLAY_S)
     with pytest.raises(msgspec.ValidationError, match="<= 30"):
         msgspec.convert({"device": "siren", "test_s": 30.1}, SirenTable)
-    assert words_s + 30 + operate._SYNCED_S < operate._TESTED_WITHIN_S
+    assert words_s + 30 + operate._SYNCED_S < operate.TESTED_WITHIN_S
 
 
 async def test_a_socket_left_behind_is_taken_over_and_only_its_user_may_open_it(tmp_path: Path) -> None:
