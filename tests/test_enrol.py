@@ -112,7 +112,7 @@ def test_a_command_to_a_hub_that_does_not_run_waits_for_it(
     assert "the hub has not sent it yet: is it running" in capsys.readouterr().err
     assert main(["send", str(hub), "bridge", "history"]) == 0
     assert "Zhao Min" in capsys.readouterr().out
-    assert main(["send", str(hub), "bridge", "history", "--lang", "zh"]) == 0, "at the end too, where everybody writes it"
+    assert main(["send", str(hub), "bridge", "history", "--lang", "zh"]) == 0, "at the end too"
     assert "指令" in capsys.readouterr().out
     for words, why in ((["weir", "history"], '"weir" is not a station of this hub; use bridge'),
                        (["bridge", "command", "ack", "rule", "--who", "x"], '"rule" is not allowed; use KEY=VALUE'),
