@@ -10,13 +10,15 @@ start says that nobody knows. docs/commands.md has the rules.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 
 from edge.answers import PAGED, fitting, page_of
 from edge.config import Station
-from edge.operate import Operate
+from edge.operate import SLOW_WITHIN_S, Operate
 from edge.operations import Operations
 from edge.orders import KeyRing, Known, Ledger
 from edge.papers import Outgoing
@@ -24,10 +26,11 @@ from edge.recorder import Recorder
 from edge.rule_orders import RuleOrders
 from edge.sayings import say
 from tocsin import topics
+from tocsin.beside import Threads
 from tocsin.link import Link
 from tocsin.messages import VERSION, Event, EventKind, decode
 from tocsin.orders import LONGEST_COMMAND_MS, LONGEST_WAY, Command, NewKey, Obeyed, RulesOrder
-from tocsin.said import Said, SaidError
+from tocsin.said import Said, SaidError, said_of
 from tocsin.signing import SealError, verify
 from tocsin.times import iso
 
@@ -39,6 +42,7 @@ _LOOK_S = 60.0
 _SYNCED_S = 5.0
 _TELL_S = 60.0          # whoever can reach the broker must not fill the log with what was wrong
 
+T = TypeVar("T")
 Handler = Callable[[str, bytes], Awaitable[None]]
 log = logging.getLogger(__name__)
 _COMMAND = msgspec.json.Decoder(Command)
@@ -73,6 +77,9 @@ class Commands:
         self._answered: list[tuple[int, Known]] = []
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
         self._waiting_bytes = 0
+        self._disk = Threads(1, "the hub's words")
+        self._writing: Future[None] | None = None
+        self._papers_due = asyncio.Event()
         self._take: dict[str, Handler] = {
             topics.order(table.id, topics.HUB_KEY): self._new_key,
             topics.order(table.id, topics.RULES): self._rules,
@@ -111,27 +118,37 @@ class Commands:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._take_all(), name="commands")
             tasks.create_task(self._order_all(), name="rules of the hub")
+            tasks.create_task(self._send_papers(), name="papers")
 
     async def _take_all(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    topic, payload = await self._queue.get()
-                self._waiting_bytes -= len(payload)
-                await self.take(topic, payload)
-            self._papers.send(self._operations.station, self._now_ms())
+            topic, payload = await self._queue.get()
+            self._waiting_bytes -= len(payload)
+            await self.take(topic, payload)
 
     async def _order_all(self) -> None:
         """Beside the commands: rules may read a long log, and a siren that is to be silenced must not wait for them."""
         while True:
             await self._rule_orders.obey(await self._rule_orders.next())
-            self._papers.send(self._operations.station, self._now_ms())
+            self._papers_due.set()
+
+    async def _send_papers(self) -> None:
+        """Beside all else: they are read from the disk."""
+        while True:
+            await self.send_papers()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._papers_due.wait()
+            self._papers_due.clear()
+
+    async def send_papers(self) -> None:
+        """Where they are not those that the hub has."""
+        await self._papers.send(self._operations.station, self._now_ms())
 
     def begin(self) -> None:
-        """What a crash broke off is answered; the papers go where they are not those that the hub has."""
+        """What a crash broke off is answered."""
         for broken in self._ledger.begun():
             self._answer(broken, say("broken_off"), done=False)
-        self._papers.send(self._operations.station, self._now_ms())
 
     async def take(self, topic: str, payload: bytes) -> None:
         """One message. What is wrong with it is told once, and answered where it was the hub who spoke."""
@@ -157,9 +174,9 @@ class Commands:
         why = self._why_not(command)
         known = Known(command.id, command.issued)
         try:
-            await asyncio.to_thread(self._ledger.begin, known)
-        except OSError as err:
-            self._say(command.id, say("unsafe", why=err), done=False)
+            await self._kept(self._ledger.begin, known)
+        except (OSError, SaidError) as err:
+            self._say(command.id, say("unsafe", why=said_of(err)), done=False)
             return
         if why:
             self._answer(known, why, done=False)
@@ -169,7 +186,12 @@ class Commands:
 
     async def _do(self, command: Command, known: Known) -> None:
         verb = _verb_of(command)
-        reply = await self._operate.answer(bytes(command.ask), afar=True)
+        try:
+            async with asyncio.timeout(SLOW_WITHIN_S):    # what is behind it may be urgent
+                reply = await self._operate.answer(bytes(command.ask), afar=True)
+        except TimeoutError:
+            self._answer(known, say("endless", seconds=SLOW_WITHIN_S), done=False)
+            return
         if not reply.done or verb.do not in PAGED:
             self._answer(known, fitting(reply.words), done=reply.done)
             return
@@ -204,22 +226,27 @@ class Commands:
             try:
                 async with asyncio.timeout(_SYNCED_S):
                     await self._recorder.synced(seq)
-                await asyncio.to_thread(self._ledger.end, known)
-            except (OSError, TimeoutError) as err:    # the next start answers once more; the first answer counts
+                await self._kept(self._ledger.end, known)
+            except (OSError, SaidError) as err:    # the next start answers once more; the first answer counts
                 log.warning("a command's end is not remembered: %s", err)
+
+    async def _kept(self, write: Callable[[T], None], what: T) -> None:
+        """On the disk. Raises OSError, and SaidError where the disk hangs: what comes behind must not hang with it."""
+        if self._writing is None or self._writing.done():
+            self._writing = self._disk.submit(write, what)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SYNCED_S):
+                    return await asyncio.shield(asyncio.wrap_future(self._writing))
+        raise SaidError(say("disk_hangs", seconds=_SYNCED_S))
 
     def _say(self, command: str, said: Said, *, done: bool) -> int:
         zh = "" if said.zh == said.en else said.zh
         return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said.en, zh))
 
-    # rules
-
     async def _rules(self, topic: str, payload: bytes) -> None:
         order = decode(_RULES, verify(payload, topic, self._keys.public_key))
         self._ours(order.v, order.station)
         self._rule_orders.put(order)
-
-    # the hub's key
 
     async def _new_key(self, topic: str, payload: bytes) -> None:
         """A chain from the first key that a station of this hub can know to the newest; the part behind ours counts."""
@@ -233,8 +260,8 @@ class Commands:
                 continue
             self._ours(new.v, new.station)
             try:
-                await asyncio.to_thread(self._keys.change, new.public_key)
-            except OSError as err:
+                await self._kept(self._keys.change, new.public_key)
+            except (OSError, SaidError) as err:
                 raise SealError(f"{topic}: the hub's new key cannot be kept: {err}") from err
             reached = new.public_key
         if self._keys.public_key != before:

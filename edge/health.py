@@ -18,6 +18,8 @@ class _Known:
     held: int = 0
     confirmed: int = 0
     faults: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    error_t: int = 0
 
 
 class Health:
@@ -56,19 +58,25 @@ class Health:
         known.held += 1
         known.confirmed += confirmed
 
-    def refused(self, device: str, quantity: str, reason: Reason, detail: str) -> bool:
-        """A refusal. True when it is news: another reason than before."""
+    def refused(self, device: str, quantity: str, reason: Reason, detail: str, t_ms: int) -> bool:
+        """A refusal at that time. True when it is news: another reason than before."""
         known = self._known[device]
         known.refused += 1
         known.answered += reason not in _NO_ANSWER
         before = known.faults.get(quantity, "")
-        known.faults[quantity] = f"{reason}: {detail}"
+        known.faults[quantity] = known.error = f"{reason}: {detail}"
+        known.error_t = t_ms
         return before.partition(":")[0] != reason.value
 
     def counts(self, device: str) -> tuple[int, int]:
         """Good readings of a device, and answers of any kind, since the start."""
         known = self._known[device]
         return known.readings, known.answered
+
+    def last_error(self, device: str) -> tuple[int, str]:
+        """When (ms UTC, 0 for never since the start) something of a device was refused last."""
+        known = self._known[device]
+        return known.error_t, known.error
 
     def report(self) -> list[DeviceHealth]:
         return [

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -31,9 +31,11 @@ _WITHIN_S = 30.0
 # a test of the siren: words in two languages, each made and played in its time, and 30 s; what brings in other rules or
 # another scale reads 25 h of the log first, in 300 s at most
 _SLOW = {"siren_test", "reload", "calibrate"}
-_SLOW_WITHIN_S = 320.0
+SLOW_WITHIN_S = 320.0
 _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
+VERBS = ("levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw", "status", "calibrate",
+         "echo", "commission")
 _LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
 _NOBODYS = {*_LOOKS, "reload"}
 # as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
@@ -41,14 +43,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC.
+    """One thing to do, one of VERBS. `minutes`: for how long, where it has a length. `start`, `until`: ISO 8601, UTC.
 
     `set`, `why`: of a calibration. `page`: of a long answer to the hub (edge.answers). `sheet`: that of a walk through
     the station, as JSON (edge.sheet).
     """
 
-    do: Literal["levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw", "status",
-                "calibrate", "echo", "commission"]
+    do: str
     who: str = ""
     rule: str = ""
     series: str = ""
@@ -62,6 +63,8 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: int = 1
 
     def __post_init__(self) -> None:
+        if self.do not in VERBS:
+            raise SaidError(say("no_verb", do=self.do[:40], there=", ".join(VERBS)))
         if self.do not in _NOBODYS and not self.who.strip():
             raise SaidError(say("who"))
         names = (self.who, self.rule, self.series, self.device, self.start, self.until, self.why)
@@ -116,7 +119,7 @@ class Operate:
         try:
             async with asyncio.timeout(_WITHIN_S):
                 line = await reader.readline()
-            async with asyncio.timeout(_SLOW_WITHIN_S):
+            async with asyncio.timeout(SLOW_WITHIN_S):
                 writer.write(msgspec.json.encode(await self.answer(line)) + b"\n")
                 await writer.drain()
         except (OSError, TimeoutError, ValueError):  # who asked is gone, or sends without end
@@ -208,7 +211,7 @@ def ask(folder: Path, what: Ask | dict[str, Any]) -> Reply:
         raise SaidError(say("name")) from err
     with _short(folder) as path, socket.socket(socket.AF_UNIX) as line:
         do = what.get("do") if isinstance(what, dict) else what.do
-        line.settimeout(_SLOW_WITHIN_S if do in _SLOW else _WITHIN_S)
+        line.settimeout(SLOW_WITHIN_S if do in _SLOW else _WITHIN_S)
         line.connect(str(path))
         line.sendall(asked + b"\n")
         with line.makefile("rb") as answers:
@@ -247,6 +250,10 @@ def away(place: Path, err: OSError) -> Said:
 def why_away(err: OSError) -> Said:
     if isinstance(err, FileNotFoundError | ConnectionRefusedError):
         return say("nobody")
+    if isinstance(err, PermissionError):
+        return say("not_yours")
+    if isinstance(err, TimeoutError):
+        return say("hangs")
     why = err.strerror or str(err)
     return say("no_answer") if why == say("no_answer").en else Said(why, why)
 

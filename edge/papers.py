@@ -1,5 +1,6 @@
 """The papers of a station: what a successor needs, sent to the hub when they have changed."""
 
+import asyncio
 import logging
 import re
 import tomllib
@@ -17,7 +18,7 @@ from tocsin.messages import digest, encode
 from tocsin.orders import Papers
 
 SENT = "papers"
-AGAIN_MS = 86_400_000     # at a start: the log that held them may have been dropped before the hub was lost
+AGAIN_MS = 3 * 86_400_000    # a hub that is lost gets what the log still holds: some 7 days, and they must be among it
 _SECRET = re.compile(r"key|password|secret|token")
 _NO_SECRET = {"public_key", "cert_key"}    # the second is the name of a file
 _LONG = 16
@@ -32,30 +33,38 @@ class _Sent(msgspec.Struct, frozen=True):
 
 
 class Outgoing:
-    """`send` puts the papers into the log where they are news."""
+    """`send` puts the papers into the log where they are news. What cannot be read is not sent."""
 
     def __init__(self, folder: Path, recorder: Recorder) -> None:
         self._place = folder / SENT
         self._recorder = recorder
         self._seen: Station | None = None
+        self._seen_ms = 0
         self._waiting: tuple[int, _Sent] | None = None
 
-    def send(self, station: Station, now_ms: int) -> None:
-        """To be called every minute. Looks at the files only where the rules have changed since the last call.
+    async def send(self, station: Station, now_ms: int) -> None:
+        """To be called every minute. Waits for a disk that hangs."""
+        papers = await asyncio.to_thread(self._news, station, now_ms)
+        if papers is not None:
+            self._waiting = self._recorder.add(papers), _Sent(_digest(papers), papers.t)
 
-        What cannot be read is not sent.
-        """
+    def _news(self, station: Station, now_ms: int) -> Papers | None:
+        """Reads the files where the rules have changed since the last call, or after AGAIN_MS."""
         self._note()
-        if station is self._seen:
-            return
-        self._seen = station
+        if station is self._seen and 0 <= now_ms - self._seen_ms < AGAIN_MS:
+            return None
+        self._seen, self._seen_ms = station, now_ms
         try:
             papers = papers_of(station)
-            sent = _Sent(digest(encode(papers)), now_ms)
-            if self._news(sent):
-                self._waiting = self._recorder.add(msgspec.structs.replace(papers, t=now_ms)), sent
         except (OSError, ConfigError, ValueError) as err:
             log.warning("the papers are not sent: %s", err)
+            return None
+        try:
+            before = msgspec.json.decode(self._place.read_bytes(), type=_Sent)
+        except (OSError, ValueError):
+            before = _Sent("", 0)
+        same = before.digest == _digest(papers) and 0 <= now_ms - before.t < AGAIN_MS
+        return None if same else msgspec.structs.replace(papers, t=now_ms)
 
     def _note(self) -> None:
         """Only what is in the log will reach the hub."""
@@ -66,12 +75,9 @@ class Outgoing:
                 log.warning("that the papers are sent is not remembered: %s", err)
             self._waiting = None
 
-    def _news(self, sent: _Sent) -> bool:
-        try:
-            before = msgspec.json.decode(self._place.read_bytes(), type=_Sent)
-        except (OSError, ValueError):
-            return True
-        return before.digest != sent.digest or not 0 <= sent.t - before.t < AGAIN_MS
+
+def _digest(papers: Papers) -> str:
+    return digest(encode(msgspec.structs.replace(papers, t=0)))
 
 
 def papers_of(station: Station) -> Papers:

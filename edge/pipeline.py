@@ -81,7 +81,7 @@ class Pipeline:
         self.on_tick: Callable[[], None] = lambda: None
         self._recorder = recorder
         self._keeper = keeper
-        self._health = health
+        self.health = health
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._ticked = False
         self._asked: list[Sound] = []
@@ -240,12 +240,12 @@ class Pipeline:
         memory, (held_t, held_raw) = self.decider.live.memory, before
         if held_t != int(memory.held_t[column]):
             confirmed = int(memory.good_t[column]) == t_ms and int(memory.past_raw[column, 1]) == held_raw
-            self._health.held(device.table.name, confirmed=confirmed)
+            self.health.held(device.table.name, confirmed=confirmed)
 
     def _judge(self, poll: Poll, quality: list[int], t_ms: int) -> None:
         """What its readings say of the health of a device."""
         name = poll.device.table.name
-        if not any(bits & (_RANGE | _LATE) for bits in quality) and self._health.all_good(name, len(quality), t_ms):
+        if not any(bits & (_RANGE | _LATE) for bits in quality) and self.health.all_good(name, len(quality), t_ms):
             return
         for reading, plan, value, bits in zip(poll.readings, poll.plans, poll.values, quality, strict=True):
             if bits & _RANGE:
@@ -254,11 +254,11 @@ class Pipeline:
             if bits & _LATE:
                 detail = "its time is not after the last reading's; stored, not evaluated"
                 self._recorder.add(Event("", 0, t_ms, EventKind.LATE, detail, series=plan.series.key))
-            for fault in self._health.good(name, reading.quantity, t_ms):
+            for fault in self.health.good(name, reading.quantity, t_ms):
                 self._recorder.add(Event("", 0, t_ms, EventKind.BACK, f"was {fault}", device=name))
 
     def _refuse(self, device: str, why: Rejection, t_ms: int) -> None:
-        if self._health.refused(device, why.quantity, why.reason, why.detail):
+        if self.health.refused(device, why.quantity, why.reason, why.detail, t_ms):
             event = Event("", 0, t_ms, EventKind.REFUSED, why.detail, device=device, reason=why.reason)
             self._recorder.add(event)
 

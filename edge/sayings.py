@@ -8,6 +8,7 @@ TABLE = {
     # asking
     "who": ("say who you are: --who NAME", "请写明操作人：--who 姓名"),
     "name": ("a name has at most 200 printable characters", "名称须为可显示字符，最多 200 个"),
+    "no_verb": ('"{do}" is nothing that can be done; use {there}', "没有“{do}”这个指令；可用：{there}"),
     "wrong": ("{problem}", "指令有误：{problem}"),
     "failed": ("{problem}", "系统错误：{problem}"),
     "not_here": ('"{do}" cannot be done here', "“{do}”不能在此执行"),
@@ -15,6 +16,9 @@ TABLE = {
     "no_agent": ("{place}: no agent answers: {why}; is it running?",
                  "{place}：终端程序没有应答：{why}；请确认它在运行"),
     "nobody": ("nothing listens in its folder", "数据目录中无程序监听"),
+    "not_yours": ("this user may not ask it; do so as the user that runs it: sudo -u tocsin ...",
+                  "当前用户无权查询；请用运行它的用户：sudo -u tocsin ..."),
+    "hangs": ("it takes words and gives none: it hangs", "能连接但没有回应：程序已卡住"),
     "no_answer": ("the agent gave no answer", "终端程序未给出应答"),
     # levels
     "level": ("{level}: {rule} on {series}", "{level}：{series}，规则“{rule}”"),
@@ -142,6 +146,9 @@ TABLE = {
     "broken_off": ("the agent was stopped while it did this; how far it came is not known",
                    "执行过程中终端程序停止，执行到哪一步不明"),
     "unsafe": ("it cannot be remembered that this was done: {why}", "指令编号无法落盘，未执行：{why}"),
+    "disk_hangs": ("the disk does not answer within {seconds:g} s", "存储卡 {seconds:g} 秒内没有响应"),
+    "endless": ("it was not done within {seconds:g} s; how far it came is not known",
+                "{seconds:g} 秒内没有执行完，执行到哪一步不明"),
     "lives": ("it lives longer than a day, or not at all", "指令有效期不合规：须大于 0，最长一天"),
     "too_old": ("it was issued at {issued}, and a command that old may have been done already",
                 "指令于 {issued} 下发，时间过久，可能已经执行过"),

@@ -23,18 +23,26 @@ from tocsin.times import iso
 _AGAIN_S = 2.0
 _CLEAR = "\x1b[H\x1b[J"
 AWAY = {
+    "hangs": ("the agent that runs here hangs: it takes words and gives none",
+              "此处的终端程序已卡住：能连接但没有回应"),
+    "not_asked": ("the agent here cannot be asked: {why}", "无法查询此处的终端程序：{why}"),
     "running": ("no agent runs here: {why}", "此处没有运行中的终端程序：{why}"),
     "last": ("the last record in its folder is number {seq}, {kind}, of {t}", "日志最后一条：第 {seq} 条，{kind}，{t}"),
     "empty": ("its folder {folder} holds no record", "数据目录 {folder} 中没有记录"),
     "damaged": ("damaged files set aside: {names}", "已隔离的损坏文件：{names}"),
     "disk": ("log {size} MB; {free} MB free on the disk", "日志 {size} MB；磁盘剩余 {free} MB"),
+    "again": ("start it again: systemctl restart tocsin-edge; its siren sounds on as its log says",
+              "请重新启动：systemctl restart tocsin-edge；警报器按日志继续鸣响"),
     "start": ("start it, or see what it says: tocsin edge {place}", "请启动，或查看其提示：tocsin edge {place}"),
 }
 _AWAY = Sayings(AWAY)
 
 
 class Away(msgspec.Struct, frozen=True):
-    """What the folder of a station tells while no agent runs on it. `t` is that of the last record, ms UTC."""
+    """What the folder of a station tells while no agent answers. `t` is that of the last record, ms UTC.
+
+    `running`: there is one, and it hangs or may not be asked.
+    """
 
     why: str
     folder: str
@@ -74,8 +82,8 @@ def look(folder: Path, args: argparse.Namespace) -> tuple[int, str]:
         reply = ask(folder, Ask("status"))
     except OSError as err:
         why = why_away(err)
-        away = folder_tells(folder, why.en)
-        return 1, _json(away) if args.json else _away(away, why, args.station).in_(lang)
+        away = folder_tells(folder, why.en, running=isinstance(err, TimeoutError | PermissionError))
+        return 1, _json(away) if args.json else _away(away, why, args.station, err).in_(lang)
     try:
         now = msgspec.json.decode(reply.said, type=StationNow) if reply.done else None
     except msgspec.DecodeError as err:
@@ -85,14 +93,14 @@ def look(folder: Path, args: argparse.Namespace) -> tuple[int, str]:
     return 0, _json(now) if args.json else page(now, lang, colour=sys.stdout.isatty())
 
 
-def folder_tells(folder: Path, why: str) -> Away:
+def folder_tells(folder: Path, why: str, *, running: bool = False) -> Away:
     """Reads the last file of the log; what cannot be read is left out."""
     place = folder / "log"
     try:
         files = sorted(path for path in place.iterdir() if path.is_file())
         free = shutil.disk_usage(folder).free
     except OSError:
-        return Away(why, str(folder))
+        return Away(why, str(folder), running=running)
     last: Record | None = None
     readings: dict[str, float] = {}
     segments = [path.stem.removeprefix("segment-") for path in files if path.match("segment-*.log")]
@@ -104,15 +112,17 @@ def folder_tells(folder: Path, why: str) -> Away:
         if isinstance(last, Readings):
             readings.update(zip(last.series, last.value, strict=True))
     away = Away(why, str(folder), readings=readings, damaged=[path.name for path in files if "damaged" in path.name],
-                log_bytes=sum(path.stat().st_size for path in files), free_bytes=free)
+                log_bytes=sum(path.stat().st_size for path in files), free_bytes=free, running=running)
     if last is None:
         return away
     t_ms = last.t[0] if isinstance(last, Readings) else last.t
     return msgspec.structs.replace(away, seq=last.seq, kind=type(last).__name__.lower(), t=t_ms)
 
 
-def _away(away: Away, why: Said, place: Path) -> Said:
-    lines: list[Said | str] = [_AWAY("running", why=why)]
+def _away(away: Away, why: Said, place: Path, err: OSError) -> Said:
+    first, last = {TimeoutError: ("hangs", "again"), PermissionError: ("not_asked", "")}.get(
+        type(err), ("running", "start"))
+    lines: list[Said | str] = [_AWAY(first, why=why)]
     if away.t:
         lines.append(_AWAY("last", seq=away.seq, kind=away.kind, t=iso(away.t)))
         lines += [f"  {key:<28}{value:>14.10g}" for key, value in away.readings.items()]
@@ -122,7 +132,7 @@ def _away(away: Away, why: Said, place: Path) -> Said:
         lines.append(_AWAY("damaged", names=", ".join(away.damaged)))
     if away.free_bytes:
         lines.append(_AWAY("disk", size=f"{away.log_bytes / 1e6:.1f}", free=f"{away.free_bytes / 1e6:.0f}"))
-    return joined([*lines, _AWAY("start", place=place)], "\n", "\n")
+    return joined([*lines, *([_AWAY(last, place=place)] if last else [])], "\n", "\n")
 
 
 def _json(what: Any) -> str:

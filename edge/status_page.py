@@ -25,6 +25,8 @@ TABLE = {
     "refused": ("{device}: {fault} ({refused} refused)", "{device}：{fault}（拒绝 {refused} 次）"),
     "probed": ("; only probed", "；仅作探测"),
     "stands": ("{fault}: {detail}, found {age} ago", "{fault}：{detail}（{age}前发现）"),
+    "error": ("{device}: good again; last error {age} ago: {fault} ({refused} refused)",
+              "{device}：已恢复；最近一次错误 {age}前：{fault}（拒绝 {refused} 次）"),
     "never": ("not read", "尚无"),
     "service": ("in service for {left} more", "检修中，还剩 {left}"),
     "good": ("last good {age} ago", "最近有效读数 {age}前"),
@@ -145,11 +147,18 @@ class _Page:
             yield from self._plain(text, _RED, "  ")
         if not (problems or stands or bad):
             yield "", f"  {words('no_faults')}"
+        refused = {one["device"]: one["refused"] for one in self._now.health.get("devices", [])}
+        for error in self._now.errors:
+            age, fault = words.span((self._now.t - error.t) / 1000), self._fault(error.error)
+            text = words("error", device=error.device, age=age, fault=fault, refused=refused.get(error.device, 0))
+            yield from self._plain(text, _YELLOW, "  ")
 
     def _device(self, one: dict[str, Any]) -> str:
         probed = self._words("probed") if one["device"] in self._now.probed else ""
-        fault = fault_zh(one["fault"]) if self._words.at else one["fault"]
-        return self._words("refused", **one | {"fault": fault}) + probed
+        return self._words("refused", **one | {"fault": self._fault(one["fault"])}) + probed
+
+    def _fault(self, fault: str) -> str:
+        return fault_zh(fault) if self._words.at else fault
 
     def _stands(self, one: dict[str, Any]) -> str:
         what = f" {one['what']}" if one["fault"] == Fault.SENSOR else ""

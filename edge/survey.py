@@ -65,6 +65,14 @@ class LevelNow(msgspec.Struct, frozen=True):
     since: int
 
 
+class ErrorNow(msgspec.Struct, frozen=True):
+    """What a device that is good again was refused for last, at `t` (ms UTC)."""
+
+    device: str
+    t: int
+    error: str
+
+
 class ClockNow(msgspec.Struct, frozen=True):
     """`doubtful`: set back, so that time goes on by itself. `synchronized`: by a time source; None: not known."""
 
@@ -128,6 +136,7 @@ class StationNow(msgspec.Struct, frozen=True):
     probed: list[str] = []
     power: PowerNow | None = None
     problems_zh: list[str] = []
+    errors: list[ErrorNow] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +167,7 @@ class Survey:
             ClockNow(self.keeper.doubtful, self.clock.synchronized()), self._levels(), self._series(), self._link(),
             disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
             [str(one) for one in problems], [name for name, poller in self.pollers.items() if poller.probing],
-            self._power(), [joined([one]).zh for one in problems],
+            self._power(), [joined([one]).zh for one in problems], self._errors(),
         )  # fmt: skip
 
     async def echo(self, who: str) -> Said:
@@ -178,6 +187,11 @@ class Survey:
         state = self.pipeline.decider.live
         return [LevelNow(*named(track), Level(level).word, int(state.memory.since[k])) for k, (track, level)
                 in enumerate(zip(state.plan.tracks, state.memory.level.tolist(), strict=True)) if level]
+
+    def _errors(self) -> list[ErrorNow]:
+        health = self.pipeline.health
+        found = [ErrorNow(one.device, *health.last_error(one.device)) for one in health.report() if not one.fault]
+        return [one for one in found if one.t]
 
     def _series(self) -> list[SeriesNow]:
         return [self._one(device, plan.series.key, plan.series.quantity, device.scales()[plan.series.key])

@@ -8,6 +8,7 @@ import msgspec
 
 from hub.callout import UNKNOWN_AREA
 from hub.landing import cursor_of
+from hub.model import Episode
 from hub.warnings import EpisodeChanged, key_of
 from tocsin.messages import Answer, Detection, StationCard, record_of
 
@@ -62,6 +63,23 @@ def event_of(connection: sqlite3.Connection, row: Arrival, detection: Detection)
     return msgspec.structs.replace(
         event, place=card.name, place_zh=card.name_zh, latitude=card.latitude, longitude=card.longitude
     )
+
+
+def placed(connection: sqlite3.Connection, event: EpisodeChanged, known: Episode | None) -> EpisodeChanged:
+    """The event, with its place among the station's runs: is it of one that ended before `known` was told?"""
+    boot = event.detection.boot
+    if known is None or known.boot in {"", boot}:
+        return event
+    return msgspec.structs.replace(event, outlived=_before(connection, event.station, boot, known.boot))
+
+
+def _before(connection: sqlite3.Connection, station: str, boot: str, other: str) -> bool:
+    """Whether the first run began before the second. Only where both number and landing of their starts say so: of a
+    memory that was replaced the numbers begin again, and of a backlog the newest comes first."""
+    first, second = (connection.execute(
+        "SELECT min(seq), min(id) FROM landing WHERE station = ? AND boot = ? AND kind = 'start'", (station, one)
+    ).fetchone() for one in (boot, other))
+    return None not in {*first, *second} and first[0] < second[0] and first[1] < second[1]
 
 
 def card_of(connection: sqlite3.Connection, station: str) -> StationCard | None:

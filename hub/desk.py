@@ -26,7 +26,20 @@ from hub.journal import Asked, JournalRow, Said
 from hub.landing import move_cursor
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
-from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Held, Say, Tick, said, step, why_of
+from hub.warnings import (
+    Answered,
+    Confirmed,
+    EpisodeChanged,
+    Event,
+    Held,
+    Say,
+    Tick,
+    key_of,
+    known_of,
+    said,
+    step,
+    why_of,
+)
 from tocsin import plugins
 from tocsin.clock import Clock
 from tocsin.messages import Answer, Bulletin, BulletinKind, Detection, encode
@@ -195,7 +208,9 @@ class Desk:
                 self._counts["detections"] += 1
                 event = arrivals.event_of(work.connection, row, row.record)
                 self._counts["unknown place"] += event.area == UNKNOWN_AREA
-                self._step(work, work.board.of(event), event)
+                before = work.board.of(event)
+                known = known_of(before, key_of(row.station, row.record))
+                self._step(work, before, arrivals.placed(work.connection, event, known))
             else:
                 self._counts["answers"] += 1
                 self._take_answer(work, row.station, row.record)

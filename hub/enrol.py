@@ -12,7 +12,7 @@ from pathlib import Path
 from hub import orders, succession
 from hub.config import HubConfig, load_hub
 from hub.database import Database, DatabaseError
-from hub.roster import Roster, enrol, revoke
+from hub.roster import Roster, enrol, enrolled, revoke
 from hub.sayings import say
 from hub.send import SendError, checked_name, in_words, open_database
 from hub.station_files import DEFAULT_RULES, NewStation, files_of, rules_known
@@ -127,13 +127,21 @@ def _register(database: Database, station: str, key: str, before: str, out: Path
     """The files first: a key that stands in no file would be of no use to anybody. `before`: "" for a new station."""
     try:
         with database.transaction() as connection:
-            enrol(connection, station, key, now_ms)
-            if before:
-                revoke(connection, station, before, now_ms)
+            _give_key(connection, station, key, before, now_ms)
             orders.note(connection, now_ms, station, "replaced" if before else "enrolled", who, "")
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
+
+
+def _give_key(connection: sqlite3.Connection, station: str, key: str, before: str, now_ms: int) -> None:
+    """Another one may be at it too: what counts is what stands there now. Raises EnrolError."""
+    there = enrolled(connection).get(station, before)
+    if there and not before:
+        raise EnrolError([say("taken", station=station)])
+    enrol(connection, station, key, now_ms)
+    if before:
+        revoke(connection, station, there, now_ms)
 
 
 def run(argv: list[str]) -> int:
@@ -163,7 +171,9 @@ def _enrolled(args: argparse.Namespace) -> list[Said]:
     database = open_database(args.hub, config) if args.replace else Database(path)
     try:
         if args.replace:
-            return enrol_successor(database, config, args.station, args.broker or "", args.out, who, now_ms)
+            to_do = enrol_successor(database, config, args.station, args.broker or "", args.out, who, now_ms)
+            old = [say("take_out", hub=args.hub, station=args.station)] if args.station in config.keys else []
+            return [*to_do, *old]
         name_zh = args.name_zh or args.name
         station = NewStation(args.station, args.name, name_zh, args.area, args.lat, args.lon, args.broker)
         enrol_new(database, config, station, args.rules, args.out, who, now_ms)

@@ -8,7 +8,8 @@ from tocsin.messages import Detection
 
 class EpisodeChanged(msgspec.Struct, frozen=True, tag="episode", tag_field="what", omit_defaults=True):
     """A station's detection, or that of a group rule, which stands for one. `settled`: its clear is already here too.
-    Place and position are the station's own."""
+    Place and position are the station's own. `outlived`: the run that told it ended before that of the episode as it is
+    known began."""
 
     station: str
     area: str
@@ -21,6 +22,7 @@ class EpisodeChanged(msgspec.Struct, frozen=True, tag="episode", tag_field="what
     longitude: float | None = None
     technical: bool = False
     group: Gathered | None = None
+    outlived: bool = False
 
 
 class Answered(msgspec.Struct, frozen=True, tag="answered", tag_field="what", omit_defaults=True):

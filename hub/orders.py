@@ -280,9 +280,13 @@ def keep_heights(connection: sqlite3.Connection, last_id: int) -> None:
 
 def height_of(connection: sqlite3.Connection, station: str) -> int:
     """0 where nothing was ever heard."""
-    (seq,) = connection.execute(
-        "SELECT max(coalesce((SELECT seq FROM heights WHERE station = ?1), 0),"
-        " coalesce((SELECT max(seq) FROM landing WHERE station = ?1), 0),"
+    (seq,) = connection.execute(    # the highest of each run: of a long landing not every record is looked at
+        "WITH RECURSIVE runs (boot) AS (SELECT min(boot) FROM landing WHERE station = ?1 UNION ALL SELECT"
+        " (SELECT min(boot) FROM landing WHERE station = ?1 AND landing.boot > runs.boot) FROM runs"
+        " WHERE runs.boot IS NOT NULL)"
+        " SELECT max(coalesce((SELECT seq FROM heights WHERE station = ?1), 0),"
+        " coalesce((SELECT max((SELECT max(seq) FROM landing WHERE station = ?1 AND landing.boot = runs.boot))"
+        " FROM runs WHERE boot IS NOT NULL), 0),"
         " coalesce((SELECT card_seq FROM stations WHERE id = ?1), 0))", (station,)).fetchone()
     return int(seq)
 

@@ -1,11 +1,14 @@
 """Who may speak to this hub: the stations of hub.toml, and those that `tocsin enrol` has put into the database."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Mapping
 
 from hub.database import Database
 from hub.strangers import welcome
 from tocsin.signing import mark_of
+
+log = logging.getLogger(__name__)
 
 
 class Roster(Mapping[str, str]):
@@ -24,6 +27,17 @@ class Roster(Mapping[str, str]):
     def refresh(self) -> None:
         self._keys = self._file | enrolled(self._database.connection)
         self.revoked.update(self._database.connection.execute("SELECT station, mark FROM revoked").fetchall())
+
+    @property
+    def overruled(self) -> list[str]:
+        """Stations whose key in hub.toml counts no more."""
+        return sorted(station for station, key in self._file.items() if self._keys[station] != key)
+
+    def tell_overruled(self) -> None:
+        """Into the log: who reads or edits hub.toml must not take that key for the one that counts."""
+        for station in self.overruled:
+            log.warning('station "%s": its key in hub.toml counts no more: another one was made by tocsin enrol; take '
+                        "its [[station]] out of hub.toml", station)
 
     def __getitem__(self, station: str) -> str:
         return self._keys[station]

@@ -73,6 +73,8 @@ TABLE = {
              "上报的站点文件中 [hub] 的密钥没有单独成行"),
     "password": ("its broker wants a password, which is never sent: give --broker",
                  "消息服务需要口令，而口令从不上报：请给出 --broker"),
+    "take_out": ('its key in {hub} counts no more: take the [[station]] of "{station}" out of it',
+                 "{hub} 中该站的密钥已失效：请删去“{station}”的 [[station]]"),
     "belongs": ("{name} belongs to {place}", "{name} 应放到 {place}"),
     "fill_in": ("[hub] {name} in station.toml is to be filled in", "请在 station.toml 的 [hub] 中填写 {name}"),
     "put_there": ("{file} is never sent: put it where {name} of [hub] in station.toml says",

@@ -228,4 +228,6 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument("--wait", type=float, default=WAIT_S, metavar="S",
                           help=f"wait so many seconds for the answer; {WAIT_S:g} unless given")
     kinds.add_parser("history", help="what was sent, by whom, and what came of it")
+    for kind in kinds.choices.values():    # here too, where everybody writes it
+        kind.add_argument("--lang", choices=LANGS, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

@@ -77,6 +77,7 @@ class Hub:
         self.operations.examiner.progress = lambda: sum(self._intake.counts.values())
         self.link = self._make_link()
         self._roster = Roster(self._database, config.keys)
+        self._roster.tell_overruled()
         room = Room(data, config.landing.free_bytes, clock)
         self._intake = Intake(self._database, self._roster, clock, self.link.publish, self._roster.revoked, room)
         self._pruner = Pruner(self._database, config.landing, clock)

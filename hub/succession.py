@@ -105,8 +105,8 @@ def _told(connection: sqlite3.Connection, station: str) -> list[Detection]:
         for episode in (*warning.earlier.values(), *warning.episodes.values()):
             if episode.station == station:
                 _keep(newest, _detection(episode, warning.hazard))
-    rows = connection.execute(
-        "SELECT raw FROM landing WHERE station = ? AND kind = 'detection' ORDER BY id", (station,))
+    rows = connection.execute(    # by the index of detections, which are few, not by that of a station's records
+        "SELECT raw FROM landing WHERE +station = ? AND kind = 'detection' ORDER BY id", (station,))
     for (raw,) in rows:
         record = record_of(raw)
         if isinstance(record, Detection):

@@ -107,12 +107,17 @@ def key_of(station: str, detection: Detection) -> str:
     return f"{station}/{detection.series}/{detection.rule}"
 
 
+def known_of(warning: HubWarning | None, key: str) -> Episode | None:
+    """The episode as last heard, of this warning or of one before it."""
+    return (warning.episodes.get(key) or warning.earlier.get(key)) if warning else None
+
+
 def _changed(
     warning: HubWarning | None, event: EpisodeChanged, now_ms: int, policy: Policy
 ) -> tuple[HubWarning | None, list[Action]]:
     key = key_of(event.station, event.detection)
-    known = (warning.episodes.get(key) or warning.earlier.get(key)) if warning else None
-    if known is not None and not _newer(event.detection, known, now_ms):
+    known = known_of(warning, key)
+    if known is not None and not _newer(event, known, now_ms):
         return warning, []
     episode = authority.asked(_episode(event, known, policy), known, now_ms)
     if warning is not None and warning.state is WarningState.OPEN:
@@ -125,9 +130,12 @@ def _changed(
     return _opened(warning, key, episode, event, now_ms, policy)
 
 
-def _newer(detection: Detection, known: Episode, now_ms: int) -> bool:
+def _newer(event: EpisodeChanged, known: Episode, now_ms: int) -> bool:
+    detection = event.detection
     if detection.revision > known.revision:
         return True
+    if event.outlived:    # its clock may have been ahead
+        return False
     # a station whose memory was replaced counts from 1 again, and one that lost its power before the disk took its
     # records counts their numbers twice; ignoring them would mute it
     other = detection.episode != known.id or detection.revision == known.revision

@@ -87,12 +87,14 @@ def test_a_command_is_answered_in_both_languages(post: Post) -> None:
     post.read(0.5)
     post.gets(post.hub.command("c1", do="service", device="gauge", minutes=30),
               post.hub.command("c2", do="clear", rule="stage", series=GAUGE),
-              post.hub.command("c3", do="explode"))
-    done, refused, wrong = answers(post)
+              post.hub.command("c3", do="levels", more=1), post.hub.command("c4", do="explode"))
+    done, refused, wrong, unknown = answers(post)
     assert done == (True, "gauge: Zhao Min works on it for at most 30 min", "gauge：Zhao Min 开始检修，最长 30 分钟")
     assert refused == (False, '"clear" can only be done at the station', "“clear”只能在现场操作")
-    assert "explode" in wrong[1]
+    assert "more" in wrong[1]
     assert wrong[2] == f"指令有误：{wrong[1]}"
+    assert unknown[1].startswith('"explode" is nothing that can be done; use levels, ack, ')
+    assert unknown[2].startswith("没有“explode”这个指令；可用：levels, ack, ")
     post.stop()
 
 

@@ -56,6 +56,9 @@ class Post(Bench):
         self.kill(len(self.agent.recorder._pending))
         self.agent.commands.begin()
 
+    def sends_papers(self) -> None:
+        self._loop.run(self.agent.commands.send_papers())
+
     @property
     def answers(self) -> list[tuple[str, bool, str]]:
         return [(one.id, one.done, one.said) for one in self.of(Obeyed)]

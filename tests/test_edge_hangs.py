@@ -10,14 +10,20 @@ import pytest
 
 from edge import agent as agents
 from edge import checkup as checkups
+from edge import commands, papers
 from edge import modem as modems
 from edge.modem import command
+from edge.orders import Known
 from edge.power import PowerTable
+from tests.edge_bench import Bench
+from tests.hub_voice import HubVoice
 from tests.lines import until
 from tests.stations import START_MS
 from tests.tasks import beside
 from tests.test_agent import Site
 from tests.test_edge_modem import Hours
+from tocsin.messages import Event, EventKind
+from tocsin.orders import Obeyed
 from tocsin.service import run_until_stopped
 
 
@@ -157,3 +163,105 @@ def test_names_that_hang_in_many_threads_leave_some_for_others() -> None:
 
     run_until_stopped(many)
     assert done
+
+
+class _Hung:
+    """A station that knows its hub, with `what` of an object hanging until `free`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.hub = HubVoice()
+        self.bench = Bench(folder, public_key=self.hub.public_key)
+        self.commands = self.bench.agent.commands
+        self.free = threading.Event()
+
+    @property
+    def answers(self) -> list[tuple[str, bool, str]]:
+        return [(one.id, one.done, one.said) for one in self.bench.of(Obeyed)]
+
+
+async def test_a_disk_that_hangs_leaves_no_command_without_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not those that come behind the one that it hangs on; and it is not asked once more for each."""
+    monkeypatch.setattr(commands, "_SYNCED_S", 0.05)
+    site, asked = _Hung(tmp_path), []
+    begin = site.commands._ledger.begin
+
+    def hangs(known: Known) -> None:
+        asked.append(known.id)
+        site.free.wait()
+        begin(known)
+
+    monkeypatch.setattr(site.commands._ledger, "begin", hangs)
+    async with beside(site.bench.agent.recorder.run()):
+        try:
+            for name in ("c1", "c2", "c3"):
+                await site.commands.take(*site.hub.command(name, do="levels"))
+            why = "it cannot be remembered that this was done: the disk does not answer within 0.05 s"
+            assert site.answers == [(name, False, why) for name in ("c1", "c2", "c3")]
+            assert asked == ["c1"]
+            monkeypatch.setattr(commands, "_SYNCED_S", 5.0)
+            site.free.set()
+            await until(lambda: site.commands._writing is None or site.commands._writing.done())
+            await site.commands.take(*site.hub.command("c4", do="levels"))
+            assert site.answers[3:] == [("c4", True, "everything is clear")]
+        finally:
+            site.free.set()
+    site.bench.stop()
+
+
+async def test_a_key_of_the_hub_that_a_hanging_disk_keeps_waiting_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_SYNCED_S", 0.05)
+    site = _Hung(tmp_path)
+    monkeypatch.setattr(site.commands._keys, "change", lambda _: site.free.wait())
+    async with beside(site.bench.agent.recorder.run()):
+        try:
+            await site.commands.take(*site.hub.new_key())
+            (event,) = [one for one in site.bench.of(Event) if one.what is EventKind.COMMAND]
+            assert event.detail.endswith("the hub's new key cannot be kept: the disk does not answer within 0.05 s")
+        finally:
+            site.free.set()
+    site.bench.stop()
+
+
+async def test_a_command_that_does_not_end_is_answered_and_holds_up_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "SLOW_WITHIN_S", 0.05)
+    site = _Hung(tmp_path)
+    async with beside(site.bench.agent.recorder.run()):
+        async with site.bench.operations._lock:    # rules that are read from a log that hangs
+            await site.commands.take(*site.hub.command("c1", do="reload"))
+            await site.commands.take(*site.hub.command("c2", do="levels"))
+        assert site.answers == [
+            ("c1", False, "it was not done within 0.05 s; how far it came is not known"),
+            ("c2", True, "everything is clear"),
+        ]
+    site.bench.stop()
+
+
+async def test_papers_on_a_disk_that_hangs_hold_up_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = _Hung(tmp_path)
+    hangs: list[int] = []
+
+    def papers_of(_: object) -> None:
+        hangs.append(1)
+        site.free.wait()
+        raise OSError("it came back")
+
+    monkeypatch.setattr(papers, "papers_of", papers_of)
+    monkeypatch.setattr(commands, "_LOOK_S", 0.0)
+    async with beside(site.bench.agent.recorder.run()), beside(site.commands.run()):
+        try:
+            await until(lambda: bool(hangs))
+            await site.commands.heard(*site.hub.command("c1", do="levels"))
+            await until(lambda: bool(site.answers))
+            assert site.answers == [("c1", True, "everything is clear")]
+            assert hangs == [1]
+        finally:
+            site.free.set()
+    site.bench.stop()

@@ -53,12 +53,12 @@ def test_the_longest_test_of_a_siren_is_waited_for() -> None:
     words_s = len(SpeechTable().languages) * (speech._SYNTHESIS_S + speech._PLAY_S)
     with pytest.raises(msgspec.ValidationError, match="<= 30"):
         msgspec.convert({"device": "siren", "test_s": 30.1}, SirenTable)
-    assert words_s + 30 + operate._SYNCED_S < operate._SLOW_WITHIN_S
+    assert words_s + 30 + operate._SYNCED_S < operate.SLOW_WITHIN_S
 
 
 def test_what_reads_a_day_of_the_log_first_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other rules, and another scale: a log of a day takes a small computer longer than any other question."""
-    assert operations._READ_WITHIN_S + operate._SYNCED_S < operate._SLOW_WITHIN_S
+    assert operations._READ_WITHIN_S + operate._SYNCED_S < operate.SLOW_WITHIN_S
     monkeypatch.setattr(operate, "_WITHIN_S", 0.0)
     waited: list[float | None] = []
 
@@ -70,7 +70,7 @@ def test_what_reads_a_day_of_the_log_first_is_waited_for(tmp_path: Path, monkeyp
     for do in ("reload", "calibrate", "siren_test", "status"):
         with pytest.raises(OSError, match="No such file"):
             operate.ask(tmp_path, {"do": do})
-    assert waited == [operate._SLOW_WITHIN_S] * 3 + [0.0]
+    assert waited == [operate.SLOW_WITHIN_S] * 3 + [0.0]
 
 
 async def test_a_socket_left_behind_is_taken_over_and_only_its_user_may_open_it(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -12,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import status
-from edge.operate import SOCKET
+from edge.operate import SOCKET, _short
 from edge.status_page import page
 from edge.survey import PowerNow, StationNow
 from edge.words import WIDTH, cells, folded, width
@@ -22,6 +26,7 @@ from tests.solar import Solar
 from tests.test_agent import MINUTE_MS, Site
 from tocsin import __version__
 from tocsin.broker import Broker, in_words
+from tocsin.__main__ import main
 from tocsin.messages import EventKind
 from tocsin.said import LANGS, language
 
@@ -92,6 +97,22 @@ def test_a_reading_that_was_not_taken_says_why_and_when_one_was(tmp_path: Path) 
     bench.clock.pass_ms(600_000)
     text = page(asyncio.run(_now(bench)), "en", colour=True)
     assert re.search("\x1b\\[31m  gauge/stage_m +40 m +10 min\x1b\\[0m", text)
+    bench.stop()
+
+
+@pytest.mark.parametrize(("lang", "words"), [
+    ("en", "gauge: good again; last error 60 s ago: silent: no answer (1 refused)"),
+    ("zh", "gauge：已恢复；最近一次错误 60 秒前：无应答: no answer（拒绝 1 次）")])
+def test_what_failed_last_is_shown_also_when_it_is_good_again(tmp_path: Path, lang: str, words: str) -> None:
+    """A device that fails now and then would else look as good as any."""
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    bench.read(None)
+    assert asyncio.run(_now(bench)).errors == [], "it stands among the faults"
+    bench.read(0.5)
+    text = page(asyncio.run(_now(bench)), lang)
+    narrow(text)
+    assert re.sub(r"\s", "", words) in re.sub(r"\s", "", text)
     bench.stop()
 
 
@@ -196,6 +217,60 @@ def test_where_no_agent_runs_the_folder_tells_what_it_holds(
     assert found["readings"] == {GAUGE: 0.5, "bucket/rain_total_mm": 3.0}
     assert found["damaged"] == ["segment-00000000000000000000.log.damaged"]
     bench.stop()
+
+
+@pytest.mark.parametrize(("lang", "words", "again"), [
+    ("en", "the agent that runs here hangs", "start it again"), ("zh", "此处的终端程序已卡住", "请重新启动")])
+def test_an_agent_that_hangs_is_not_said_to_be_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    lang: str, words: str, again: str,
+) -> None:  # fmt: skip
+    """It takes the connection, as the kernel does for a process that stands still."""
+    monkeypatch.setattr("edge.operate._WITHIN_S", 0.05)
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    bench.flush()
+    with _short(bench.folder) as path, socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        assert status.run([str(bench.path), "--lang", lang]) == 1
+        said = capsys.readouterr().out
+        assert words in said
+        assert again in said
+        assert GAUGE in said, "what its folder tells"
+        assert status.run([str(bench.path), "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["running"] is True
+        assert main(["operate", str(bench.path), "levels", "--lang", lang]) == 1
+        assert "timed out" not in capsys.readouterr().err
+    bench.stop()
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "may not ask it"), ("zh", "无权查询")])
+def test_who_may_not_ask_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, lang: str, words: str
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    bench = Bench(tmp_path)
+    monkeypatch.setattr("edge.status.ask", refused)
+    assert status.run([str(bench.path), "--lang", lang]) == 1
+    said = capsys.readouterr().out
+    assert words in said
+    assert "tocsin edge" not in said, "nobody is to start another one"
+    bench.stop()
+
+
+def test_who_reads_may_leave(tmp_path: Path) -> None:
+    """As `tocsin status | head -1` does."""
+    place = Bench(tmp_path)
+    place.stop()
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "tocsin", "status", str(place.path)], stdout=writer,
+                          stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_a_wrong_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,18 +1,23 @@
 """`tocsin enrol`: files that run, keys that count at once, and refusals that change nothing."""
 
 import sqlite3
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from edge.config import check, load_station
+from hub import enrol as enrolment
+from hub import orders
 from hub.config import load_hub
 from hub.database import Database
 from hub.roster import Roster
 from hub.station_files import rules_known
 from tests.hubs import HubFiles
+from tests.stations import StationFiles
 from tocsin.__main__ import main
-from tocsin.signing import new_station_key
+from tocsin.orders import Papers
+from tocsin.signing import mark_of, new_station_key
 
 KEY = new_station_key()
 NEW = ["--name", 'Mill "creek"', "--name-zh", "磨坊溪", "--area", "330112001001", "--lat", "30.2", "--lon", "119.7",
@@ -107,6 +112,8 @@ def test_a_command_to_a_hub_that_does_not_run_waits_for_it(
     assert "the hub has not sent it yet: is it running" in capsys.readouterr().err
     assert main(["send", str(hub), "bridge", "history"]) == 0
     assert "Zhao Min" in capsys.readouterr().out
+    assert main(["send", str(hub), "bridge", "history", "--lang", "zh"]) == 0, "at the end too"
+    assert "指令" in capsys.readouterr().out
     for words, why in ((["weir", "history"], '"weir" is not a station of this hub; use bridge'),
                        (["bridge", "command", "ack", "rule", "--who", "x"], '"rule" is not allowed; use KEY=VALUE'),
                        (["bridge", "command", "levels", "--who", " "], "--who ' ' is not allowed"),
@@ -151,3 +158,67 @@ def test_a_station_that_never_sent_its_papers_has_no_successor_yet(
         assert why in capsys.readouterr().err
     assert roster(hub) == before
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "its key in"), ("zh", "中该站的密钥已失效：请删去“bridge”的")])
+def test_a_key_of_the_hub_file_that_counts_no_more_is_told(
+    hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture,
+    lang: str, said: str,
+) -> None:  # fmt: skip
+    config = load_hub(hub)
+    database = Database(Path(config.hub.data) / "hub.sqlite")
+    Roster(database, config.keys).tell_overruled()
+    assert not caplog.text
+    sent = StationFiles(tmp_path / "edge", "tcp://127.0.0.1:9", "mqtt://127.0.0.1:9").write().read_text()
+    with database.transaction() as connection:
+        orders.take_papers(connection, "bridge", Papers("", 0, 0, sent, {"rules.toml": "r"}, ""))
+    assert main(["enrol", str(hub), "bridge", "--replace", "--out", str(tmp_path / "out"), "--lang", lang]) == 0
+    assert said in capsys.readouterr().out
+    Roster(database, config.keys).tell_overruled()
+    assert 'station "bridge": its key in hub.toml counts no more' in caplog.text
+    database.close()
+
+
+def test_of_two_who_enrol_one_station_at_once_one_is_told(
+    hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, first, second = enrolment._make, tmp_path / "first", tmp_path / "second"
+
+    def beside(out: Path, files: dict[str, str]) -> None:
+        make(out, files)
+        if out == second:
+            assert main(["enrol", str(hub), "mill", *NEW, "--out", str(first)]) == 0
+
+    monkeypatch.setattr(enrolment, "_make", beside)
+    assert main(["enrol", str(hub), "mill", *NEW, "--out", str(second)]) == 1
+    assert '"mill" is enrolled already' in capsys.readouterr().err
+    assert not second.exists()
+    assert roster(hub)["mill"] == load_station(first / "station.toml").file.hub.key
+
+
+def test_of_two_successors_at_once_only_the_later_key_counts(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["enrol", str(hub), "mill", *NEW, "--out", str(tmp_path / "mill")]) == 0
+    sent = (tmp_path / "mill" / "station.toml").read_text()
+    database = Database(Path(load_hub(hub).hub.data) / "hub.sqlite")
+    with database.transaction() as connection:
+        orders.take_papers(connection, "mill", Papers("", 0, 0, sent, {"rules.toml": "r"}, ""))
+    make, first, second = enrolment._make, tmp_path / "first", tmp_path / "second"
+    replace = ["enrol", str(hub), "mill", "--replace", "--out"]
+
+    def beside(out: Path, files: dict[str, str]) -> None:
+        make(out, files)
+        if out == second:
+            assert main([*replace, str(first)]) == 0
+
+    monkeypatch.setattr(enrolment, "_make", beside)
+    assert main([*replace, str(second)]) == 0
+
+    def key(folder: str) -> str:
+        return str(tomllib.loads((tmp_path / folder / "station.toml").read_text())["hub"]["key"])
+
+    known = Roster(database, {})
+    assert known["mill"] == key("second")
+    assert known.revoked == {("mill", mark_of(key("mill"))), ("mill", mark_of(key("first")))}
+    database.close()

@@ -283,5 +283,5 @@ def test_readings_counted_together_count_as_each_alone() -> None:
     assert all_of_it.all_good("meter", 2, START_MS)
     assert all_of_it.counts("meter") == one.counts("meter")
     assert all_of_it.report() == one.report()
-    all_of_it.refused("meter", "flow_l_s", Reason.RANGE, "6 is outside")
+    all_of_it.refused("meter", "flow_l_s", Reason.RANGE, "6 is outside", 0)
     assert not all_of_it.all_good("meter", 2, START_MS), "each tells which fault it ends"

@@ -85,6 +85,31 @@ async def test_a_rule_whose_records_were_dropped_by_age_is_known_from_its_warnin
         "stage", "radar/stage_m", 4, 4, "e1", at("14:00"))
 
 
+def test_the_height_is_the_highest_of_all_runs(desk: Desk) -> None:
+    """Of a landing of millions it is found in each run's end."""
+    assert orders.height_of(desk.database.connection, STATION) == 0
+    for run, most in ((3, 40), (1, 90), (2, 7)):
+        for seq in range(most - 5, most):
+            desk.lands(detection(Level.YELLOW, "14:00", 1, boot=f"{run:016x}", seq=seq))
+    assert orders.height_of(desk.database.connection, STATION) == 89
+    assert orders.height_of(desk.database.connection, "next-door") == 0
+
+
+def test_what_a_successor_needs_is_found_without_reading_all_that_landed(desk: Desk) -> None:
+    asked: list[str] = []
+    made(desk)
+    desk.database.connection.set_trace_callback(asked.append)
+    succession.of(desk.database, STATION, KEY, PUBLIC, "")
+    desk.database.connection.set_trace_callback(None)
+    plans = [row[3] for query in asked if "landing" in query
+             for row in desk.database.connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+    looks = [plan for plan in plans if " landing" in plan]
+    assert looks
+    few = ("(station=?)", "(station=? AND boot=?)", "(station=? AND boot>?)", "INDEX landing_detections")
+    assert [plan for plan in looks if not any(one in plan for one in few)] == []
+    assert not any("SEARCH landing USING INDEX" in plan and plan.endswith("(station=?)") for plan in looks), looks
+
+
 def test_secrets_that_are_not_keys_are_left_to_a_person(desk: Desk) -> None:
     found = made(desk, CONFIG.replace("[[bus]]", 'password = "not sent"\n[[bus]]'))
     assert list(map(str, found.to_do)) == ["[hub] password in station.toml is to be filled in"]

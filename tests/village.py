@@ -209,8 +209,8 @@ class Village:
     def close(self) -> None:
         self.database.close()
 
-    def starts(self, station: str = "upper-bridge", area: str = "") -> None:
-        self.lands(station, Start(BOOT, self._next(), self.clock.now_ms(), "0.1.0", card(station, area)))
+    def starts(self, station: str = "upper-bridge", area: str = "", boot: str = BOOT, seq: int = 0) -> None:
+        self.lands(station, Start(boot, seq or self._next(), self.clock.now_ms(), "0.1.0", card(station, area)))
 
     def finds(self, found: Detection, station: str = "upper-bridge") -> None:
         """The detection reaches the disk, and nothing more."""

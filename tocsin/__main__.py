@@ -1,6 +1,8 @@
 """`tocsin COMMAND`: a table of commands and the modules that own them, imported only when asked for."""
 
 import importlib
+import os
+import select
 import sys
 
 COMMANDS = {
@@ -37,8 +39,22 @@ def main(argv: list[str] | None = None) -> int:
         print(f'tocsin: "{words[0]}" is not a command; use {", ".join(COMMANDS)}', file=sys.stderr)
         return 2
     module = importlib.import_module(COMMANDS[words[0]][0])
-    code: int = module.run(words[1:])
+    try:
+        code: int = module.run(words[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # the interpreter's own flush at the end would complain
+        return 1
     return code
+
+
+def _nobody_reads() -> bool:
+    """Whether who read what a command says has gone, as `| head` does."""
+    look = select.poll()
+    look.register(1, 0)
+    return any(what & select.POLLERR for _, what in look.poll(0))
 
 
 def _usage() -> str:
