@@ -25,8 +25,8 @@ from tests.edge_bench import GAUGE, Bench
 from tests.solar import Solar
 from tests.test_agent import MINUTE_MS, Site
 from tocsin import __version__
-from tocsin.broker import Broker, in_words
 from tocsin.__main__ import main
+from tocsin.broker import Broker, in_words
 from tocsin.messages import EventKind
 from tocsin.said import LANGS, language
 
