@@ -71,5 +71,5 @@ async def bare(port: int, on_mm: int) -> None:
 
 
 if __name__ == "__main__":
-    command = {"serve": serve, "bare": bare}[sys.argv[1]]
-    asyncio.run(command(*map(int, sys.argv[2:])))
+    given = map(int, sys.argv[2:])
+    asyncio.run(serve(*given) if sys.argv[1] == "serve" else bare(*given))

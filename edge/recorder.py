@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from edge.sayings import say
 from tocsin.beside import Threads
 from tocsin.inputs import (
     LOCAL,
@@ -34,6 +35,7 @@ from tocsin.inputs import (
 from tocsin.log import Entry, Log, check_size
 from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, Summary, encode, record_of
 from tocsin.orders import Obeyed, Papers
+from tocsin.said import Said, said_of
 
 CALM_SYNC_S = 10.0
 MOST_PENDING = 20_000   # records, 8 MB: some hours of 20 series at 10 s
@@ -56,11 +58,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the log's writer last met. `given_up`: records that there was no room to keep."""
+    """What the log's writer last met; `error`: None where all is well. `given_up`: records that nothing could keep."""
 
     written_seq: int
     pending: int
-    error: str
+    error: Said | None
     given_up: int = 0
 
 
@@ -78,7 +80,7 @@ class Recorder:
         self._thread = Threads(1, "log")
         self._synced_s = time.monotonic()
         self._written = self._synced = self._sync_asked = storage.next_seq - 1
-        self._error = ""
+        self._error: Said | None = None
         self._kept: list[Entry] | None = None
         self._in_hand = 0               # that many of the first pending ones are being written
         self._offered = storage.next_seq - 1
@@ -152,10 +154,10 @@ class Recorder:
                 synced = await self._patiently(loop.run_in_executor(self._thread, self._write, group, at_once))
             except OSError as err:
                 self._in_hand = 0
-                self._refused(str(err))
+                self._refused(said_of(err))
                 await asyncio.sleep(_RETRY_S)
                 continue
-            self._error = ""
+            self._error = None
             self._in_hand = 0
             del self._pending[: len(group)]
             self._hot.difference_update([entry.seq for entry in group] if self._hot else ())
@@ -163,10 +165,10 @@ class Recorder:
 
     async def _patiently(self, write: "asyncio.Future[bool]") -> bool:
         while not (await asyncio.wait({write}, timeout=_PATIENCE_S))[0]:
-            self._refused("the disk does not answer")
+            self._refused(say("disk_hangs"))
         return write.result()
 
-    def _refused(self, why: str) -> None:
+    def _refused(self, why: Said) -> None:
         """A warning does not wait for the disk: the hub gets it as if it were written."""
         if why != self._error:
             log.error("the log cannot be written: %s", why)

@@ -23,6 +23,7 @@ from tocsin.config import ConfigError
 from tocsin.inputs import Thinned
 from tocsin.log import Entry, Log, read_log
 from tocsin.messages import Detection, Event, EventKind, Readings, encode, record_of
+from tocsin.said import Said
 
 
 def reading(number: int) -> Readings:
@@ -91,7 +92,7 @@ async def test_what_the_log_has_and_could_only_not_sync_is_not_given_up_and_the_
         for number in range(1, 6):
             recorder.add(reading(number))
         async with writing(recorder):
-            await until(lambda: recorder.status.error != "")
+            await until(lambda: recorder.status.error is not None)
     for number in range(6, 101):
         recorder.add(reading(number))
     async with writing(recorder):
@@ -138,13 +139,13 @@ async def test_a_warning_does_not_wait_for_a_disk_that_refuses_or_hangs(
         recorder.add(detection(0, 2, 4))
         await until(lambda: bool(told))
         assert [entry.kind for entry in told] == [KINDS[Detection]]
-        assert ("answer" if hangs else "No space") in recorder.status.error
+        assert ("answer" if hangs else "No space") in str(recorder.status.error)
         assert list(read_log(tmp_path)) == []
         recorder.add(detection(0, 3, 0))
         await until(lambda: len(told) == 2)
         go_on.set()
         await recorder.synced(3)
-        assert recorder.status.error == ""
+        assert recorder.status.error is None
     recorder.close()
     assert [entry.seq for entry in told] == [2, 3, 1, 2, 3]
     assert [entry.seq for entry in read_log(tmp_path)] == [1, 2, 3]
@@ -183,17 +184,18 @@ async def test_an_agent_tells_that_its_disk_refuses_and_what_was_given_up(
         await site.read(agent, 0.5)
         tidy = agent._tidy
         await until(lambda: tidy.health.most_mb > 0)
-        agent.recorder._error = "No space left on device"
+        agent.recorder._error = Said("No space left on device", "磁盘已满")
         tidy.tell_writing()
         tidy.tell_writing()
         assert tidy.health.fault == "No space left on device"
-        agent.recorder._error, agent.recorder._given_up = "", 12
+        agent.recorder._error, agent.recorder._given_up = None, 12
         tidy.tell_writing()
         tidy.tell_writing()
         await agent.recorder.written(agent.recorder.last_seq)
-    told = [one.detail for one in site.files.log() if isinstance(one, Event) and one.what is EventKind.DISK]
-    assert told == ["the log cannot be written: No space left on device",
-                    "the log is written again; 12 records were given up meanwhile, readings in calm first"]
+    told = [(one.detail, one.zh) for one in site.files.log() if isinstance(one, Event) and one.what is EventKind.DISK]
+    assert told == [("the log cannot be written: No space left on device", "日志无法写入：磁盘已满"),
+                    ("the log is written again; 12 records were given up meanwhile, readings in calm first",
+                     "日志恢复写入；期间放弃了 12 条记录，先舍无预警时的读数")]
 
 
 def stocked(folder: Path, records: int = 400) -> Path:
