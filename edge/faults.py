@@ -101,7 +101,10 @@ def _wrong(seen: _Seen, look: Look, wrong: Said, now_s: float, now_ms: int) -> C
     seen.well_s = None
     if seen.wrong_s is None:
         seen.wrong_s = now_s
-    if seen.open is not None or now_s - seen.wrong_s < look.after_s:
+    if seen.open is not None:  # told once; who looks sees how it is now
+        seen.open = msgspec.structs.replace(seen.open, detail=wrong.en, zh=wrong.zh)
+        return None
+    if now_s - seen.wrong_s < look.after_s:
         return None
     seen.open = OpenFault(look.fault, look.what, wrong.en, now_ms, wrong.zh)
     return Change(seen.open, begins=True)

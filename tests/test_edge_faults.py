@@ -59,6 +59,13 @@ def test_what_comes_and_goes_is_one_fault_and_what_is_not_seen_stays() -> None:
     assert [one.what for one in faults.open] == ["room"]
 
 
+def test_a_fault_that_stands_says_how_it_is_now_and_is_not_told_again() -> None:
+    faults = Faults()
+    faults.judge([DISK], 0, 1000)
+    assert faults.judge([Look(Fault.DISK, "room", Said("it can only be read", "只读"))], 10, 2000) == []
+    assert faults.open == [OpenFault(Fault.DISK, "room", "it can only be read", 1000, "只读")]
+
+
 def test_what_nobody_asked_for_is_not_told() -> None:
     assert Faults([Fault.DISK]).judge([DISK], 0, 0) == []
 
