@@ -13,6 +13,7 @@ import logging
 import time
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -211,13 +212,13 @@ class Recorder:
                 for entry in waiting if entry.seq == first or entry.seq not in going]
 
     async def _wait(self) -> None:
+        """For something to write, or until it is time for the sync of what was written."""
         self._wake.clear()
         if not self._pending and self._sync_asked <= self._synced:
-            try:
-                async with asyncio.timeout(CALM_SYNC_S):
+            rest_s = max(0.0, self._synced_s + CALM_SYNC_S - time.monotonic())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s if self._written > self._synced else None):
                     await self._wake.wait()
-            except TimeoutError:
-                return
 
     async def _tell(self, group: list[Entry], *, synced: bool) -> None:
         async with self._moved:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,9 @@ from tocsin.inputs import Thinned
 from tocsin.log import Entry, Log, read_log
 from tocsin.messages import Detection, Event, EventKind, Readings, encode, record_of
 from tocsin.said import Said
+
+
+UNTIL_S = 5    # what tests.lines.until gives itself
 
 
 def reading(number: int) -> Readings:
@@ -173,6 +177,37 @@ async def test_no_warning_and_no_clear_is_told_that_a_power_cut_could_take_back(
         recorder.add(detection(0, 2, level))
         await recorder.written(2)
         assert synced == [2]
+    recorder.close()
+
+
+async def test_no_reading_in_calm_waits_for_its_sync_longer_than_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds from the last sync on, not from the last record: others may have come since."""
+    waits: list[float | None] = []
+    timeout = asyncio.timeout
+
+    def noted(delay: float | None) -> asyncio.Timeout:
+        if delay != UNTIL_S:
+            waits.append(delay)
+        return timeout(delay)
+
+    storage = Log(tmp_path, early=True)
+    recorder = Recorder(storage, BOOT, lambda _: None)
+    async with writing(recorder):
+        recorder.add(reading(1))
+        await recorder.synced(1)
+        recorder._synced_s = time.monotonic() - 9.0
+        monkeypatch.setattr(asyncio, "timeout", noted)
+        recorder.add(reading(2))
+        await until(lambda: len(waits) == 1)
+        assert recorder._synced == 1
+        assert waits[0] is not None
+        assert waits[0] <= 1.0
+        recorder._synced_s = 0.0
+        recorder.add(reading(3))
+        await until(lambda: recorder._synced == 3)
+        await until(lambda: waits[-1] is None)    # nothing is left to sync
     recorder.close()
 
 
