@@ -26,7 +26,6 @@ from tocsin.log import Entry, Log, read_log
 from tocsin.messages import Detection, Event, EventKind, Readings, encode, record_of
 from tocsin.said import Said
 
-
 UNTIL_S = 5    # what tests.lines.until gives itself
 
 
@@ -209,6 +208,24 @@ async def test_no_reading_in_calm_waits_for_its_sync_longer_than_ten_seconds(
         await until(lambda: recorder._synced == 3)
         await until(lambda: waits[-1] is None)    # nothing is left to sync
     recorder.close()
+
+
+async def test_above_clear_every_reading_is_on_the_card_at_once_and_in_calm_it_waits(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    async with site.agent() as agent:
+        recorder = agent.recorder
+        agent._watch._kept_s = site.clock.monotonic_s()    # a checkpoint that is kept asks for a sync too
+        await recorder.synced(recorder.last_seq)
+        await site.read(agent, 0.6)
+        assert recorder._synced < recorder.last_seq
+        for stage in (2.1, 2.2, 2.1, 3.2):    # from the second on no level changes, but for the last
+            await site.read(agent, stage)
+            assert recorder._synced == recorder.last_seq
+        await site.read(agent, 0.5)
+        assert not recorder.urgent
+        await recorder.synced(recorder.last_seq)
+        await site.read(agent, 0.6)
+        assert recorder._synced < recorder.last_seq
 
 
 async def test_an_agent_tells_that_its_disk_refuses_and_what_was_given_up(
