@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,13 +168,20 @@ class _Card:
         return daily + 2 * remembered, often
 
     def _cost_of(self, data: bytes, *, synced: bool) -> int:
-        """Bytes that the device takes for a file that is replaced: the least, for the agent writes on beside."""
-        path, found = self._folder.parent / "probe", []
+        """Bytes that the device takes for a file that is replaced. One that is not synced waits for a commit of the
+        journal that comes anyway: what such a commit takes without it is not counted."""
+        path = self._folder.parent / "probe"
+        own = self._least(lambda: replace_file(path, data, sync=synced))
+        return own if synced else max(0, own - self._least(path.touch))
+
+    def _least(self, write: Callable[[], None]) -> int:
+        """Bytes that the device takes for that and a commit: the least, for the agent writes on beside."""
+        found = []
         for _ in range(_TRIES):
-            sync_filesystem(path.parent)
+            sync_filesystem(self._folder)
             before = self._device.written_bytes()
-            replace_file(path, data, sync=synced)
-            sync_filesystem(path.parent)
+            write()
+            sync_filesystem(self._folder)
             found.append(self._device.written_bytes() - before)
         return min(found)
 
