@@ -7,7 +7,7 @@ among them: once mounted with `commit=300`, as `deploy/tocsin-edge.service` does
 
 Five minutes are counted, from a quarter of a minute after the first checkpoint on the disk, and reckoned up to a day.
 What is written more seldom is taken out, measured by itself on the same file system, and put in as often as a day has
-it: the checkpoint (each hour), the cursor (each 5 min), the count of the link's bytes (each 10 min). Once a day the log
+it: the checkpoint (each hour), the cursor, the count of the link's bytes. Once a day the log
 also takes what the agent remembers; compressed, twice, since zeros were written ahead. Zeros that stand ready at the
 end are left out, for they are counted when records take their place. The floor is the records alone, as packed.
 
@@ -28,7 +28,9 @@ from benchmarks._children import GAUGE, beside, child
 from benchmarks._disk import Device, ahead, filesystem_of_our_own, folder_on_disk, sync_filesystem
 from benchmarks._rows import BenchError, Row
 from edge.budget import FILE as TRAFFIC
+from edge.budget import SAVE_EVERY_MS
 from edge.checkpoint import CHECKPOINT, KEPT
+from edge.cursor import EVERY_S
 from edge.watch import CHECKPOINT_S, KEPT_S
 from tests.services import Mosquitto, ServiceError
 from tests.stations import StationFiles, radar_device
@@ -38,13 +40,13 @@ from tocsin.log import read_log, replace_file
 from tocsin.segment import pack
 
 DEVICES = 20
-EVERY_S = 10.0
+POLL_S = 10.0
 BAR_MB = 100.0
 COUNTED_S, QUICK_S = 300.0, 12.0
 MOUNTS = {"as the unit mounts it, commit=300": "loop,commit=300", "with ext4's own 5 s": "loop"}
 UNIT = "as the unit mounts it, commit=300"
 # what is written seldom, how often by plan (s), and whether it is synced
-SELDOM = {KEPT: (KEPT_S, True), "log/cursor": (300.0, False), TRAFFIC: (600.0, False)}
+SELDOM = {KEPT: (KEPT_S, True), "log/cursor": (EVERY_S, False), TRAFFIC: (SAVE_EVERY_MS / 1000, False)}
 _DAY_S = 86_400.0
 _SETTLED_S, _QUICK_SETTLED_S = 15.0, 3.0
 _STARTED_S = 30.0
@@ -96,7 +98,7 @@ def _measured(folders: dict[str, Path], seconds: float) -> dict[str, Taken]:
         cards = {name: stack.enter_context(_card(f"card{number}", folder / "site", broker, field))
                  for number, (name, folder) in enumerate(folders.items())}
         full = seconds > CHECKPOINT_S
-        time.sleep(CHECKPOINT_S + EVERY_S + _SETTLED_S if full else _QUICK_SETTLED_S)
+        time.sleep(CHECKPOINT_S + POLL_S + _SETTLED_S if full else _QUICK_SETTLED_S)
         for card in cards.values():
             card.begin()
         ends_s = time.monotonic() + seconds
@@ -109,7 +111,7 @@ def _measured(folders: dict[str, Path], seconds: float) -> dict[str, Taken]:
 
 @contextlib.contextmanager
 def _card(station: str, folder: Path, broker: Mosquitto, field: str) -> Iterator["_Card"]:
-    devices = "".join(radar_device(f"gauge-{unit:02}", unit, EVERY_S) for unit in range(GAUGE, GAUGE + DEVICES))
+    devices = "".join(radar_device(f"gauge-{unit:02}", unit, POLL_S) for unit in range(GAUGE, GAUGE + DEVICES))
     files = StationFiles(folder, f"tcp://127.0.0.1:{field}", broker.url, station, devices=devices, siren=False,
                          rules=starters()["river_stage"].text)
     path = files.write()
