@@ -7,9 +7,9 @@ among them: once mounted with `commit=300`, as `deploy/tocsin-edge.service` does
 
 Five minutes are counted, from a quarter of a minute after the first checkpoint on the disk, and reckoned up to a day.
 What is written more seldom is taken out, measured by itself on the same file system, and put in as often as a day has
-it: the checkpoint (each hour), the cursor, the count of the link's bytes. Once a day the log
-also takes what the agent remembers; compressed, twice, since zeros were written ahead. Zeros that stand ready at the
-end are left out, for they are counted when records take their place. The floor is the records alone, as packed.
+it: the checkpoint, the cursor, the count of the link's bytes. Once a day the log also takes what the agent remembers;
+compressed, twice, since zeros were written ahead. Zeros that stand ready at the end are left out, for they are counted
+when records take their place. The floor is the records alone, as packed.
 
 Without root, or without loop devices, the rows of the device are left out, and it is said so. *Charged* are the pages
 that the agent makes dirty, as the kernel counts them for the process.
