@@ -1,9 +1,10 @@
 """What a whole agent writes to its card, a day of calm
 
 20 radars read every 10 s over Modbus TCP, each poll a record unless some come at once, under the shipped rules for a
-river's stage; a real Mosquitto, and something that answers `committed`. Nothing is tuned: `tocsin edge station.toml`. The station's folder
-lies on an ext4 of its own (in a file, on a loop device), so that the sectors written are the agent's alone, the journal
-among them: once mounted with `commit=300`, as `deploy/tocsin-edge.service` does it, and beside it with ext4's own 5 s.
+river's stage; a real Mosquitto, and something that answers `committed`. Nothing is tuned: `tocsin edge station.toml`.
+The station's folder lies on an ext4 of its own (in a file, on a loop device), so that the sectors written are the
+agent's alone, the journal among them: once mounted with `commit=300`, as `deploy/tocsin-edge.service` does it, and
+beside it with ext4's own 5 s.
 
 Five minutes are counted, from a quarter of a minute after the first checkpoint on the disk, and reckoned up to a day.
 What is written more seldom is taken out, measured by itself on the same file system, and put in as often as a day has
