@@ -32,11 +32,23 @@ def child(*words: str) -> Iterator[str]:
             process.wait()
 
 
-async def serve() -> None:
-    """A simulated radar on Modbus TCP; says its port."""
-    radar = RadarLevel(Measures.LEVEL)
-    radar.set("depth_m", SHOWN_M)
-    async with ModbusTcp({GAUGE: radar}) as wire:
+@contextlib.contextmanager
+def beside(*words: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Runs python with these words, and what it says is not heard."""
+    with subprocess.Popen([sys.executable, *words], cwd=REPOSITORY, stdin=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def serve(count: int = GAUGE) -> None:
+    """Simulated radars on Modbus TCP, units from 1 on; says its port."""
+    radars = {unit: RadarLevel(Measures.LEVEL) for unit in range(GAUGE, GAUGE + count)}
+    for radar in radars.values():
+        radar.set("depth_m", SHOWN_M)
+    async with ModbusTcp(radars) as wire:
         print(wire.port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
@@ -59,4 +71,5 @@ async def bare(port: int, on_mm: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve() if sys.argv[1] == "serve" else bare(*map(int, sys.argv[2:])))
+    given = map(int, sys.argv[2:])
+    asyncio.run(serve(*given) if sys.argv[1] == "serve" else bare(*given))

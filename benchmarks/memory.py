@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks._children import beside
 from benchmarks._contender import find_harness
 from benchmarks._rows import BenchError, Row
 from edge.watch import CHECKPOINT_S
@@ -52,11 +53,11 @@ def run(quick: bool) -> list[Row]:
             raise BenchError(str(err)) from err
         stack.callback(broker.stop)
         field, key = free_port(), new_station_key()
-        stack.enter_context(_process(str(harness / "sim.py"), str(field), "1.0"))
+        stack.enter_context(beside(str(harness / "sim.py"), str(field), "1.0"))
         stack.enter_context(
-            _process("-m", "benchmarks._committer", str(broker.port), STATION, key, str(authority.cert)))
+            beside("-m", "benchmarks._committer", str(broker.port), STATION, key, str(authority.cert)))
         _write_files(folder, field, broker.url, authority.cert, key)
-        agent = stack.enter_context(_process("-m", "tocsin", "edge", str(folder / "station.toml")))
+        agent = stack.enter_context(beside("-m", "tocsin", "edge", str(folder / "station.toml")))
         found = _watched(agent, seconds)
     steady = statistics.median(one["VmRSS"] for one in found)
     idle = int(subprocess.run([sys.executable, "-c", _PROBE], cwd=REPOSITORY, check=True, capture_output=True,
@@ -65,17 +66,6 @@ def run(quick: bool) -> list[Row]:
     return [Row("at the most", max(one["VmHWM"] for one in found), idle, floor, "MB", 1, floor=True, bar=BAR_MB,
                 why=_WHY),
             Row("steady", steady, idle, floor, "MB", 1, floor=True)]
-
-
-@contextlib.contextmanager
-def _process(*words: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Beside us, and quiet."""
-    with subprocess.Popen([sys.executable, *words], cwd=REPOSITORY, stdin=subprocess.PIPE,
-                          stdout=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def _watched(agent: "subprocess.Popen[bytes]", seconds: float) -> list[dict[str, float]]:

@@ -24,7 +24,7 @@ from tocsin.times import utc
 from tocsin.traffic import Traffic
 
 FILE = "traffic"
-_SAVE_EVERY_MS = 600_000
+SAVE_EVERY_MS = 1_800_000
 _DAYS_KEPT = 62
 _MONTH_DAYS = 30
 _HEARTBEAT_S = 60.0       # without a budget
@@ -51,7 +51,7 @@ _WORDS = (
 
 
 class Meter:
-    """Bytes per day, in a small file that `save_due` writes every ten minutes: a crash forgets so much at most."""
+    """Bytes per day, in a small file that `save_due` writes every half an hour: a crash forgets so much at most."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
@@ -75,7 +75,7 @@ class Meter:
 
     def save_due(self, now_ms: int) -> None:
         """Not on the loop: the disk may hang."""
-        if self._saved_ms is None or abs(now_ms - self._saved_ms) >= _SAVE_EVERY_MS:
+        if self._saved_ms is None or abs(now_ms - self._saved_ms) >= SAVE_EVERY_MS:
             self._saved_ms = now_ms
             self.save()
 

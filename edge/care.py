@@ -13,6 +13,7 @@ from edge.pipeline import Pipeline
 from edge.poll import Heard
 from edge.power import DOWN_S, Power, PowerState
 from edge.recorder import Recorder
+from edge.sayings import say
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watchdog import Watchdog
@@ -133,8 +134,9 @@ class Care:
         sounding = siren is not None and siren.level > Level.CLEAR
         before = power.state
         if power.take(volts, self._clock.monotonic_s(), sounding=sounding):
-            detail = f"{power.state.word}, was {before.word}: the battery has {volts:.2f} V"
-            self._recorder.add(Event("", 0, self._pipeline.now_ms(), EventKind.POWER, detail, reason=power.state.word))
+            said = say("power_state", state=power.state.said, before=before.said, volts=volts)
+            self._recorder.add(Event("", 0, self._pipeline.now_ms(), EventKind.POWER, said.en,
+                                     reason=power.state.word, zh=said.zh))
         self._health.power = power.state.word
         self._end(may=power.state is PowerState.OFF and not self._recorder.urgent and not sounding and self._can_ask())
 

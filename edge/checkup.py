@@ -12,6 +12,7 @@ from edge.faults import Change, Faults, Look
 from edge.health import Health
 from edge.power import Power, PowerState
 from edge.recorder import Recorder
+from edge.sayings import say
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from tocsin.clock import Clock
@@ -19,6 +20,7 @@ from tocsin.devices import OutputDriver
 from tocsin.faults import Fault
 from tocsin.link import Link
 from tocsin.messages import Committed, Event, EventKind
+from tocsin.said import Said, joined, said_of
 
 LOOK_S = 10.0
 _DISK_WITHIN_S = 5.0
@@ -59,7 +61,7 @@ class Checkup:
         self._hubs_ms: deque[tuple[float, int]] = deque(maxlen=_COMPARISONS)
         self._begun_s = clock.monotonic_s()
         self._answers = 0
-        self._asked: asyncio.Future[str] | None = None
+        self._asked: asyncio.Future[Said | None] | None = None
         uplink.on_answer = self.answered
 
     async def run(self) -> None:
@@ -92,9 +94,11 @@ class Checkup:
     def _tell(self, change: Change) -> None:
         fault = change.fault
         kind = EventKind.HEALTH if change.begins else EventKind.CURED
-        detail = fault.detail if change.begins else f"was: {fault.detail}"
+        said = Said(fault.detail, fault.zh)
+        detail = said if change.begins else say("was", what=said)
         device = fault.what if fault.fault == Fault.SENSOR else ""
-        self._recorder.add(Event("", 0, self._now_ms(), kind, detail, device=device, reason=fault.fault))
+        self._recorder.add(Event("", 0, self._now_ms(), kind, detail.en, device=device, reason=fault.fault,
+                                 zh=detail.zh))
 
     def _since(self, key: str, count: int, now_s: float) -> float:
         """For how long a count has not risen."""
@@ -112,7 +116,7 @@ class Checkup:
             name = device.table.name
             silent_s = self._since(f"device {name}", self._health.counts(name)[0], now_s)
             allowed_s = max(60 * rules.sensor_min, rules.sensor_periods * self._every_s(device))
-            wrong = f"no good reading for {_length(silent_s)}" if silent_s >= allowed_s else ""
+            wrong = say("no_good_reading", long=_length(silent_s)) if silent_s >= allowed_s else None
             yield Look(Fault.SENSOR, name, wrong)
 
     def _buses(self, now_s: float) -> Iterator[Look]:
@@ -123,7 +127,7 @@ class Checkup:
                 answers = sum(self._health.counts(device.table.name)[1] for device in on_it)
                 silent_s = self._since(f"bus {name}", answers, now_s)
                 allowed_s = max(60 * self._rules.bus_min, _PERIODS * min(map(self._every_s, on_it)))
-                wrong = f"bus {name}: nothing on it answers for {_length(silent_s)}" if silent_s >= allowed_s else ""
+                wrong = say("bus_silent", bus=name, long=_length(silent_s)) if silent_s >= allowed_s else None
                 yield Look(Fault.BUS, name, wrong)
 
     def _every_s(self, device: Device) -> float:
@@ -138,24 +142,22 @@ class Checkup:
         if self._asked.done():
             wrong, self._asked = self._asked.result(), None
         else:
-            wrong = f"{self._station.folder}: it has not answered for {_DISK_WITHIN_S:g} s"
+            wrong = say("folder_silent", folder=self._station.folder, seconds=_DISK_WITHIN_S)
         error = self._recorder.status.error
         return [Look(Fault.DISK, "room", wrong),
-                Look(Fault.DISK, "log", f"the log cannot be written: {error}" if error else "")]
+                Look(Fault.DISK, "log", say("log_refused", why=error) if error else None)]
 
     def _time(self, now_s: float) -> Iterator[Look]:
-        wrong = "the clock is behind the last record of the log" if self._keeper.doubtful else ""
-        yield Look(Fault.CLOCK, "behind", wrong)
+        yield Look(Fault.CLOCK, "behind", say("clock_behind") if self._keeper.doubtful else None)
         in_step = self._clock.synchronized()
         if in_step is not None:
-            wrong = "" if in_step else "nothing sets the clock: neither a network nor a satellite receiver"
-            yield Look(Fault.CLOCK, "free", wrong, 60 * self._rules.clock_min)
+            yield Look(Fault.CLOCK, "free", None if in_step else say("clock_free"), 60 * self._rules.clock_min)
         now_ms = self._clock.now_ms()  # not that of the answer: the clock may have been set since
         ahead_ms = [now_ms - (hubs_ms + (now_s - at_s) * 1000) for at_s, hubs_ms in self._hubs_ms
                     if now_s - at_s <= _OLD_S]
         if ahead_ms:
             apart_s = min(ahead_ms) / 1000
-            wrong = f"the clock is {apart_s:+.1f} s against the hub's" if abs(apart_s) > self._rules.drift_s else ""
+            wrong = say("clock_apart", seconds=apart_s) if abs(apart_s) > self._rules.drift_s else None
             yield Look(Fault.DRIFT, "hub", wrong)
 
     def _battery(self, now_s: float) -> Iterator[Look]:
@@ -163,21 +165,22 @@ class Checkup:
             return
         volts, state = self._power.volts, self._power.state
         low = state > PowerState.NORMAL and volts is not None
-        yield Look(Fault.BATTERY, "voltage", f"{volts:.2f} V: {state.word}" if low else "")
+        yield Look(Fault.BATTERY, "voltage", say("battery_low", volts=volts, state=state.said) if low else None)
         heard_s = self._begun_s if self._power.heard_s is None else self._power.heard_s
         unknown = now_s - heard_s >= 60 * self._rules.battery_min
-        yield Look(Fault.BATTERY, "unknown", f"nobody knows its voltage: none read for {_length(now_s - heard_s)}"
-                   if unknown else "")
+        yield Look(Fault.BATTERY, "unknown",
+                   say("battery_unread", long=_length(now_s - heard_s)) if unknown else None)
 
     def _temperatures(self, now_s: float) -> Iterator[Look]:
         cpu = _hottest(self._thermal)
         if cpu is not None:
-            wrong = f"the processor has {cpu:.0f} C" if cpu >= self._rules.cpu_c else ""
+            wrong = say("processor_hot", celsius=cpu) if cpu >= self._rules.cpu_c else None
             yield Look(Fault.HEAT, "cpu", wrong, _HOT_FOR_S)
         low, high = self._rules.cabinet_c
         for where, (celsius, at_s) in self._heat.items():
             if now_s - at_s <= _OLD_S:
-                yield Look(Fault.HEAT, where, "" if low <= celsius <= high else f"{where}: {celsius:.1f} C", _HOT_FOR_S)
+                wrong = None if low <= celsius <= high else say("hot_there", where=where, celsius=celsius)
+                yield Look(Fault.HEAT, where, wrong, _HOT_FOR_S)
 
     def _links(self, now_s: float) -> Iterator[Look]:
         """The hub answers what it was sent: with an answer, or with nothing left to send, all is well."""
@@ -187,21 +190,21 @@ class Checkup:
         if self.asleep:
             return
         silent_s = self._since("link", self._answers, now_s)
-        how = "the hub has confirmed nothing" if connected else "no connection to the broker"
+        wrong = say("hub_silent" if connected else "broker_away", long=_length(silent_s))
         if self.link is not None and connected and self.link.trouble.en:
-            how = f"{self.link.trouble}; {how}"
-        yield Look(Fault.LINK, "hub", f"{how} for {_length(silent_s)}" if silent_s >= 60 * self._rules.link_min else "")
+            wrong = joined([self.link.trouble, wrong])
+        yield Look(Fault.LINK, "hub", wrong if silent_s >= 60 * self._rules.link_min else None)
 
 
-def _disk_wrong(folder: Path, free_mb: float) -> str:
+def _disk_wrong(folder: Path, free_mb: float) -> Said | None:
     """Raises nothing: a disk that cannot say how it is, is wrong."""
     try:
         if os.statvfs(folder).f_flag & os.ST_RDONLY:
-            return f"{folder}: it can only be read"
+            return say("folder_only_read", folder=folder)
         free = shutil.disk_usage(folder).free / 1e6
     except OSError as err:
-        return f"{folder}: {err}"
-    return f"{folder}: {free:.0f} MB free" if free < free_mb else ""
+        return say("folder_wrong", folder=folder, why=said_of(err))
+    return say("folder_short", folder=folder, free=free) if free < free_mb else None
 
 
 def _hottest(folder: Path) -> float | None:
@@ -215,5 +218,5 @@ def _hottest(folder: Path) -> float | None:
     return max(found, default=None)
 
 
-def _length(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+def _length(seconds: float) -> Said:
+    return say("minutes_long", n=seconds / 60) if seconds < 7200 else say("hours_long", n=seconds / 3600)

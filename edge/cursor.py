@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from tocsin.beside import Threads
 from tocsin.log import Log
 
-_EVERY_S = 300.0       # a card takes more for it than for the records of that time; a crash only repeats them
+EVERY_S = 900.0        # a card takes 53 KB for it, as for the records of a minute; a crash only repeats them
 _MOST_BEHIND = 20_000  # records: of a log that drains not all goes up again
 _LEAST_S = 5.0
 
@@ -32,7 +32,7 @@ class Cursor:
             return  # the next answer says it again
         since_s = now_s - self._saved_s
         many = seq - self.seq >= _MOST_BEHIND and since_s >= _LEAST_S
-        if seq > self.seq and (since_s >= _EVERY_S or many or not self.hub):
+        if seq > self.seq and (since_s >= EVERY_S or many or not self.hub):
             self.move(seq, hub)
             self._saved_s = now_s
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tocsin.config import Table
 from tocsin.faults import Fault, OpenFault
+from tocsin.said import Said
 
 CURE_S = 60.0  # what comes and goes within it is one fault
 
@@ -47,11 +48,11 @@ class HealthTable(Table, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen of one thing: what is `wrong` with it in words, "" where nothing is; told after `after_s` of it."""
+    """What was seen of one thing: what is `wrong` with it in words, None where nothing is; told after `after_s`."""
 
     fault: Fault
     what: str
-    wrong: str
+    wrong: Said | None
     after_s: float = 0.0
 
 
@@ -90,18 +91,22 @@ class Faults:
             if look.fault in self._unasked:
                 continue
             seen = self._seen.setdefault((look.fault, look.what), _Seen())
-            change = _wrong(seen, look, now_s, now_ms) if look.wrong else _well(seen, now_s)
+            wrong = look.wrong
+            change = _wrong(seen, look, wrong, now_s, now_ms) if wrong is not None else _well(seen, now_s)
             changes += [change] if change else []
         return changes
 
 
-def _wrong(seen: _Seen, look: Look, now_s: float, now_ms: int) -> Change | None:
+def _wrong(seen: _Seen, look: Look, wrong: Said, now_s: float, now_ms: int) -> Change | None:
     seen.well_s = None
     if seen.wrong_s is None:
         seen.wrong_s = now_s
-    if seen.open is not None or now_s - seen.wrong_s < look.after_s:
+    if seen.open is not None:  # told once; who looks sees how it is now
+        seen.open = msgspec.structs.replace(seen.open, detail=wrong.en, zh=wrong.zh)
         return None
-    seen.open = OpenFault(look.fault, look.what, look.wrong, now_ms)
+    if now_s - seen.wrong_s < look.after_s:
+        return None
+    seen.open = OpenFault(look.fault, look.what, wrong.en, now_ms, wrong.zh)
     return Change(seen.open, begins=True)
 
 

@@ -14,6 +14,8 @@ import msgspec
 
 from thresholds.series import Series
 from tocsin.config import Table
+from tocsin.health_words import POWER
+from tocsin.said import Said
 
 DOWN_S = 300.0
 UP_S = 600.0
@@ -43,6 +45,11 @@ class PowerState(IntEnum):
     @property
     def word(self) -> str:
         return self.name.lower()
+
+    @property
+    def said(self) -> Said:
+        """For people."""
+        return Said(self.word, POWER[self.word][1])
 
 
 class PowerTable(Table, frozen=True):

@@ -13,10 +13,12 @@ import logging
 import time
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
+from edge.sayings import say
 from tocsin.beside import Threads
 from tocsin.inputs import (
     LOCAL,
@@ -34,6 +36,7 @@ from tocsin.inputs import (
 from tocsin.log import Entry, Log, check_size
 from tocsin.messages import Answer, Detection, Event, Readings, Record, Siren, Start, Summary, encode, record_of
 from tocsin.orders import Obeyed, Papers
+from tocsin.said import Said, said_of
 
 CALM_SYNC_S = 10.0
 MOST_PENDING = 20_000   # records, 8 MB: some hours of 20 series at 10 s
@@ -56,11 +59,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the log's writer last met. `given_up`: records that there was no room to keep."""
+    """What the log's writer last met; `error`: None where all is well. `given_up`: records that nothing could keep."""
 
     written_seq: int
     pending: int
-    error: str
+    error: Said | None
     given_up: int = 0
 
 
@@ -78,7 +81,7 @@ class Recorder:
         self._thread = Threads(1, "log")
         self._synced_s = time.monotonic()
         self._written = self._synced = self._sync_asked = storage.next_seq - 1
-        self._error = ""
+        self._error: Said | None = None
         self._kept: list[Entry] | None = None
         self._in_hand = 0               # that many of the first pending ones are being written
         self._offered = storage.next_seq - 1
@@ -152,10 +155,10 @@ class Recorder:
                 synced = await self._patiently(loop.run_in_executor(self._thread, self._write, group, at_once))
             except OSError as err:
                 self._in_hand = 0
-                self._refused(str(err))
+                self._refused(said_of(err))
                 await asyncio.sleep(_RETRY_S)
                 continue
-            self._error = ""
+            self._error = None
             self._in_hand = 0
             del self._pending[: len(group)]
             self._hot.difference_update([entry.seq for entry in group] if self._hot else ())
@@ -163,10 +166,10 @@ class Recorder:
 
     async def _patiently(self, write: "asyncio.Future[bool]") -> bool:
         while not (await asyncio.wait({write}, timeout=_PATIENCE_S))[0]:
-            self._refused("the disk does not answer")
+            self._refused(say("disk_hangs"))
         return write.result()
 
-    def _refused(self, why: str) -> None:
+    def _refused(self, why: Said) -> None:
         """A warning does not wait for the disk: the hub gets it as if it were written."""
         if why != self._error:
             log.error("the log cannot be written: %s", why)
@@ -209,13 +212,13 @@ class Recorder:
                 for entry in waiting if entry.seq == first or entry.seq not in going]
 
     async def _wait(self) -> None:
+        """For something to write, or until it is time for the sync of what was written."""
         self._wake.clear()
         if not self._pending and self._sync_asked <= self._synced:
-            try:
-                async with asyncio.timeout(CALM_SYNC_S):
+            rest_s = max(0.0, self._synced_s + CALM_SYNC_S - time.monotonic())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s if self._written > self._synced else None):
                     await self._wake.wait()
-            except TimeoutError:
-                return
 
     async def _tell(self, group: list[Entry], *, synced: bool) -> None:
         async with self._moved:

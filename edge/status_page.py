@@ -164,7 +164,8 @@ class _Page:
         what = f" {one['what']}" if one["fault"] == Fault.SENSOR else ""
         age = self._words.span((self._now.t - one["since"]) / 1000)
         fault = f"{FAULT[one['fault']][self._words.at]}{what}"
-        return self._words("stands", fault=fault, detail=one["detail"], age=age)
+        detail = (self._words.at and one["zh"]) or one["detail"]
+        return self._words("stands", fault=fault, detail=detail, age=age)
 
     def _link(self) -> Lines:
         words, link, health = self._words, self._now.link, self._now.health
@@ -189,7 +190,8 @@ class _Page:
         yield _BOLD, words("log")
         yield "", f"  {words('size', size=f'{disk.log / 1e6:.1f}', free=f'{disk.free / 1e6:.0f}')}"
         if disk.error:
-            yield from self._plain(words("waiting", error=disk.error, count=disk.waiting), _RED, "  ")
+            error = (words.at and disk.error_zh) or disk.error
+            yield from self._plain(words("waiting", error=error, count=disk.waiting), _RED, "  ")
         if 0 < disk.journal_s < SELDOM_S:
             yield _YELLOW, f"  {words('journal', s=disk.journal_s)}"
         step = _table(self._now.health.get("log")).get("thinned", 0)

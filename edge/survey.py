@@ -29,7 +29,7 @@ from tocsin.levels import Level
 from tocsin.link import Link
 from tocsin.log import Log
 from tocsin.messages import EventKind
-from tocsin.said import Said, SaidError, joined
+from tocsin.said import Said, SaidError, joined, said_of
 
 _ECHO_S = 20.0
 _LOOK_S = 0.02
@@ -95,13 +95,15 @@ class LinkNow(msgspec.Struct, frozen=True):
 
 
 class DiskNow(msgspec.Struct, frozen=True):
-    """Bytes. `error`: why the log cannot be written, "" where it can. `journal_s`: as edge.mounts says."""
+    """Bytes. `error`: why the log cannot be written, "" where it can; `error_zh` in Chinese. `journal_s`: as
+    edge.mounts says."""
 
     log: int
     free: int
     waiting: int
     error: str
     journal_s: int = 0
+    error_zh: str = ""
 
 
 class PowerNow(msgspec.Struct, frozen=True):
@@ -230,19 +232,24 @@ class Survey:
         look = self._looks[0]
         await asyncio.wait({look}, timeout=_DISK_WITHIN_S)
         if not look.done():
-            status = self.recorder.status
-            return DiskNow(0, 0, status.pending, status.error or f"the disk has not answered for {_DISK_WITHIN_S:g} s")
+            return self._disk_wrong(say("disk_silent", seconds=_DISK_WITHIN_S))
         if look in self._looks:
             self._looks.remove(look)
         return look.result()
 
     def _disk(self) -> DiskNow:
-        status = self.recorder.status
+        status, folder = self.recorder.status, self.storage.folder
+        en, zh = (status.error.en, status.error.zh) if status.error else ("", "")
         try:
-            return DiskNow(_size(self.storage.folder), shutil.disk_usage(self.storage.folder).free, status.pending,
-                           status.error, journal_s(self.storage.folder))
+            return DiskNow(_size(folder), shutil.disk_usage(folder).free, status.pending, en, journal_s(folder), zh)
         except OSError as err:    # then above all somebody wants to know how the rest is
-            return DiskNow(0, 0, status.pending, status.error or str(err))
+            return self._disk_wrong(said_of(err))
+
+    def _disk_wrong(self, why: Said) -> DiskNow:
+        """Nobody knows how large and how full; what the log's writer says of it comes before `why`."""
+        status = self.recorder.status
+        said = status.error or why
+        return DiskNow(0, 0, status.pending, said.en, error_zh=said.zh)
 
 
 def _size(folder: Path) -> int:

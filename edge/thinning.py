@@ -14,6 +14,7 @@ again (edge.own_log) knows that something is missing.
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import pairwise
@@ -104,7 +105,11 @@ class Freed:
 
 def used_bytes(folder: Path) -> int:
     """On the disk, with all that lies in the folder of a log."""
-    return sum(path.stat().st_blocks * 512 for path in folder.iterdir())
+    used = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # dropped meanwhile
+            used += path.lstat().st_blocks * 512  # what lies in memory (tocsin.early) takes nothing of the disk
+    return used
 
 
 def thin(storage: Log, limits: Limits, now_s: float) -> Iterator[Freed]:
@@ -118,10 +123,13 @@ def thin(storage: Log, limits: Limits, now_s: float) -> Iterator[Freed]:
     if not excess:
         return
     spare = excess + int(limits.most * _SPARE)
-    for aside in sorted(storage.folder.glob("segment-*.damaged")):
-        spare -= aside.stat().st_size
-        aside.unlink()
     refused: OSError | None = None
+    for aside in sorted(storage.folder.glob("segment-*.damaged")):
+        try:
+            spare -= aside.stat().st_size
+            aside.unlink()
+        except OSError as err:
+            refused = refused or err
     for step in Step:
         levels = Levels()
         for path in _within(storage, step, now_s):

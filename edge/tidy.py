@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.pipeline import Pipeline
 from edge.recorder import URGENT_KINDS, Ranges, Recorder
+from edge.sayings import say
 from edge.thinning import MB, WORDS, Freed, Limits, thin, used_bytes
 from edge.uplink import Uplink
 from tocsin.clock import Clock
@@ -37,7 +38,7 @@ class Tidy:
         self._most = 0
         self._step = 0
         self._looked = Path()
-        self._refused = ""
+        self._refused = False
         self._unreadable: set[Path] = set()
         self._given_up = 0
         self.removed_upto = 0   # the last record that was taken out of the log
@@ -48,7 +49,7 @@ class Tidy:
         """For the heartbeat: it goes where no record can be written."""
         status = self._recorder.status
         return LogHealth(round(self._used / MB, 1), round(self._most / MB, 1), self._step, status.pending,
-                         status.given_up, status.error)
+                         status.given_up, str(status.error or ""))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -85,13 +86,13 @@ class Tidy:
     def tell_writing(self) -> None:
         """Whether the log can be written, and what there was no room for meanwhile."""
         status = self._recorder.status
-        if bool(status.error) != bool(self._refused):
+        if (status.error is not None) != self._refused:
             self._pipeline.now_ms()
             lost = status.given_up - self._given_up
-            words = f"the log is written again; {lost} records were given up meanwhile, readings in calm first"
-            self._pipeline.told(EventKind.DISK, f"the log cannot be written: {status.error}" if status.error else words)
+            self._pipeline.told(EventKind.DISK, say("log_refused", why=status.error) if status.error else
+                                say("log_written", count=lost))
             self._given_up = status.given_up
-        self._refused = status.error
+        self._refused = status.error is not None
 
     def _make_room(self) -> list[tuple[EventKind, str, Ranges]]:
         limits = Limits.of(self._log.folder, *self._limits)

@@ -28,7 +28,7 @@ def row(ours: float, peer: float, *, more_is_better: bool = False, floor: bool =
 
 
 def test_the_benches_of_the_journey_are_there() -> None:
-    assert set(NAMES) >= {"codec", "exchange", "journey", "kernel", "log", "replay", "tune"}
+    assert set(NAMES) >= {"card", "codec", "exchange", "journey", "kernel", "log", "replay", "tune"}
 
 
 @pytest.mark.parametrize("name", NAMES)

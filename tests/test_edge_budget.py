@@ -52,7 +52,7 @@ def test_the_file_is_written_now_and_then_and_one_that_cannot_be_read_begins_ane
         (tmp_path / FILE).unlink(missing_ok=True)
         meter.save_due(JUNE + second * 1000)
         written += [second] if (tmp_path / FILE).exists() else []
-    assert written == [*range(0, 3600, 600)]
+    assert written == [*range(0, 3600, 1800)]
     meter.save()
     (tmp_path / FILE).write_bytes(b"{ torn")
     assert Meter(tmp_path).month(JUNE) == 0

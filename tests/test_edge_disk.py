@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ from tocsin.config import ConfigError
 from tocsin.inputs import Thinned
 from tocsin.log import Entry, Log, read_log
 from tocsin.messages import Detection, Event, EventKind, Readings, encode, record_of
+from tocsin.said import Said
+
+UNTIL_S = 5    # what tests.lines.until gives itself
 
 
 def reading(number: int) -> Readings:
@@ -91,7 +95,7 @@ async def test_what_the_log_has_and_could_only_not_sync_is_not_given_up_and_the_
         for number in range(1, 6):
             recorder.add(reading(number))
         async with writing(recorder):
-            await until(lambda: recorder.status.error != "")
+            await until(lambda: recorder.status.error is not None)
     for number in range(6, 101):
         recorder.add(reading(number))
     async with writing(recorder):
@@ -138,13 +142,13 @@ async def test_a_warning_does_not_wait_for_a_disk_that_refuses_or_hangs(
         recorder.add(detection(0, 2, 4))
         await until(lambda: bool(told))
         assert [entry.kind for entry in told] == [KINDS[Detection]]
-        assert ("answer" if hangs else "No space") in recorder.status.error
+        assert ("answer" if hangs else "No space") in str(recorder.status.error)
         assert list(read_log(tmp_path)) == []
         recorder.add(detection(0, 3, 0))
         await until(lambda: len(told) == 2)
         go_on.set()
         await recorder.synced(3)
-        assert recorder.status.error == ""
+        assert recorder.status.error is None
     recorder.close()
     assert [entry.seq for entry in told] == [2, 3, 1, 2, 3]
     assert [entry.seq for entry in read_log(tmp_path)] == [1, 2, 3]
@@ -175,6 +179,55 @@ async def test_no_warning_and_no_clear_is_told_that_a_power_cut_could_take_back(
     recorder.close()
 
 
+async def test_no_reading_in_calm_waits_for_its_sync_longer_than_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds from the last sync on, not from the last record: others may have come since."""
+    waits: list[float | None] = []
+    timeout = asyncio.timeout
+
+    def noted(delay: float | None) -> asyncio.Timeout:
+        if delay != UNTIL_S:
+            waits.append(delay)
+        return timeout(delay)
+
+    storage = Log(tmp_path, early=True)
+    recorder = Recorder(storage, BOOT, lambda _: None)
+    async with writing(recorder):
+        recorder.add(reading(1))
+        await recorder.synced(1)
+        recorder._synced_s = time.monotonic() - 9.0
+        monkeypatch.setattr(asyncio, "timeout", noted)
+        recorder.add(reading(2))
+        await until(lambda: len(waits) == 1)
+        assert recorder._synced == 1
+        assert waits[0] is not None
+        assert waits[0] <= 1.0
+        recorder._synced_s = 0.0
+        recorder.add(reading(3))
+        await until(lambda: recorder._synced == 3)
+        await until(lambda: waits[-1] is None)    # nothing is left to sync
+    recorder.close()
+
+
+async def test_above_clear_every_reading_is_on_the_card_at_once_and_in_calm_it_waits(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    async with site.agent() as agent:
+        recorder = agent.recorder
+        agent._watch._kept_s = site.clock.monotonic_s()    # a checkpoint that is kept asks for a sync too
+        await recorder.synced(recorder.last_seq)
+        await site.read(agent, 0.6)
+        assert recorder._synced < recorder.last_seq
+        for stage in (2.1, 2.2, 2.1, 3.2):    # from the second on no level changes, but for the last
+            await site.read(agent, stage)
+            assert recorder._synced == recorder.last_seq
+        await site.read(agent, 0.5)
+        assert not recorder.urgent
+        await recorder.synced(recorder.last_seq)
+        await site.read(agent, 0.6)
+        assert recorder._synced < recorder.last_seq
+
+
 async def test_an_agent_tells_that_its_disk_refuses_and_what_was_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,17 +236,18 @@ async def test_an_agent_tells_that_its_disk_refuses_and_what_was_given_up(
         await site.read(agent, 0.5)
         tidy = agent._tidy
         await until(lambda: tidy.health.most_mb > 0)
-        agent.recorder._error = "No space left on device"
+        agent.recorder._error = Said("No space left on device", "磁盘已满")
         tidy.tell_writing()
         tidy.tell_writing()
         assert tidy.health.fault == "No space left on device"
-        agent.recorder._error, agent.recorder._given_up = "", 12
+        agent.recorder._error, agent.recorder._given_up = None, 12
         tidy.tell_writing()
         tidy.tell_writing()
         await agent.recorder.written(agent.recorder.last_seq)
-    told = [one.detail for one in site.files.log() if isinstance(one, Event) and one.what is EventKind.DISK]
-    assert told == ["the log cannot be written: No space left on device",
-                    "the log is written again; 12 records were given up meanwhile, readings in calm first"]
+    told = [(one.detail, one.zh) for one in site.files.log() if isinstance(one, Event) and one.what is EventKind.DISK]
+    assert told == [("the log cannot be written: No space left on device", "日志无法写入：磁盘已满"),
+                    ("the log is written again; 12 records were given up meanwhile, readings in calm first",
+                     "日志恢复写入；期间放弃了 12 条记录，先舍无预警时的读数")]
 
 
 def stocked(folder: Path, records: int = 400) -> Path:

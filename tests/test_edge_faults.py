@@ -1,7 +1,9 @@
 """What is wrong with the station itself: begins once, ends once, and stands in the heartbeat meanwhile."""
 
 import asyncio
+import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,35 +19,35 @@ from simulators.faults import Silent
 from tests.edge_bench import MINUTE_MS, RAIN, STAGE, Bench
 from tests.lines import until
 from tests.test_agent import Site
-from tocsin.faults import Fault
+from tocsin.faults import Fault, OpenFault
 from tocsin.messages import Committed, Event, EventKind, encode
 from tocsin.readings import Reading, Reason, Rejection
+from tocsin.said import Said, said_of
 from tocsin.signing import seal
 
-DISK = Look(Fault.DISK, "room", "3 MB free")
-FINE = Look(Fault.DISK, "room", "")
+DISK = Look(Fault.DISK, "room", Said("3 MB free", "仅剩 3 MB"))
+FINE = Look(Fault.DISK, "room", None)
+HOT, COOL = Look(Fault.HEAT, "cpu", Said("91 C", "91 ℃"), after_s=60), Look(Fault.HEAT, "cpu", None)
 
 
 def test_a_fault_begins_when_it_lasts_and_ends_when_it_is_well_for_a_minute() -> None:
     faults = Faults()
-    slow = Look(Fault.HEAT, "cpu", "91 C", after_s=60)
-    cool = Look(Fault.HEAT, "cpu", "")
-    assert faults.judge([slow], 0, 1000) == faults.judge([slow], 59, 2000) == []
-    (begins,) = faults.judge([slow], 60, 3000)
-    assert (begins.begins, begins.fault.detail, begins.fault.since) == (True, "91 C", 3000)
-    assert faults.judge([slow], 70, 4000) == faults.judge([cool], 80, 5000) == faults.judge([cool], 139, 6000) == []
+    assert faults.judge([HOT], 0, 1000) == faults.judge([HOT], 59, 2000) == []
+    (begins,) = faults.judge([HOT], 60, 3000)
+    assert begins.begins
+    assert begins.fault == OpenFault(Fault.HEAT, "cpu", "91 C", 3000, "91 ℃")
+    assert faults.judge([HOT], 70, 4000) == faults.judge([COOL], 80, 5000) == faults.judge([COOL], 139, 6000) == []
     assert faults.open == [begins.fault]
-    (ends,) = faults.judge([cool], 140, 7000)
+    (ends,) = faults.judge([COOL], 140, 7000)
     assert (ends.begins, ends.fault) == (False, begins.fault)
     assert faults.open == []
 
 
 def test_what_was_right_in_between_did_not_last() -> None:
     faults = Faults()
-    slow, cool = Look(Fault.HEAT, "cpu", "91 C", after_s=60), Look(Fault.HEAT, "cpu", "")
-    for look, now_s in ((slow, 0), (cool, 30), (slow, 40), (slow, 99)):
+    for look, now_s in ((HOT, 0), (COOL, 30), (HOT, 40), (HOT, 99)):
         assert faults.judge([look], now_s, 0) == []
-    assert len(faults.judge([slow], 100, 0)) == 1
+    assert len(faults.judge([HOT], 100, 0)) == 1
 
 
 def test_what_comes_and_goes_is_one_fault_and_what_is_not_seen_stays() -> None:
@@ -55,6 +57,13 @@ def test_what_comes_and_goes_is_one_fault_and_what_is_not_seen_stays() -> None:
         assert faults.judge([FINE], second, 0) == faults.judge([DISK], second + 10, 0) == []
     assert faults.judge([], 10_000, 0) == []
     assert [one.what for one in faults.open] == ["room"]
+
+
+def test_a_fault_that_stands_says_how_it_is_now_and_is_not_told_again() -> None:
+    faults = Faults()
+    faults.judge([DISK], 0, 1000)
+    assert faults.judge([Look(Fault.DISK, "room", Said("it can only be read", "只读"))], 10, 2000) == []
+    assert faults.open == [OpenFault(Fault.DISK, "room", "it can only be read", 1000, "只读")]
 
 
 def test_what_nobody_asked_for_is_not_told() -> None:
@@ -67,7 +76,7 @@ def test_every_fault_begins_and_ends_in_turn(steps: list[tuple[Fault, bool, int]
     standing: set[str] = set()
     for fault, wrong, passed in steps:
         now_s += passed
-        for change in faults.judge([Look(fault, "", "bad" if wrong else "", after_s=30)], now_s, 0):
+        for change in faults.judge([Look(fault, "", Said("bad", "坏") if wrong else None, after_s=30)], now_s, 0):
             assert change.begins is (change.fault.fault not in standing)
             standing ^= {change.fault.fault}
     assert {one.fault for one in faults.open} == standing
@@ -91,9 +100,15 @@ class Watched(Bench):
         (self.thermal / "thermal_zone0" / "temp").write_text(f"{celsius * 1000:.0f}\n")
 
     def look(self, minutes: float = 0) -> list[str]:
-        """After that time; the reasons of the faults that stand then."""
+        """After that time; the reasons of the faults that stand then. Each is said in Chinese too."""
         self.clock.pass_ms(round(minutes * MINUTE_MS))
         asyncio.run(self.checkup.look())
+        for one in self.agent._health.open:
+            names = re.escape(str(self.folder)), re.escape(one.what)
+            assert re.search("[\u4e00-\u9fff℃]", one.zh), one
+            assert not re.search("[A-Za-z]{3}", re.sub("|".join(names), "", one.zh)), one
+        for event in self.of(Event):
+            assert event.what not in {EventKind.HEALTH, EventKind.CURED} or event.zh not in {"", event.detail}
         return [one.fault for one in self.agent._health.open]
 
     def told(self) -> list[tuple[str, str]]:
@@ -152,7 +167,7 @@ def test_a_full_disk_and_a_log_that_cannot_be_written_are_told(
     assert bench.look() == []
     bench.checkup._rules = type(bench.checkup._rules)(disk_free_mb=1e6)
     assert bench.look() == ["disk"]
-    bench.agent.recorder._error = "[Errno 30] Read-only file system"
+    bench.agent.recorder._error = said_of(OSError(errno.EROFS, os.strerror(errno.EROFS)))
     assert bench.look(0.2) == ["disk", "disk"]
     assert "Read-only" in bench.agent._health.open[0].detail
     bench.stop()
@@ -161,12 +176,15 @@ def test_a_full_disk_and_a_log_that_cannot_be_written_are_told(
 def test_a_folder_that_is_gone_or_read_only_is_a_fault_and_no_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert checkups._disk_wrong(tmp_path, 0.001) == ""
-    assert "No such file" in checkups._disk_wrong(tmp_path / "gone", 1)
+    assert checkups._disk_wrong(tmp_path, 0.001) is None
+    gone = checkups._disk_wrong(tmp_path / "gone", 1)
+    assert "No such file" in str(gone)
+    assert gone is not None
+    assert "文件或目录不存在" in gone.zh
     fields = list(os.statvfs(tmp_path))
     fields[8] |= os.ST_RDONLY
     monkeypatch.setattr(os, "statvfs", lambda folder: os.statvfs_result(fields))
-    assert "can only be read" in checkups._disk_wrong(tmp_path, 0.001)
+    assert "can only be read" in str(checkups._disk_wrong(tmp_path, 0.001))
 
 
 def test_a_clock_that_nothing_sets_is_told_after_an_hour_and_one_behind_the_log_at_once(bench: Watched) -> None:

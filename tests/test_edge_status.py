@@ -164,8 +164,8 @@ async def test_power_standing_faults_and_devices_that_are_only_probed_are_shown(
         assert every["charger"] == 120.0, "it saves: nothing is late that is read as seldom as it should be"
         for lang, words in (("en", ("saving power, 11.80 V", "sensor gauge: no good reading for", "battery: 11.80 V",
                                     "s (", "refused); only probed")),
-                            ("zh", ("节电运行，11.80 V", "传感器 gauge：no good reading", "蓄电池：11.80 V",
-                                    "gauge：无应答: no answer within", "仅作探测"))):
+                            ("zh", ("节电运行，11.80 V", "传感器 gauge：", "分钟内没有有效读数",
+                                    "蓄电池：11.80 V：节电运行", "gauge：无应答: no answer within", "仅作探测"))):
             text = page(now, lang)
             narrow(text)
             flat = re.sub(r"\s+", "", text)
@@ -195,8 +195,11 @@ def test_a_log_folder_that_cannot_be_read_hides_nothing_else(tmp_path: Path) -> 
     bench.read(0.5)
     (bench.folder / "log").rename(bench.folder / "away")
     now = asyncio.run(_now(bench))
-    assert now.disk.error
     assert now.series[0].value == 0.5
+    assert "No such file or directory" in page(now, "en")
+    chinese = page(now, "zh")
+    assert "无法写入：文件或目录不存在" in chinese
+    assert "No such file" not in chinese
     (bench.folder / "away").rename(bench.folder / "log")
     bench.stop()
 

@@ -12,6 +12,7 @@ from edge.thinning import Freed, Limits, Step, thin, used_bytes
 from tests.edge_bench import LATCHED, MINUTE_MS, Bench
 from tests.stations import START_MS
 from tests.test_own_log import rise_and_fall, without_id
+from tocsin.early import NAME
 from tocsin.inputs import Thinned
 from tocsin.levels import Authority, Hazard, Stage
 from tocsin.log import Entry, Log
@@ -134,6 +135,22 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_being_thinned(
     with pytest.raises(OSError, match="Input/output"):
         done.extend(thin(log, Limits(200_000, 0), 0.0))
     assert {freed.path for freed in done} == set(log.sealed[1:])
+
+
+def test_neither_a_link_that_leads_nowhere_nor_a_copy_that_cannot_be_deleted_keeps_a_log_from_being_thinned(
+    tmp_path: Path
+) -> None:
+    """A card that was moved to a machine whose memory nobody may write to; a damaged entry of a folder."""
+    log = filled(tmp_path)
+    (tmp_path / NAME).symlink_to(tmp_path / "gone")
+    stuck = tmp_path / "segment-00000000000000000001.damaged"
+    stuck.mkdir()
+    before = used_bytes(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        squeeze(log, 200_000)
+    assert used_bytes(tmp_path) < before / 2
+    stuck.rmdir()
+    assert squeeze(log, before) == []
 
 
 def test_a_damaged_file_is_mended_before_it_is_thinned(tmp_path: Path) -> None:

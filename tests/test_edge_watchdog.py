@@ -24,6 +24,7 @@ from tests.stations import START_MS, SetClock, StationFiles, radar_device, runni
 from tests.test_agent import Site
 from tocsin.messages import Event, EventKind
 from tocsin.notify import Notify
+from tocsin.said import Said
 
 UNIT = REPOSITORY / "deploy" / "tocsin-edge.service"
 
@@ -161,7 +162,7 @@ def test_a_writer_that_does_not_move_ends_the_pings_but_a_disk_that_refuses_does
     site.real_s = 61.0
     site.dog.beat()
     assert manager.heard() == ["STATUS=the log's writer has not moved for 61 s"]
-    site.bench.agent.recorder._error = "[Errno 28] No space left on device"
+    site.bench.agent.recorder._error = Said("No space left on device", "磁盘已满")
     site.dog.beat()
     assert "WATCHDOG=1" in manager.heard()
     site.bench.stop()

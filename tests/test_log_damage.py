@@ -1,5 +1,6 @@
 """What a log does with files of an older version, holes in the middle, and blocks that the disk does not give back."""
 
+import errno
 import os
 import struct
 import zlib
@@ -162,6 +163,44 @@ def test_a_last_segment_that_cannot_be_read_at_all_does_not_keep_a_log_from_goin
     log.append([Entry(log.next_seq, 1, b"goes on")])
     monkeypatch.undo()
     assert [entry.payload for entry in log.read()] == [b"first", b"goes on"]
+
+
+def test_what_a_failed_sync_did_not_bring_to_the_disk_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel says so once, and takes the pages for written from then on."""
+    log = Log(tmp_path, early=True)
+    log.append([Entry(1, 1, b"long on the disk")])
+    log.sync()
+    waits = [Entry(seq, 1, b"record %d " % seq * 40) for seq in range(2, 30)]
+    dirty: dict[int, int] = {}
+    write, sync, fails = os.pwrite, os.fdatasync, [True, True, False]
+
+    def noted(fd: int, data: bytes, at: int) -> int:
+        done = write(fd, data, at)
+        dirty.update(enumerate(bytes(data)[:done], at))
+        return done
+
+    def refuse(fd: int) -> None:
+        if fails.pop(0):
+            dirty.clear()
+            raise OSError(errno.EIO, "Input/output error")
+        sync(fd)
+
+    monkeypatch.setattr(os, "pwrite", noted)
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    log.append(waits)
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output"):
+            log.sync()
+    log.sync()
+    on_disk = bytes(dirty[at] for at in sorted(dirty))
+    assert all(entry.payload in on_disk for entry in waits)
+    monkeypatch.undo()
+    log.append([Entry(30, 1, b"after")])
+    log.close()
+    assert [entry.seq for entry in read_log(tmp_path)] == list(range(1, 31))
+    assert Log(tmp_path).damage == []
 
 
 def test_a_full_disk_does_not_keep_a_log_from_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

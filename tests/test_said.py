@@ -1,6 +1,7 @@
 """Whatever is said to people is there in English and in Chinese, and takes the same values in both."""
 
 import ast
+import errno
 import re
 import string
 from collections.abc import Iterator, Mapping
@@ -105,6 +106,9 @@ def test_an_error_keeps_both_languages_also_inside_of_another_one() -> None:
         msgspec.json.decode(b'{"a":1}', type=Picky)
     assert said_of(found.value) == Said("no", "不行")
     assert said_of(ValueError("plain")) == Said("plain", "plain")
+    assert said_of(OSError(errno.ENOSPC, "No space left")) == Said("[Errno 28] No space left", "磁盘已满")
+    assert said_of(OSError(errno.EIO, "Input/output error", "/d/a")).zh == "磁盘读写出错（/d/a）"
+    assert said_of(OSError("of no number")).zh == "of no number"
     assert str(SaidError(Said("no", "不行"))) == "no"
 
 

@@ -19,9 +19,11 @@ class Fault(StrEnum):
 
 
 class OpenFault(msgspec.Struct, frozen=True):
-    """A fault that stands: its Fault, of which device, bus or place, in words, and since when (ms UTC)."""
+    """A fault that stands: its Fault, of which device, bus or place, in words, since when (ms UTC), and the words in
+    Chinese ("" where an older station does not say them)."""
 
     fault: str
     what: str
     detail: str
     since: int
+    zh: str = ""

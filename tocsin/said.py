@@ -1,10 +1,18 @@
 """A sentence for people, in English and in Chinese at once: who hears it chooses, and records carry both."""
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 LANGS = ("en", "zh")
+_SYSTEM_ZH = {
+    errno.ENOSPC: "磁盘已满", errno.EDQUOT: "超出磁盘配额", errno.EIO: "磁盘读写出错", errno.EROFS: "文件系统只读",
+    errno.EACCES: "没有权限", errno.EPERM: "没有权限", errno.ENOENT: "文件或目录不存在", errno.EISDIR: "是目录",
+    errno.ENOTDIR: "不是目录", errno.ENODEV: "设备不存在", errno.ENXIO: "设备不存在", errno.EMFILE: "打开的文件过多",
+    errno.ENFILE: "打开的文件过多", errno.ENOMEM: "内存不足", errno.EBUSY: "正被占用", errno.ECONNREFUSED: "连接被拒绝",
+    errno.ETIMEDOUT: "连接超时", errno.EHOSTUNREACH: "目标不可达", errno.ENETUNREACH: "网络不可达",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +68,12 @@ def cut(said: Said, most: int) -> Said:
 
 
 def said_of(err: BaseException) -> Said:
-    """What an error says. Of one that knows one language alone (a file's syntax, the system) both are the same."""
+    """What an error says. Of one that knows one language alone (a file's syntax) both are the same."""
     for one in (err, err.__cause__):     # msgspec puts an error of its own around what a Struct refuses
         if isinstance(one, SaidError):
             return one.said
+    if isinstance(err, OSError) and err.errno in _SYSTEM_ZH:
+        return Said(str(err), _SYSTEM_ZH[err.errno] + (f"（{err.filename}）" if err.filename else ""))
     return Said(str(err), str(err))
 
 

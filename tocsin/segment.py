@@ -163,6 +163,7 @@ class Writer:
         self._most = most
         self._ready = os.fstat(self._fd).st_size
         self.at = self._synced = at
+        self._refused = False
 
     def write(self, data: bytes) -> None:
         """Whole or not at all. Raises OSError."""
@@ -190,17 +191,24 @@ class Writer:
 
     def sync(self) -> None:
         """Returns when it is on the disk itself. The next group begins on a new page where one like this would not fit
-        what is left of this one, but a page."""
+        what is left of this one, but a page. Raises OSError."""
+        if self._refused:
+            self._again()
+        self._refused = True
         os.fdatasync(self._fd)
+        self._refused = False
         group, page = self.at - self._synced, page_after(self.at)
         if page - self.at < group <= PAGE_BYTES:
             self.at = page
         self._synced = self.at
 
-    @property
-    def ahead(self) -> int:
-        """Bytes of zeros that stand ready."""
-        return max(0, self._ready - self.at)
+    def _again(self) -> None:
+        """After a sync that failed the kernel takes its pages for written (fsync(2)), and the next sync would say that
+        all is well: what was not synced is written once more from what the kernel still has."""
+        begin = self._synced // PAGE_BYTES * PAGE_BYTES
+        data = os.pread(self._fd, self.at - begin, begin)
+        if len(data) < self.at - begin or os.pwrite(self._fd, data, begin) < len(data):
+            raise OSError(errno.EIO, "what a sync did not bring to the disk cannot be written again")
 
     def finish(self) -> None:
         """Nothing follows: the zeros go, and it is closed."""
