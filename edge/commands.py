@@ -237,7 +237,7 @@ class Commands:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SYNCED_S):
                     return await asyncio.shield(asyncio.wrap_future(self._writing))
-        raise SaidError(say("disk_hangs", seconds=_SYNCED_S))
+        raise SaidError(say("disk_late", seconds=_SYNCED_S))
 
     def _say(self, command: str, said: Said, *, done: bool) -> int:
         zh = "" if said.zh == said.en else said.zh

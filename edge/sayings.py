@@ -173,7 +173,7 @@ TABLE = {
     "broken_off": ("the agent was stopped while it did this; how far it came is not known",
                    "执行过程中终端程序停止，执行到哪一步不明"),
     "unsafe": ("it cannot be remembered that this was done: {why}", "指令编号无法落盘，未执行：{why}"),
-    "disk_hangs": ("the disk does not answer within {seconds:g} s", "存储卡 {seconds:g} 秒内没有响应"),
+    "disk_late": ("the disk does not answer within {seconds:g} s", "存储卡 {seconds:g} 秒内没有响应"),
     "endless": ("it was not done within {seconds:g} s; how far it came is not known",
                 "{seconds:g} 秒内没有执行完，执行到哪一步不明"),
     "lives": ("it lives longer than a day, or not at all", "指令有效期不合规：须大于 0，最长一天"),

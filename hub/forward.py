@@ -2,14 +2,18 @@
 
 It keeps a cursor of its own, moved after the store has taken a batch. A crash between the two writes the same points
 again at the same times, which changes nothing. While the store is away, landing holds everything.
+
+While the store takes one batch the next is read and rendered, where there is enough for one; where there is not, what
+lands within a moment goes together: each request costs hub and store as much as some hundred readings.
 """
 
 import asyncio
 import logging
+import math
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -29,8 +33,9 @@ BATCH = 20_000             # points of one write: a store that takes a second an
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
 JITTER = 0.25              # of a wait: hubs that lost one store together do not come back together
-_ROWS = 2_000              # records read at once
-_GROUP_BYTES = 1 << 20     # of them opened at once: about 30,000 readings
+GATHER_S = 0.2             # between two looks into landing that found less than a batch
+_ROWS = 2_000              # records opened at once
+_GROUP_BYTES = 800_000     # of them: about BATCH readings
 MOMENT_MS = 600_000
 
 Moment = tuple[str, int]    # a station, and the begin of ten minutes of which it sent readings, ms UTC
@@ -53,7 +58,9 @@ class Forwarder:
         self._clock = clock
         self._more = asyncio.Event()
         self._wait_s = FIRST_WAIT_S
+        self._look_at_s = -math.inf
         self._refills = 0
+        self._ahead: asyncio.Task[_Opened | None] | None = None
 
     def wake(self) -> None:
         """Something has landed; goes into `Intake.on_landed`."""
@@ -69,15 +76,25 @@ class Forwarder:
             except (TransientError, sqlite3.Error) as err:
                 await self._back_off(err)
             else:
+                self._look_at_s = self._clock.monotonic_s() + GATHER_S
                 await self._more.wait()
+                if self._look_at_s > self._clock.monotonic_s():
+                    await self._clock.sleep_until(self._look_at_s)
 
     async def step(self) -> bool:
         """Sends some records on and moves the cursor; False if none was there. Raises TransientError, sqlite3.Error."""
-        refills, rows = await self._database.run(self._read)
-        for group in _groups(rows):
-            if not await self._forward(refills, group):
-                break
-        return bool(rows)
+        ahead, self._ahead = self._ahead, None
+        opened = (await ahead if ahead else None) or await self._open(None)
+        if opened is None:
+            return False
+        if opened.full:
+            self._ahead = asyncio.create_task(self._open(opened), name="forwarder: ahead")
+        try:
+            await self._forward(opened)
+        except BaseException:
+            self._drop_ahead()
+            raise
+        return True
 
     async def refill(self, since_ms: int) -> None:
         """After the store lost data: sends on again all that landed at `since_ms` or later and is still held."""
@@ -97,21 +114,31 @@ class Forwarder:
             self.counts["beyond retention"] += points
             log.warning("store: %d points are older than it keeps any; they were left out", points)
 
-    async def _forward(self, refills: int, rows: Sequence[landing.Row]) -> bool:
-        """False where a refill was asked for since they were read: the store may have lost them again."""
+    async def _open(self, behind: "_Opened | None") -> "_Opened | None":
+        """What comes next, `behind` what is on its way or the cursor; None where there is nothing."""
+        refills, rows = await self._database.run(self._read, behind)
+        if not rows:
+            return None
         # in a thread, and not in the database's: neither warnings nor landing wait for it
-        opened = await asyncio.to_thread(_opened, rows, by_lines=isinstance(self._store, TakesLines))
+        return await asyncio.to_thread(_opened, refills, rows, by_lines=isinstance(self._store, TakesLines))
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._ahead = None
+
+    async def _forward(self, opened: "_Opened") -> None:
         for batch in opened.batches:
             try:
                 await self._write(batch)
             except PermanentError as err:
                 opened.refused += [_refused(point, reason) for point, reason in err.bad]
                 self._tell_expired(err.expired)
-        if not await self._database.run(self._move, refills, rows[-1].id, opened):
-            return False
-        self.counts["forwarded"] += sum(batch.size for batch in opened.batches)
-        self.counts["refused"] += len(opened.refused)
-        return True
+        if await self._database.run(self._move, opened):
+            self.counts["forwarded"] += sum(batch.size for batch in opened.batches)
+            self.counts["refused"] += len(opened.refused)
+        else:
+            self._drop_ahead()
 
     async def _write(self, batch: "_Batch") -> None:
         if isinstance(self._store, TakesLines):
@@ -119,21 +146,24 @@ class Forwarder:
         else:
             await self._store.write(batch.points)
 
-    def _read(self) -> tuple[int, list[landing.Row]]:
-        """How many refills there were, and what lies behind the cursor."""
+    def _read(self, behind: "_Opened | None") -> tuple[int, list[landing.Row]]:
+        """How many refills there were when the cursor was looked at, and what lies behind."""
         connection = self._database.connection
-        return self._refills, landing.read(connection, landing.cursor_of(connection, READER), _ROWS)
+        refills, after = (self._refills, landing.cursor_of(connection, READER)) if behind is None else (
+            behind.refills, behind.last_id)
+        return refills, landing.read(connection, after, _ROWS, _GROUP_BYTES)
 
-    def _move(self, refills: int, last_id: int, opened: "_Opened") -> bool:
-        """False where there were more refills meanwhile: the cursor stays where they have put it."""
-        if self._refills != refills:
+    def _move(self, opened: "_Opened") -> bool:
+        """False where a refill was asked for since it was read: the store may have lost it again, and the cursor stays
+        where that has put it."""
+        if self._refills != opened.refills:
             return False
         with self._database.transaction() as connection:
             for one in opened.refused:
                 landing.quarantine(connection, one, self._clock.now_ms())
             for note in self.on_forwarded:
                 note(connection, opened.moments)
-            landing.move_cursor(connection, READER, last_id)
+            landing.move_cursor(connection, READER, opened.last_id)
             return True
 
     def _rewind(self, since_ms: int) -> None:
@@ -144,18 +174,6 @@ class Forwarder:
                 (landing.cursor_of(connection, READER), since_ms),
             ).fetchone()
             landing.move_cursor(connection, READER, min(before, landing.cursor_of(connection, READER)))
-
-
-def _groups(rows: Sequence[landing.Row]) -> Iterator[Sequence[landing.Row]]:
-    """Cut by size: what is open at one time stays small."""
-    first, size = 0, 0
-    for index, row in enumerate(rows):
-        size += len(row.raw)
-        if size > _GROUP_BYTES:
-            yield rows[first : index + 1]
-            first, size = index + 1, 0
-    if first < len(rows):
-        yield rows[first:]
 
 
 @dataclass(slots=True)
@@ -169,15 +187,20 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Opened:
-    """What landed records hold. `refused` cannot be read: it was landed by a newer hub."""
+    """What landed records up to `last_id` hold. `refused` cannot be read: it was landed by a newer hub. `full`: there
+    may be more behind them."""
 
+    refills: int
+    last_id: int
+    full: bool
     batches: list[_Batch] = field(default_factory=lambda: [_Batch()])
     refused: list[Refused] = field(default_factory=list)
     moments: set[Moment] = field(default_factory=set)
 
 
-def _opened(rows: Sequence[landing.Row], *, by_lines: bool) -> _Opened:
-    opened = _Opened()
+def _opened(refills: int, rows: Sequence[landing.Row], *, by_lines: bool) -> _Opened:
+    full = len(rows) == _ROWS or sum(len(row.raw) for row in rows) > _GROUP_BYTES
+    opened = _Opened(refills, rows[-1].id, full)
     batches = opened.batches
     for row in rows:
         try:

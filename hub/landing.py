@@ -20,7 +20,6 @@ from tocsin.orders import Obeyed, Papers
 
 NEWEST_WHOLE = 1_000       # refused messages of senders that are not answered
 LARGEST_WHOLE = 64 << 10   # bytes kept of each
-_READ_BYTES = 8 << 20
 _QUIET_MS = 3_600_000
 
 log = logging.getLogger(__name__)
@@ -86,8 +85,8 @@ def quarantine(connection: sqlite3.Connection, refused: Refused, now_ms: int) ->
         )
 
 
-def read(connection: sqlite3.Connection, after: int, limit: int) -> list[Row]:
-    """Landed records with id > after, in order of landing: up to `limit`, fewer where they are large."""
+def read(connection: sqlite3.Connection, after: int, limit: int, most_bytes: int = 8 << 20) -> list[Row]:
+    """Landed records with id > after, in order of landing: up to `limit`, and no more once they have `most_bytes`."""
     found = connection.execute(
         "SELECT id, station, boot, seq, kind, arrived, raw, shifts FROM landing WHERE id > ? ORDER BY id LIMIT ?",
         (after, limit),
@@ -97,7 +96,7 @@ def read(connection: sqlite3.Connection, after: int, limit: int) -> list[Row]:
     for row_id, station, boot, seq, kind, arrived, raw, shifts in found:
         rows.append(Row(row_id, station, boot, seq, kind, arrived, raw, shifts_of(shifts)))
         size += len(raw)
-        if size > _READ_BYTES:
+        if size > most_bytes:
             break
     return rows
 

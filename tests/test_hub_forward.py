@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,12 +14,13 @@ from hub import landing
 from hub.checks import inspect
 from hub.database import Database
 from hub.errors import PermanentError, TransientError
-from hub.forward import BATCH, LONGEST_WAIT_S, READER, Forwarder
+from hub.forward import BATCH, GATHER_S, LONGEST_WAIT_S, READER, Forwarder
 from hub.influx import InfluxStore
 from hub.landing import cursor_of, land
 from hub.store import AnyPoint, EventPoint, LabelPoint, LevelPoint, Point, Row, Store
 from tests.hub_messages import BOOT, NOON_MS, OTHER_BOOT, detection, event, readings, start, upload
 from tests.services import InfluxDb
+from tests.tasks import beside
 from tocsin import topics
 from tocsin.clock import WoundClock
 from tocsin.inputs import Tick
@@ -65,6 +67,17 @@ class Shelf:
         raise NotImplementedError
 
 
+@dataclass
+class Slow(Shelf):
+    """Takes the first batch only once the second was read."""
+
+    read: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def write(self, points: Sequence[AnyPoint]) -> None:
+        await self.read.wait()
+        await super().write(points)
+
+
 class EagerClock(WoundClock):
     """Winds itself to whatever is waited for, and remembers how long that was."""
 
@@ -76,6 +89,18 @@ class EagerClock(WoundClock):
         self.waits.append(monotonic_s - self.monotonic_s())
         self.wind_to(self.now_ms() + round(self.waits[-1] * 1000))
         await asyncio.sleep(0)
+
+
+class NotingClock(WoundClock):
+    """Remembers until when it was waited for."""
+
+    def __init__(self, now_ms: int) -> None:
+        super().__init__(now_ms)
+        self.waited_for: list[float] = []
+
+    async def sleep_until(self, monotonic_s: float) -> None:
+        self.waited_for.append(monotonic_s)
+        await super().sleep_until(monotonic_s)
 
 
 @pytest.fixture
@@ -190,7 +215,7 @@ async def test_waits_grow_to_half_a_minute_and_start_again_after_a_success(datab
         forwarder.wake()
         while len(shelf.points) < 2:
             await asyncio.sleep(0.001)
-    assert clock.waits[8:] == [1]
+    assert clock.waits[-1] == 1
     assert forwarder.counts["failed"] == 9
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -243,6 +268,46 @@ async def test_batches_are_bounded(database: Database) -> None:
     assert shelf.batches == [BATCH, BATCH, 7]
 
 
+async def test_the_next_batch_is_ready_while_the_store_takes_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.forward._GROUP_BYTES", 0)
+    slow = Slow()
+    forwarder = Forwarder(database, slow, WoundClock(NOON_MS))
+    reading = landing.read
+
+    def note(*asked: Any) -> list[landing.Row]:
+        found = reading(*asked)
+        if [row.id for row in found] == [2]:
+            loop.call_soon_threadsafe(slow.read.set)
+        return found
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(landing, "read", note)
+    for seq in range(1, 4):
+        arrive(database, readings(seq, at=NOON_MS + seq))
+    async with asyncio.timeout(WITHIN_S):
+        await send_all(forwarder)
+    assert [point.t_ms - NOON_MS for point in slow.points] == [1, 2, 3]
+    assert slow.batches == [1, 1, 1]
+    assert cursor_of(database.connection, READER) == 3
+
+
+async def test_what_was_read_ahead_is_read_again_after_a_failure(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.forward._GROUP_BYTES", 0)
+    shelf = Shelf(failures=[TransientError("away")])
+    forwarder = Forwarder(database, shelf, WoundClock(NOON_MS))
+    for seq in range(1, 4):
+        arrive(database, readings(seq, at=NOON_MS + seq))
+    with pytest.raises(TransientError):
+        await forwarder.step()
+    assert cursor_of(database.connection, READER) == 0
+    await send_all(forwarder)
+    assert [point.t_ms - NOON_MS for point in shelf.points] == [1, 2, 3]
+
+
 async def test_a_store_that_lost_data_is_filled_again(database: Database, influxdb: InfluxDb) -> None:
     name = f"refill_{uuid4().hex}"
     store = InfluxStore(influxdb.url, name)
@@ -260,17 +325,28 @@ async def test_a_store_that_lost_data_is_filled_again(database: Database, influx
     await store.close()
 
 
-async def test_running_follows_what_lands(database: Database) -> None:
-    shelf = Shelf()
-    forwarder = Forwarder(database, shelf, WoundClock(NOON_MS))
-    running = asyncio.create_task(forwarder.run())
-    async with asyncio.timeout(WITHIN_S):
-        for seq in range(1, 4):
-            arrive(database, readings(seq, at=NOON_MS + seq))
-            forwarder.wake()
-            while forwarder.counts["forwarded"] < seq:
+async def test_running_follows_what_lands_and_lets_it_gather(database: Database) -> None:
+    shelf, clock = Shelf(), NotingClock(NOON_MS)
+    forwarder = Forwarder(database, shelf, clock)
+    landed = 0
+
+    def land_one() -> None:
+        nonlocal landed
+        landed += 1
+        arrive(database, readings(landed, at=NOON_MS + landed))
+        forwarder.wake()
+
+    async with asyncio.timeout(WITHIN_S), beside(forwarder.run()):
+        while not clock.waited_for:
+            land_one()
+            while forwarder.counts["forwarded"] < landed and not clock.waited_for:
                 await asyncio.sleep(0.001)
-    assert len(shelf.points) == 3
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert cursor_of(database.connection, READER) == 3
+        sent = sum(shelf.batches)
+        land_one()
+        land_one()
+        clock.wind_to(NOON_MS + round(GATHER_S * 1000))
+        while forwarder.counts["forwarded"] < landed:
+            await asyncio.sleep(0.001)
+    assert shelf.batches[-1] == landed - sent
+    assert clock.waited_for == [GATHER_S]
+    assert cursor_of(database.connection, READER) == landed

@@ -85,6 +85,19 @@ async def test_what_was_on_its_way_when_a_refill_was_asked_for_is_sent_again(dat
     assert cursor_of(database.connection, READER) == 2
 
 
+async def test_a_refill_takes_back_also_what_was_read_ahead(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.forward._GROUP_BYTES", 0)
+    shelf = Losing()
+    forwarder = shelf.forwarder = Forwarder(database, shelf, WoundClock(NOON_MS))
+    for seq in range(1, 5):
+        arrive(database, readings(seq, at=NOON_MS + seq))
+    await send_all(forwarder)
+    assert [point.t_ms - NOON_MS for point in shelf.points] == [1, 2, 3, 4]
+    assert cursor_of(database.connection, READER) == 4
+
+
 @dataclass
 class LineShelf(Shelf):
     """Takes lines too."""

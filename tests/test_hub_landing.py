@@ -113,10 +113,9 @@ def test_a_reader_goes_on_behind_its_cursor(database: Database) -> None:
     assert [row.id for row in read(database.connection, 0, 2)] == [1, 2]
 
 
-def test_large_records_come_in_smaller_helpings(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_records_come_in_smaller_helpings(database: Database) -> None:
     arrive(database, *(readings(seq) for seq in range(1, 6)))
-    monkeypatch.setattr(landing, "_READ_BYTES", 200)
-    helpings = [len(read(database.connection, after, 10)) for after in (0, 2, 4)]
+    helpings = [len(read(database.connection, after, 10, 200)) for after in (0, 2, 4)]
     assert helpings == [2, 2, 1]
 
 

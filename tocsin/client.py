@@ -1,27 +1,50 @@
-"""aiomqtt's client, which says at once, and with the reason, that a broker hung up before it answered.
+"""aiomqtt's client, which says at once, and with the reason, that a broker hung up before it answered, and which reads
+many messages at once.
 
 aiomqtt 2.5 waits ten seconds for an answer that cannot come any more, and then says only that the time is over; a
 broker that refuses our certificate, and whatever accepts connections in front of one that is down, hang up like that.
 """
 
+import asyncio
 import logging
+import socket
+from collections.abc import Sequence
 from typing import Any
 
 import aiomqtt
+
+from tocsin.inflow import Inflow
 
 
 class Client(aiomqtt.Client):
     """Takes what aiomqtt.Client takes, but for `logger`."""
 
-    def __init__(self, *args: Any, **named: Any) -> None:
+    def __init__(self, *args: Any, options: Sequence[tuple[int, int, int]], **named: Any) -> None:
         """`largest`, once connected: the bytes of the largest packet that the broker takes; 0 where it set no limit.
 
-        `refused`: why it did not take the last message that it answered for, "" where it took it.
+        `refused`: why it did not take the last message that it answered for, "" where it took it. `options` of the
+        socket: aiomqtt sets none on one that is not Python's own.
         """
         self.largest = 0
         self.refused = ""
         self._ear = _Ear()
         super().__init__(*args, **named, logger=_logger_to(self._ear))
+        connect = self._client._create_socket  # noqa: SLF001 - paho has no other place to put it in
+
+        def create() -> Inflow:
+            made: socket.socket = connect()  # type: ignore[assignment]  # a wrapper of its own for websockets alone
+            for option in options:
+                made.setsockopt(*option)
+            return Inflow(made)
+
+        self._client._create_socket = create  # type: ignore[method-assign]  # noqa: SLF001
+
+    def waiting(self) -> aiomqtt.Message | None:
+        """A message that is here already, at a fraction of what each costs as the next of `messages`."""
+        try:
+            return self._queue.get_nowait()
+        except asyncio.QueueEmpty:
+            return None
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self.largest = getattr(properties, "MaximumPacketSize", 0)

@@ -36,6 +36,7 @@ _HEAR_AGAIN_S = 60.0  # a broker that lets us hear nothing may be told better wh
 _AROUND = 16  # bytes of a packet around topic and payload: head, lengths, number, no properties
 LARGEST_PACKET = LARGEST + (64 << 10)  # a topic is as long as that at most
 _INCOMING = 20_000  # beyond it the oldest wait at the sender: what was not committed is sent again
+_AT_ONCE = 10  # messages handled one after the other before others have their turn: some milliseconds
 
 log = logging.getLogger(__name__)
 
@@ -169,14 +170,21 @@ class Link:
         log.info("broker %s:%d: connected as %s", self._broker.host, self._broker.port, self._client_id)
         after = asyncio.create_task(self._after_connect(client), name="link after connect")
         try:
-            async for message in client.messages:
-                payload = message.payload if isinstance(message.payload, bytes) else b""
-                self.traffic.received(str(message.topic), payload, time.monotonic())
-                await self._on_message(str(message.topic), payload)
+            async for first in client.messages:
+                await self._take(first)
+                for _ in range(_AT_ONCE):
+                    if (message := client.waiting()) is None:
+                        break
+                    await self._take(message)
         finally:
             after.cancel()
             with suppress(asyncio.CancelledError):
                 await after
+
+    async def _take(self, message: aiomqtt.Message) -> None:
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        self.traffic.received(str(message.topic), payload, time.monotonic())
+        await self._on_message(str(message.topic), payload)
 
     async def _subscribe(self, client: Client, topics: Sequence[str]) -> None:
         self._unheard = {}
@@ -210,7 +218,7 @@ class Link:
             timeout=_TIMEOUT_S,
             max_queued_incoming_messages=_INCOMING,
             max_inflight_messages=200,
-            socket_options=[
+            options=[
                 (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # else a warning waits 40 ms for an ACK
                 (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS),
             ],

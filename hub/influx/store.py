@@ -56,10 +56,13 @@ class LineStore:
     async def write_lines(self, texts: Sequence[str], points: Sequence[AnyPoint]) -> None:
         """As `hub.store.TakesLines.write_lines`."""
         sending = _Sending()
-        # rendering and packing must not hold up warnings
-        lines, refused = await asyncio.to_thread(rendered, points)
-        sending.bad += refused
-        for body in bodies([*((text, text) for text in texts if text), *lines]):
+        lines: list[Line] = [(text, text) for text in texts if text]
+        if points:
+            # rendering and packing must not hold up warnings
+            made, refused = await asyncio.to_thread(rendered, points)
+            sending.bad += refused
+            lines += made
+        for body in bodies(lines):
             await self._send(body, sending)
         if sending.doubted and not sending.believed:
             raise TransientError(f"{self.place.url}: refuses every line: {sending.doubted}")
