@@ -264,6 +264,46 @@ async def test_an_answer_without_a_link_is_dropped_and_the_repeat_is_answered(de
     assert desk.intake.counts["not answered"] == 1
 
 
+async def test_an_answer_that_the_broker_does_not_take_holds_up_no_other_station(desk: Desk) -> None:
+    held, gate = asyncio.Event(), asyncio.Event()
+
+    async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
+        if topic == topics.committed(STATION):
+            held.set()
+            await gate.wait()
+        await desk.publish(topic, payload, retain=retain)
+
+    answers = Answers(desk.database.hub_id, KEYS, publish)
+    async with beside(answers.run()), asyncio.timeout(WITHIN_S):
+        answers.add(STATION, [RecordId(BOOT, 1, "aa")], clone=False)
+        await held.wait()
+        answers.add(STATION, [RecordId(BOOT, 2, "bb")], clone=False)
+        for seq in (1, 2):
+            answers.add(OTHER, [RecordId(BOOT, seq, "cc")], clone=False)
+            assert (await desk.said.get())[1] == OTHER
+        assert desk.said.empty(), "one answer at a time to a station"
+        gate.set()
+        assert [one.first for _ in (1, 2) for one in (await desk.said.get())[2].ranges] == [1, 2]
+
+
+async def test_answers_that_were_cut_off_begin_again(desk: Desk) -> None:
+    held = asyncio.Event()
+
+    async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
+        if not held.is_set():
+            held.set()
+            await asyncio.Event().wait()
+        await desk.publish(topic, payload, retain=retain)
+
+    answers = Answers(desk.database.hub_id, KEYS, publish)
+    answers.add(STATION, [RecordId(BOOT, 1, "aa")], clone=False)
+    async with beside(answers.run()), asyncio.timeout(WITHIN_S):
+        await held.wait()
+    answers.add(STATION, [RecordId(BOOT, 2, "bb")], clone=False)
+    async with beside(answers.run()):
+        assert [(one.first, one.last) for one in (await desk.answer()).ranges] == [(2, 2)]
+
+
 async def test_a_full_disk_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = asyncio.Event()
     loop = asyncio.get_running_loop()
