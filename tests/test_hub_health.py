@@ -16,7 +16,7 @@ from hub.database import Database
 from hub.health import Examiner, Health
 from hub.intake import NO_ROOM, Intake
 from hub.landing import move_cursor
-from hub.pulse import Pulse
+from hub.pulse import Pulse, count_start
 from hub.refusal import Refusal
 from hub.room import Room
 from hub.service import Hub
@@ -245,7 +245,7 @@ async def test_what_does_not_land_is_a_trouble(bench: Bench, tmp_path: Path) -> 
 
 async def test_systemd_hears_ready_once_and_no_ping_while_something_stands_still(bench: Bench, tmp_path: Path) -> None:
     manager = Manager(str(tmp_path / "notify"))
-    pulse = Pulse(bench.config, "0" * 16, bench.clock, bench.examiner, Notify(str(tmp_path / "notify")))
+    pulse = Pulse(bench.config, bench.database, bench.clock, bench.examiner, Notify(str(tmp_path / "notify")))
     await bench.examiner.look()
     pulse.beat()
     pulse.beat()
@@ -260,6 +260,19 @@ async def test_systemd_hears_ready_once_and_no_ping_while_something_stands_still
     assert "WATCHDOG=1" in manager.heard()
     assert pulse.counts["stalled"] == 1
     manager.close()
+
+
+def test_starts_are_counted_and_a_disk_that_refuses_keeps_no_hub_from_starting(tmp_path: Path) -> None:
+    for start in (1, 2):
+        database = Database(tmp_path / "hub.sqlite")
+        assert count_start(database) == start
+        database.close()
+    database = Database(tmp_path / "hub.sqlite")
+    database.connection.execute("PRAGMA query_only = ON")
+    assert count_start(database) == 3
+    database.connection.execute("PRAGMA query_only = OFF")
+    assert count_start(database) == 3
+    database.close()
 
 
 async def test_a_real_hub_is_ready_counts_and_says_so(tmp_path: Path, mosquitto: Mosquitto) -> None:

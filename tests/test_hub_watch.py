@@ -39,6 +39,9 @@ class Post:
         self.watch = Watch(WatchConfig(WatchTable("mqtt://a:1", "11" * 32, name="weir"), [OFFICER, DESK]), self.now_s)
         self.seq = 0
         self.boot = "a" * 16
+        self.hub = "0" * 16
+        self.start = 7
+        self.hub_s = 1_000
         self.ills: list[str] = []
         self.alive = True
         self.linked = True
@@ -57,8 +60,12 @@ class Post:
 
     def beat(self, *, online: bool = True) -> None:
         self.seq += online
-        self.watch.heard(Alive(VERSION, "0" * 16, "Lin'an", self.boot, self.seq if online else 0, 0, online,
-                               [], self.ills), self.now_s)
+        self.hub_s += 10
+        self.watch.heard(Alive(VERSION, self.hub, "Lin'an", self.boot, self.seq if online else 0, self.hub_s * 1000,
+                               online, [], self.ills, self.start), self.now_s)
+
+    def restarted(self, *, start: int, boot: str) -> None:
+        self.start, self.boot, self.seq = start, boot * 16, 0
 
 
 def when(said: list[tuple[float, str, str]]) -> list[tuple[float, str]]:
@@ -114,11 +121,42 @@ def test_what_was_heard_before_is_no_news_and_a_last_will_is_no_life() -> None:
     assert when(said) == [(10, "officer")]
 
 
-def test_a_hub_that_was_started_again_counts_from_one_again() -> None:
+@pytest.mark.parametrize("start", [0, 8])
+def test_a_hub_that_was_started_again_counts_from_one_again(start: int) -> None:
+    post = Post()
+    post.start = max(0, start - 1)  # 0: a hub of before, which does not count its starts
+    post.pass_s(100)
+    post.hub_s -= 10_000  # its clock was set back: that is no sign of a recording
+    post.restarted(start=start, boot="b")
+    assert post.pass_s(600) == []
+
+
+def test_a_recording_of_an_earlier_start_is_no_life() -> None:
+    """Of one that this watcher never heard, with its own counts: whoever holds the broker can play it for ever."""
     post = Post()
     post.pass_s(100)
-    post.boot, post.seq = "b" * 16, 0
+    post.restarted(start=6, boot="c")
+    assert when(post.pass_s(200)) == [(90, "officer")]
+    post.restarted(start=0, boot="d")
+    assert when(post.pass_s(200)) == [(190, "desk")]
+    post.restarted(start=8, boot="e")
+    assert when(post.pass_s(20)) == [(10, "officer"), (10, "desk")]
+
+
+def test_a_restored_hub_has_another_id_and_counts_from_its_backup_on() -> None:
+    post = Post()
+    post.pass_s(100)
+    post.hub = "1" * 16
+    post.restarted(start=3, boot="b")
     assert post.pass_s(600) == []
+    for hub, hub_s in (("0" * 16, post.hub_s), ("2" * 16, 0)):  # the one of before, and one of still before
+        post.hub, post.hub_s = hub, hub_s
+        post.restarted(start=99, boot=hub[0])
+        said = post.pass_s(400)
+        assert [who for _, who in when(said)] == ["officer", "desk"]
+        post.hub, post.hub_s = "1" * 16, 90_000
+        post.restarted(start=post.watch._start + 1, boot="f")
+        assert when(post.pass_s(20)) == [(10, "officer"), (10, "desk")]
 
 
 def test_a_broker_that_is_away_is_another_story() -> None:
