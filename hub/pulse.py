@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from hub.config import HubConfig
 from hub.database import Database
-from hub.health import Examiner
+from hub.health import Examiner, Health
 from tocsin.alive import Alive, signed
 from tocsin.clock import Clock
 from tocsin.link import Link, LinkDownError, Will
@@ -81,9 +81,9 @@ class Pulse:
             await asyncio.sleep(self._config.watchdog.every_s)
 
     def _signed(self, seq: int, *, online: bool) -> bytes:
-        health = self._examiner.health()
+        health = self._examiner.health() if online else Health()
         alive = Alive(VERSION, self._hub_id, self._config.hub.name, self._boot, seq, self._clock.now_ms(), online,
-                      *([health.reasons, health.troubles] if online else [[], []]), self._start)
+                      health.reasons, health.troubles, self._start)
         return signed(alive, self._config.hub.private_key)
 
 
