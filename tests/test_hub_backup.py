@@ -143,3 +143,9 @@ def test_the_commands(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "is not empty" in capsys.readouterr().err
     assert main(["hub", "backup", str(file)]) == 0
     assert len(archives(file.parent / "hub-backups")) == 1
+    assert capsys.readouterr().out
+    (tmp_path / "file").touch()
+    assert main(["hub", "backup", str(file), str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err.endswith(f".tar.gz: File exists ({tmp_path / 'file'})\n")
+    assert main(["hub", "restore", str(tmp_path / "none.tar.gz")]) == 1
+    assert capsys.readouterr().err == f"{tmp_path / 'none.tar.gz'}: No such file or directory\n"
