@@ -78,8 +78,16 @@ def make(config: HubConfig, file: Path, folder: Path, now_ms: int) -> Path:
                 part.rename(path)
         _sync(folder)
     except (OSError, sqlite3.Error, tarfile.TarError) as err:
-        raise BackupError(f"{path}: {err}") from err
+        raise BackupError(in_words(path, err)) from err
     return path
+
+
+def in_words(path: Path, err: Exception) -> str:
+    """What happened to that file or, where it was another one, which."""
+    if not isinstance(err, OSError) or not err.strerror:
+        return f"{path}: {err}"
+    other = f" ({err.filename})" if err.filename and str(err.filename) != str(path) else ""
+    return f"{path}: {err.strerror}{other}"
 
 
 def archives(folder: Path) -> list[Path]:

@@ -153,7 +153,8 @@ def _heartbeat(payload: bytes, station: str, revoked: Revoked) -> Heartbeat:
 def _records(topic: str, payload: bytes, station: str, kind: str, revoked: Revoked) -> Delivery:
     upload = _upload(payload)
     _same_station(upload, station, revoked)
-    delivery = Delivery(station, size=len(payload), history=kind == READINGS)
+    size = max(len(payload), sum(map(len, upload.records)))    # in memory, however well it was packed
+    delivery = Delivery(station, size=size, history=kind == READINGS)
     for piece in upload.records:
         raw = bytes(piece)
         fingerprint = digest(raw)

@@ -36,7 +36,8 @@ def _start(loaded: tuple[Path, HubConfig], clock: Clock) -> None:
         # imported while the broker comes up: a station that restarts with its hub waits for both
         from hub.broker import BrokerError
         from hub.database import DatabaseError
-        from hub.service import Hub, HubError
+        from hub.errors import HubError
+        from hub.service import Hub
 
         try:
             broker_is_up()

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Sequence
 
 _TOLD = 300  # characters of what it said last
+_KEPT = 4 * _TOLD  # bytes of it
+_PIECE = 64 << 10
 
 
 async def problem_of(words: Sequence[str], timeout_s: float) -> str:
@@ -22,7 +24,8 @@ async def problem_of(words: Sequence[str], timeout_s: float) -> str:
         return f"{words[0]}: {err}"
     try:
         async with asyncio.timeout(timeout_s):
-            said, _ = await process.communicate()
+            said = await _end_of(process.stdout)
+            await process.wait()
     except TimeoutError:
         return f"{words[0]} was not done after {timeout_s:g} s"
     finally:
@@ -31,3 +34,11 @@ async def problem_of(words: Sequence[str], timeout_s: float) -> str:
         await process.wait()
     ended = process.returncode
     return f"{words[0]} ended with {ended}: {said.decode(errors='replace').strip()[-_TOLD:]}" if ended else ""
+
+
+async def _end_of(output: asyncio.StreamReader | None) -> bytes:
+    """What it said last, once it and what it started say no more: however much that was, little is kept."""
+    kept = b""
+    while output is not None and (piece := await output.read(_PIECE)):
+        kept = (kept + piece)[-_KEPT:]
+    return kept

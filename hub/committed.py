@@ -13,7 +13,7 @@ from tocsin.messages import VERSION, Committed, Range, digest_of_digests, encode
 from tocsin.signing import seal
 
 APART_S = 0.2
-_AT_ONCE = 100  # answers under way to the broker
+_AT_ONCE = 500  # answers under way to the broker
 MOST_RANGES = 500  # some 50 kB of one message; what is left goes with the next
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ class _Waiting:
 
     ids: dict[RecordId, None] = field(default_factory=dict)
     ranges: list[Range] = field(default_factory=list)
-    not_before_s: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.ids or self.ranges)
@@ -60,7 +59,10 @@ def ranges_of(ids: Sequence[RecordId]) -> list[Range]:
 
 
 class Answers:
-    """Collects what is on disk and says it. An answer that cannot be sent is dropped: the station will ask again."""
+    """Collects what is on disk and says it. An answer that cannot be sent is dropped: the station will ask again.
+
+    Each station's answers wait for the broker by themselves: one that is not taken holds up no other station.
+    """
 
     def __init__(
         self, hub_id: str, keys: Mapping[str, str], publish: Publish, now_ms: Callable[[], int] = lambda: 0
@@ -72,7 +74,9 @@ class Answers:
         self._keys = keys
         self._publish = publish
         self._waiting: dict[str, _Waiting] = {}
-        self._more = asyncio.Event()
+        self._under_way = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._answered: set[str] = set()  # stations that have a task
 
     def add(self, station: str, ids: Sequence[RecordId], *, clone: bool) -> None:
         """`ids` of one message. Where a card was cloned two senders share ids: each needs digests of its own."""
@@ -82,30 +86,32 @@ class Answers:
         waiting.ids.update(dict.fromkeys(ids))
         if clone:
             waiting.close_ranges()
-        self._more.set()
+        self._begin(station)
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            self._more.clear()
-            due_s = await self._send_due()
-            try:
-                async with asyncio.timeout_at(due_s):
-                    await self._more.wait()
-            except TimeoutError:
-                continue
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                for station in self._waiting:
+                    self._begin(station)
+                await asyncio.Event().wait()
+        finally:
+            self._tasks = None
+            self._answered.clear()  # also of tasks that were cancelled before they began
 
-    async def _send_due(self) -> float | None:
-        """Answers every station whose turn it is; the loop's time of the next turn, or None if nothing waits."""
-        loop = asyncio.get_running_loop()
-        due = [one for one in self._waiting.items() if one[1] and one[1].not_before_s <= loop.time()]
-        for start in range(0, len(due), _AT_ONCE):
-            some = due[start : start + _AT_ONCE]
-            # each waits for the broker: one after the other, thousands of stations would wait for each other
-            await asyncio.gather(*(self._send(station, waiting.take()) for station, waiting in some))
-            for _, waiting in some:
-                waiting.not_before_s = loop.time() + APART_S
-        return min((waiting.not_before_s for waiting in self._waiting.values() if waiting), default=None)
+    def _begin(self, station: str) -> None:
+        if self._tasks is not None and station not in self._answered:
+            self._answered.add(station)
+            self._tasks.create_task(self._answer(station), name=f"answers to {station}")
+
+    async def _answer(self, station: str) -> None:
+        """All that waits for it, and what comes meanwhile."""
+        waiting = self._waiting[station]
+        while waiting:
+            async with self._under_way:
+                await self._send(station, waiting.take())
+            await asyncio.sleep(APART_S)
+        self._answered.discard(station)
 
     async def _send(self, station: str, ranges: list[Range]) -> None:
         topic = topics.committed(station)

@@ -156,6 +156,20 @@ CREATE INDEX IF NOT EXISTS landing_starts ON landing (station, boot, seq) WHERE 
 -- counted by reason at every scrape of /metrics
 CREATE INDEX IF NOT EXISTS quarantine_reason ON quarantine (reason);
 
+-- what refused records take of the disk, by topic: hub.quarantine keeps the whole below a size
+CREATE TABLE IF NOT EXISTS quarantine_sizes (topic TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS quarantine_oldest ON quarantine (topic, arrived) WHERE NOT whole;
+INSERT INTO quarantine_sizes SELECT topic, sum(length(payload) + length(detail) + 400) FROM quarantine
+    WHERE NOT whole AND NOT EXISTS (SELECT 1 FROM quarantine_sizes) GROUP BY topic;
+CREATE TRIGGER IF NOT EXISTS quarantine_more AFTER INSERT ON quarantine WHEN NOT new.whole BEGIN
+    INSERT INTO quarantine_sizes VALUES (new.topic, length(new.payload) + length(new.detail) + 400)
+        ON CONFLICT (topic) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER IF NOT EXISTS quarantine_less AFTER DELETE ON quarantine WHEN NOT old.whole BEGIN
+    UPDATE quarantine_sizes SET bytes = bytes - length(old.payload) - length(old.detail) - 400 WHERE topic = old.topic;
+    DELETE FROM quarantine_sizes WHERE topic = old.topic AND bytes <= 0;
+END;
+
 -- one row for each episode, in the order in which the hub first heard of them; state: model.Episode, cleared: 0 while
 -- it lasts. hub.episodes keeps it
 CREATE TABLE IF NOT EXISTS episodes (

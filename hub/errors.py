@@ -1,6 +1,11 @@
-"""Whether it is worth trying again. Stores and channels raise these; whoever called them decides what to do."""
+"""Whether it is worth trying again. Stores and channels raise these; whoever called them decides what to do. HubError
+ends the hub."""
 
 from collections.abc import Sequence
+
+
+class HubError(RuntimeError):
+    """The hub cannot run; says why."""
 
 
 class TransientError(Exception):

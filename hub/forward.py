@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from hub import landing
+from hub import landing, quarantine
 from hub.checks import Refusal, Refused
 from hub.database import Database
 from hub.errors import PermanentError, TransientError
@@ -160,7 +160,9 @@ class Forwarder:
             return False
         with self._database.transaction() as connection:
             for one in opened.refused:
-                landing.quarantine(connection, one, self._clock.now_ms())
+                quarantine.put(connection, one, self._clock.now_ms())
+            if opened.refused:
+                quarantine.make_room(connection, len(opened.refused))
             for note in self.on_forwarded:
                 note(connection, opened.moments)
             landing.move_cursor(connection, READER, opened.last_id)

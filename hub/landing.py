@@ -12,14 +12,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from hub import orders, strangers
-from hub.checks import Delivery, Good, Refused, kind_of
+from hub import orders, quarantine, strangers
+from hub.checks import Delivery, Good, kind_of
 from hub.places import Memory, Placed, Places, shifts_of
-from tocsin.messages import Heartbeat, Readings, Record, Start, digest, encode, record_of
+from tocsin.messages import Heartbeat, Readings, Record, Start, encode, record_of
 from tocsin.orders import Obeyed, Papers
 
-NEWEST_WHOLE = 1_000       # refused messages of senders that are not answered
-LARGEST_WHOLE = 64 << 10   # bytes kept of each
 _QUIET_MS = 3_600_000
 
 log = logging.getLogger(__name__)
@@ -55,7 +53,7 @@ def land(
     _hear(connection, {one.station for one in deliveries if one.good or one.answer}, now_ms)
     for delivery in deliveries:
         for refused in delivery.refused:
-            quarantine(connection, refused, now_ms)
+            quarantine.put(connection, refused, now_ms)
             landed.counts[f"quarantined: {refused.reason}"] += 1
         if delivery.stranger is not None:
             strangers.hold(connection, delivery.stranger, now_ms)
@@ -66,23 +64,10 @@ def land(
         if clone:
             _tell_clone(connection, delivery.station, now_ms)
         landed.clones.append(clone)
+    came = sum(len(one.refused) for one in deliveries)
+    if came and (gone := quarantine.make_room(connection, came)):
+        landed.counts["quarantine let go"] += gone
     return landed
-
-
-def quarantine(connection: sqlite3.Connection, refused: Refused, now_ms: int) -> None:
-    """Keeps it once. Records stay; of whole messages the newest are kept, so that no sender can fill the disk."""
-    payload = refused.payload[:LARGEST_WHOLE] if refused.whole else refused.payload
-    connection.execute(
-        "INSERT INTO quarantine (arrived, topic, reason, detail, payload, digest, whole) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (topic, digest) DO UPDATE SET arrived = excluded.arrived",
-        (now_ms, _storable(refused.topic), refused.reason, _storable(refused.detail), payload,
-         digest(refused.payload), refused.whole),
-    )
-    if refused.whole:
-        connection.execute(
-            "DELETE FROM quarantine WHERE whole AND id <= "
-            "(SELECT id FROM quarantine WHERE whole ORDER BY id DESC LIMIT 1 OFFSET ?)", (NEWEST_WHOLE,)
-        )
 
 
 def read(connection: sqlite3.Connection, after: int, limit: int, most_bytes: int = 8 << 20) -> list[Row]:
@@ -232,7 +217,3 @@ def _set_card(connection: sqlite3.Connection, station: str, start: Start, where:
     connection.execute(
         f"UPDATE stations SET card = ?1, boot = ?2, card_seq = ?3, card_t = ?4 WHERE id = ?5 AND {where}",  # noqa: S608
         (encode(start.card).decode(), start.boot, start.seq, start.t, station))
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,6 +18,7 @@ from hub.commanding import problem_of
 from hub.config import HubConfig
 from hub.config_operations import ARCHIVE
 from hub.database import Database
+from tocsin.beside import Threads
 from tocsin.clock import Clock
 from tocsin.messages import encode
 from tocsin.times import utc
@@ -23,6 +26,7 @@ from tocsin.times import utc
 _KEY = "backup"
 _RETRY_S = 3600.0
 _LOOK_S = 60.0
+LONG_S = 6 * 3600.0  # beside `timeout_s`: no disk copies a hub for so long
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,9 @@ class Nightly:
         self._config = config
         self._file = file
         self._clock = clock
+        self._began_s = math.inf  # while one is under way
+        # what hangs on a folder of another machine must not take a thread that others wait for
+        self._thread = Threads(1, "nightly backup")
         found = database.connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
         self.last = msgspec.json.decode(found[0], type=Last) if found else Last()
 
@@ -57,10 +64,13 @@ class Nightly:
 
     def trouble(self) -> str:
         """Why there is no backup of last night, "" where there is one or none is wanted."""
-        if not self.wanted or not self.last.error:
+        lasts_s = self._clock.monotonic_s() - self._began_s
+        hangs = lasts_s > LONG_S + self._config.backup.timeout_s
+        if not self.wanted or not (self.last.error or hangs):
             return ""
         when = f"{utc(self.last.done):%Y-%m-%d %H:%M} UTC" if self.last.done else "never"
-        return f"the nightly backup failed: {self.last.error} (last good one: {when})"
+        what = f"has not ended for {lasts_s / 3600:.0f} h" if hangs else f"failed: {self.last.error}"
+        return f"the nightly backup {what} (last good one: {when})"
 
     async def run(self) -> None:
         """Until cancelled. The time is looked at each minute: a clock that was set must not skip a night."""
@@ -73,18 +83,22 @@ class Nightly:
         """One backup now; what goes wrong stands in `last`. One that only could not be sent is sent, not made again:
         a line that is down for days must not fill the disk with archives, nor thin the older nights away."""
         table, now_ms = self._config.backup, self._clock.now_ms()
-        error, archive, made_ms = "", self._unsent(now_ms), self.last.made
+        error, archive, made_ms = "", None, self.last.made
+        self._began_s = self._clock.monotonic_s()
+        beside = partial(asyncio.get_running_loop().run_in_executor, self._thread)
         try:
+            archive = await beside(self._unsent, now_ms)
             if archive is None:
-                archive = await asyncio.to_thread(
-                    make, self._config, self._file or Path(), Path(table.folder), now_ms)
+                archive = await beside(make, self._config, self._file or Path(), Path(table.folder), now_ms)
                 made_ms = now_ms
-            await asyncio.to_thread(thin, Path(table.folder), table.keep)
+            await beside(thin, Path(table.folder), table.keep)
             if table.send:
                 await send(table.send, archive, table.timeout_s)
         except (BackupError, OSError) as err:
             error = str(err)
             log.error("nightly backup: %s; next try in %g s", error, _RETRY_S)
+        finally:
+            self._began_s = math.inf
         self.counts["failed" if error else "made"] += 1
         waits = (str(archive), made_ms) if error and archive is not None else ("", 0)
         self.last = Last(now_ms, self.last.done if error else now_ms, error, *waits)

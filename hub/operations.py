@@ -28,7 +28,7 @@ class Operations:
         self.nightly = Nightly(database, config, file, clock)
         self.examiner = Examiner(config, database, link_of, clock)
         self.examiner.also.append(self.nightly.trouble)
-        self.pulse = Pulse(config, database.hub_id, clock, self.examiner, Notify.of_environment())
+        self.pulse = Pulse(config, database, clock, self.examiner, Notify.of_environment())
         self._database = database
         self._clock = clock
         self._link_of = link_of

@@ -3,10 +3,13 @@
 import asyncio
 import logging
 import secrets
+import sqlite3
 from collections import Counter
+from contextlib import suppress
 
 from hub.config import HubConfig
-from hub.health import Examiner
+from hub.database import Database
+from hub.health import Examiner, Health
 from tocsin.alive import Alive, signed
 from tocsin.clock import Clock
 from tocsin.link import Link, LinkDownError, Will
@@ -22,10 +25,11 @@ log = logging.getLogger(__name__)
 class Pulse:
     """`run` beats until cancelled, in real seconds: systemd and whoever watches the hub count no others."""
 
-    def __init__(self, config: HubConfig, hub_id: str, clock: Clock, examiner: Examiner, notify: Notify) -> None:
+    def __init__(self, config: HubConfig, database: Database, clock: Clock, examiner: Examiner, notify: Notify) -> None:
         self.counts: Counter[str] = Counter()
         self._config = config
-        self._hub_id = hub_id
+        self._hub_id = database.hub_id
+        self._start = count_start(database)
         self._clock = clock
         self._examiner = examiner
         self._notify = notify
@@ -77,7 +81,16 @@ class Pulse:
             await asyncio.sleep(self._config.watchdog.every_s)
 
     def _signed(self, seq: int, *, online: bool) -> bytes:
-        health = self._examiner.health()
+        health = self._examiner.health() if online else Health()
         alive = Alive(VERSION, self._hub_id, self._config.hub.name, self._boot, seq, self._clock.now_ms(), online,
-                      *([health.reasons, health.troubles] if online else []))
+                      health.reasons, health.troubles, self._start)
         return signed(alive, self._config.hub.private_key)
+
+
+def count_start(database: Database) -> int:
+    """How often a hub was started on this file, this time among them: who watches knows by it what is a recording."""
+    (before,) = database.connection.execute(
+        "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'starts'").fetchone()
+    with suppress(sqlite3.Error), database.transaction() as connection:  # on a full disk the next start has the same
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('starts', ?)", (str(before + 1),))
+    return int(before) + 1

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from hub.backup import CONFIG, DATA, FORMAT, MANIFEST, BackupError, Manifest
+from hub.backup import CONFIG, DATA, FORMAT, MANIFEST, BackupError, Manifest, in_words
 from hub.database import Database, DatabaseError
 from hub.forward import READER
 from hub.landing import move_cursor
@@ -43,7 +43,7 @@ def restore(archive: Path, folder: Path) -> list[str]:
                 folder.rmdir()
             there.rename(folder)
     except (OSError, tarfile.TarError, zlib.error, EOFError, ConfigError, DatabaseError) as err:
-        raise BackupError(f"{archive}: {err}") from err
+        raise BackupError(in_words(archive, err)) from err
     return to_do
 
 
@@ -52,7 +52,7 @@ def verify(archive: Path) -> Manifest:
     try:
         return unpack(archive, None)
     except (OSError, tarfile.TarError, zlib.error, EOFError) as err:
-        raise BackupError(f"{archive}: {err}") from err
+        raise BackupError(in_words(archive, err)) from err
 
 
 def unpack(archive: Path, folder: Path | None) -> Manifest:

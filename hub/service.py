@@ -2,15 +2,11 @@
 
 import asyncio
 import logging
-import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import uvicorn
 
 import hub.broadcast
 from hub import arrivals, forward, landing, stations, troubles
@@ -25,6 +21,7 @@ from hub.database import Database
 from hub.desk import Desk
 from hub.dispatch import Dispatch
 from hub.embedded import Mending, SqliteStore
+from hub.errors import HubError
 from hub.forward import Forwarder
 from hub.groups_run import Groups
 from hub.groups_state import Decision
@@ -41,7 +38,7 @@ from hub.roster import Roster
 from hub.store import Store
 from hub.stores import open_store
 from hub.troubles import Failures
-from hub.web.app import app
+from hub.web.serving import serve_web
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
 from tocsin.clock import Clock
@@ -50,13 +47,8 @@ from tocsin.messages import Bulletin, StationCard
 
 TICK_S = 1.0
 RESTART_S = 1.0
-_WEB_STOP_S = 1
 
 log = logging.getLogger(__name__)
-
-
-class HubError(RuntimeError):
-    """The hub cannot run; says why."""
 
 
 class Hub:
@@ -127,7 +119,7 @@ class Hub:
             "courier": self._courier.run,
             "time": partial(self._pass_time, self._desk_tick),
             "group time": partial(self._pass_time, self._groups.tick),
-            "web": self._serve_web,
+            "web": partial(serve_web, self, self.config.hub.listen),
             "operations": self.operations.run,
         } | ({"store": self._care.run} if self._care else {})
 
@@ -154,21 +146,6 @@ class Hub:
             await tick()
             due_s = max(due_s + TICK_S, self.clock.monotonic_s())
             await self.clock.sleep_until(due_s)
-
-    async def _serve_web(self) -> None:
-        settings = uvicorn.Config(
-            app(self), log_config=None, access_log=False, lifespan="off", ws="none",
-            timeout_graceful_shutdown=_WEB_STOP_S,
-        )  # fmt: skip
-        server = _Server(settings)
-        with _listener(self.config.hub.listen) as listener:
-            serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
-            try:
-                await asyncio.shield(serving)
-            except asyncio.CancelledError:
-                server.should_exit = True
-                await serving
-                raise
 
     def _make_link(self) -> Link:
         return Link(
@@ -286,20 +263,3 @@ class Hub:
             (landing.cursor_of(connection, arrivals.READER),),
         ).fetchone()
         return landing.behind(connection, forward.READER) + int(undecided)
-
-
-class _Server(uvicorn.Server):
-    """Signals are the command's business: it cancels the hub."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _listener(address: str) -> socket.socket:
-    """Raises HubError."""
-    host, _, port = address.rpartition(":")
-    try:
-        return socket.create_server((host, int(port)))
-    except (OSError, OverflowError) as err:
-        raise HubError(f"hub: listen: {address} cannot be had: {err}") from err

@@ -46,8 +46,11 @@ class Watch:
     _ill_s: float = 0.0
     _since_s: float = 0.0
     _name: str = "hub"
-    _boot: str = ""
+    _hub: str = ""
+    _left: set[str] = field(default_factory=set)
+    _start: int = 0
     _seqs: dict[str, int] = field(default_factory=dict)
+    _hub_ms: int = -1
     _due_s: dict[str, float] = field(default_factory=dict)
     _called: set[str] = field(default_factory=set)
 
@@ -57,11 +60,9 @@ class Watch:
     def heard(self, alive: Alive, now_s: float) -> None:
         """A heartbeat whose signature fits. What was heard before, or the broker kept from before, proves nothing."""
         self._name = alive.name
-        known = self._seqs.get(alive.boot)
-        if not alive.online or (known is not None and alive.seq <= known):
+        first = not self._hub
+        if not alive.online or not self._is_news(alive):
             return
-        first = not self._seqs
-        self._seqs[alive.boot] = alive.seq
         if first:
             return  # this may be the broker's memory of a hub that is gone: the next one is the hub
         self._heard_s = now_s
@@ -69,6 +70,22 @@ class Watch:
         if ills and not self._ills:
             self._ill_s = now_s
         self._ills = ills
+
+    def _is_news(self, alive: Alive) -> bool:
+        """Whether it comes after all that was heard. A recording proves nothing, nor does one of an earlier start."""
+        if alive.hub != self._hub:
+            # a restored hub has another id, and counts its starts from the backup on: here its clock alone tells
+            if alive.hub in self._left or alive.t <= self._hub_ms:
+                return False
+            self._left.add(self._hub)
+            self._hub, self._start, self._seqs = alive.hub, alive.start, {}
+        if alive.start > self._start:
+            self._start, self._seqs = alive.start, {}
+        if alive.start < self._start or alive.seq <= self._seqs.get(alive.boot, 0):
+            return False
+        self._seqs[alive.boot] = alive.seq
+        self._hub_ms = alive.t
+        return True
 
     def link(self, *, connected: bool, now_s: float) -> None:
         """Whether there is a connection to the broker now."""

@@ -20,6 +20,7 @@ from tests.tasks import beside
 from tests.test_journey import until
 from tests.tls import Authority, Pair
 from tocsin import topics
+from tocsin.__main__ import main
 from tocsin.broker import Broker
 from tocsin.link import Link
 
@@ -228,16 +229,13 @@ def test_the_broker_of_the_containers_differs_in_its_local_listener_and_its_fold
 
 def test_the_compose_file_is_whole() -> None:
     assert set(COMPOSE) == {"name", "services", "volumes"}
-    assert set(COMPOSE["services"]) == {"mosquitto", "influxdb", "hub", "grafana"}
+    assert set(COMPOSE["services"]) == {"mosquitto", "influxdb", "hub", "dashboards", "grafana"}
     named = set()
     made_by_who_installs = {"./mosquitto", "./hub.toml"}
-    for service in COMPOSE["services"].values():
-        known = {"image", "build", "restart", "ports", "volumes", "environment", "depends_on", "stop_grace_period"}
-        assert set(service) <= known
+    for name, service in COMPOSE["services"].items():
         assert ("image" in service) != ("build" in service)
-        assert service["restart"] == "unless-stopped"
+        assert service["restart"] == ("no" if name == "dashboards" else "unless-stopped")
         assert ":" in service.get("image", "x:1").removesuffix(":latest"), "a version is named"
-        assert set(service.get("depends_on", [])) <= set(COMPOSE["services"])
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith("."):
@@ -246,9 +244,39 @@ def test_the_compose_file_is_whole() -> None:
                 named.add(source)
     assert named == set(COMPOSE["volumes"])
     build = COMPOSE["services"]["hub"]["build"]
+    assert build == COMPOSE["services"]["dashboards"]["build"]
     assert (DEPLOY / "compose" / build["context"] / build["dockerfile"]).resolve().is_file()
     for port in (port for one in COMPOSE["services"].values() for port in one.get("ports", [])):
         assert port == "8883:8883" or port.startswith("127.0.0.1:"), "only TLS is open to the world"
+
+
+def test_compose_itself_takes_the_file() -> None:
+    """Debian's docker-compose reads it by the specification's schema; only the project's name it does not know yet."""
+    folder = DEPLOY / "compose"
+    text = (folder / "compose.yaml").read_text(encoding="utf-8")
+    done = subprocess.run(
+        [binary("docker-compose"), "--env-file", ".env.sample", "-f", "-", "config"], cwd=folder, check=False,
+        input=text.replace("\nname: tocsin\n", "\n"), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = yaml.safe_load(done.stdout)
+    assert set(shown["services"]) == set(COMPOSE["services"])
+    assert shown["services"]["grafana"]["environment"]["INFLUXDB_TOKEN"] == "change-me"
+
+
+def test_the_containers_make_the_dashboards_that_grafana_reads(tmp_path: Path) -> None:
+    words = [word.replace("/opt/grafana", str(tmp_path / "made"), 1) if number == 2 else word
+             for number, word in enumerate(COMPOSE["services"]["dashboards"]["command"])]
+    for _ in ("first", "after an upgrade"):
+        assert main(words) == 0
+    provider = yaml.safe_load((DEPLOY / "compose/grafana/dashboards/tocsin.yaml").read_text())["providers"][0]
+    seen = Path(provider["options"]["path"])
+    assert f"{seen.parent}:ro" in str(COMPOSE["services"]["grafana"]["volumes"])
+    assert list((tmp_path / "made" / seen.name).glob("*.json"))
+
+
+def test_the_hub_of_the_containers_has_a_good_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(DEPLOY / "compose" / "hub.sample.toml")]) == 0
+    assert "good, but it cannot run yet" in capsys.readouterr().out
 
 
 def test_every_secret_of_the_compose_file_stands_in_the_sample() -> None:
@@ -270,8 +298,7 @@ def test_the_containers_agree_on_names_and_tokens() -> None:
     env = (DEPLOY / "compose" / ".env.sample").read_text()
     assert f"INFLUXDB_TOKEN={hub['store']['token']}\n" in env
     provider = yaml.safe_load((DEPLOY / "compose/grafana/dashboards/tocsin.yaml").read_text())["providers"][0]
-    dockerfile = (DEPLOY / "compose" / "Dockerfile").read_text()
-    assert f"--seen-as {provider['options']['path']}" in dockerfile
+    assert COMPOSE["services"]["dashboards"]["command"][-2:] == ["--seen-as", provider["options"]["path"]]
     assert hub["hub"]["data"] in str(COMPOSE["services"]["hub"]["volumes"])
 
 

@@ -1,6 +1,8 @@
 """CAP 1.2: the schema, the rules that the schema does not check, golden files, the folder and its feed."""
 
+import asyncio
 import re
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from hub.model import Warning as HubWarning
 from hub.warnings import said, step
 from tests.shared_data import shared_path
 from tests.village import POLICY, at, changed, config, detection
+from tocsin.beside import Threads
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.messages import Bulletin, BulletinKind
 
@@ -226,6 +229,21 @@ async def test_file_is_written_once_and_never_changed(tmp_path: Path) -> None:
     await channel.send(msgspec.structs.replace(bulletin, text_en="changed"), later)
     assert path.read_bytes() == first
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_bulletin_waits_for_nothing_that_hangs(tmp_path: Path) -> None:
+    """Threads that names are looked up in, and pages read files in, can all be taken."""
+    hub = config(tmp_path)
+    warning, bulletin = flood(hub)["alert"]
+    gate = threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(Threads(1, "taken"))
+    hangs = loop.run_in_executor(None, gate.wait, 20)
+    async with asyncio.timeout(10):
+        await cap.Channel(hub, no_publish).send(bulletin, warning)
+    assert not hangs.done()
+    gate.set()
+    await hangs
 
 
 async def test_disk_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:

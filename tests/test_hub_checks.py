@@ -12,6 +12,7 @@ from tests.hub_messages import BOOT, NOON_MS, detection, event, heartbeat, readi
 from tests.shared_data import REPOSITORY
 from tocsin import topics
 from tocsin.messages import LARGEST, Record, Siren, encode
+from tocsin.packing import pack
 from tocsin.signing import mark_of
 
 STATION = "lin-an-01"
@@ -152,3 +153,12 @@ def test_a_damaged_message_never_raises(at: int, byte: int, cut: int) -> None:
 def test_every_reason_stands_in_the_docs() -> None:
     words = (REPOSITORY / "docs" / "store.md").read_text(encoding="utf-8")
     assert [reason for reason in Refusal if f"| `{reason}` |" not in words] == []
+
+
+def test_a_packed_message_weighs_what_it_holds() -> None:
+    """What waits for the disk lies unpacked in memory, and that is bounded."""
+    plain = upload(STATION, readings(1, [2.5] * 10_000), b'{"bad":"%s"}' % (b"x" * 50_000))
+    packed = pack(plain)
+    assert len(packed) < len(plain) / 10
+    assert inspect(TOPIC, packed, KNOWN).size > len(plain) - 200
+    assert inspect(TOPIC, plain, KNOWN).size == len(plain)

@@ -1,45 +1,29 @@
-"""Whether the hub is well: said to programs, people and systemd; over the real database and a wound clock."""
+"""Whether the hub is well: what its look at itself finds; over the real database and a wound clock."""
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from hub import arrivals, forward
 from hub.config_operations import WatchdogTable
 from hub.database import Database
-from hub.health import Examiner, Health
-from hub.intake import NO_ROOM, Intake
+from hub.health import Examiner
+from hub.intake import Intake
 from hub.landing import move_cursor
-from hub.pulse import Pulse
-from hub.refusal import Refusal
+from hub.pulse import Pulse, count_start
 from hub.room import Room
-from hub.service import Hub
 from hub.troubles import Failures, of_landing
-from tests.hub_messages import readings, upload
-from tests.hub_web_view import PlainView, calm, client_of
-from tests.hubs import HubFiles, hub_on, running_hub
-from tests.processes import Command
-from tests.services import Mosquitto
-from tests.tasks import beside
+from tests.hubs import HubFiles, running_hub
 from tests.test_edge_watchdog import Manager
-from tests.test_hub_authority import client_of as hub_client
 from tests.test_journey import until
-from tests.village import Village, at, config
-from tocsin import topics
-from tocsin.alive import Alive, alive_of
+from tests.village import at, config
 from tocsin.broker import Broker
-from tocsin.clock import SystemClock, WoundClock
+from tocsin.clock import WoundClock
 from tocsin.link import Link
 from tocsin.notify import Notify
-from tocsin.signing import SealError, public_key_of, sign
-
-STATION = "upper-bridge"
 
 
 class Bench:
@@ -245,7 +229,7 @@ async def test_what_does_not_land_is_a_trouble(bench: Bench, tmp_path: Path) -> 
 
 async def test_systemd_hears_ready_once_and_no_ping_while_something_stands_still(bench: Bench, tmp_path: Path) -> None:
     manager = Manager(str(tmp_path / "notify"))
-    pulse = Pulse(bench.config, "0" * 16, bench.clock, bench.examiner, Notify(str(tmp_path / "notify")))
+    pulse = Pulse(bench.config, bench.database, bench.clock, bench.examiner, Notify(str(tmp_path / "notify")))
     await bench.examiner.look()
     pulse.beat()
     pulse.beat()
@@ -262,129 +246,14 @@ async def test_systemd_hears_ready_once_and_no_ping_while_something_stands_still
     manager.close()
 
 
-async def test_a_real_hub_is_ready_counts_and_says_so(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    files = HubFiles(tmp_path, mosquitto.url, [(STATION, "22" * 32), ("mill-creek", "22" * 32)])
-    heard: list[Alive] = []
-
-    async def hear(topic: str, payload: bytes) -> None:
-        with suppress(SealError):   # what another hub left on the same broker
-            heard.append(alive_of(payload, public_key_of(files.private_key)))
-
-    ear = Link(Broker.of(mosquitto.url), "ear", subscriptions=[topics.ALIVE], on_message=hear)
-    async with running_hub(files.write(), SystemClock()) as hub, beside(ear.run()):
-        await hub.link.wait_connected()
-        await ear.wait_connected()
-        await ear.publish(topics.up(STATION, topics.READINGS), upload(STATION, readings(1, [1.5, 1.6])))
-        await ear.publish(topics.up("stranger", topics.READINGS), upload("stranger", readings(1)))
-        await ear.publish(topics.up(STATION, topics.READINGS), b"{")
-        await until(lambda: _counted(hub))
-        await hub.operations.examiner.look()
-        async with httpx.AsyncClient(base_url=files.url, trust_env=False) as client:
-            ready = await client.get("/readyz")
-            text = (await client.get("/metrics")).text
-        await until(lambda: _heard(heard))
-    assert (ready.status_code, ready.json()["ready"], ready.json()["reasons"]) == (200, True, [])
-    found = {(sample.name, *sample.labels.values()): sample.value
-             for family in text_string_to_metric_families(text) for sample in family.samples}
-    assert found["tocsin_hub_records_landed_total",] == 1
-    assert found["tocsin_hub_quarantined_total", Refusal.FORMAT] == 1
-    assert found["tocsin_hub_quarantined_rows", Refusal.FORMAT] == 1
-    assert (found["tocsin_hub_messages_held_total",], found["tocsin_hub_stations_held",]) == (1, 1)
-    assert found["tocsin_hub_landing_records",] == 1
-    assert (found["tocsin_hub_ready",], found["tocsin_hub_broker_connected",]) == (1, 1)
-    assert (found["tocsin_hub_stations", "heard"], found["tocsin_hub_stations", "never"]) == (1, 1)
-    assert found["tocsin_station_heard_timestamp_seconds", "mill-creek"] == 0
-    assert found["process_resident_memory_bytes",] > 10e6
-    assert found["tocsin_hub_disk_free_bytes",] > 0
-    assert (heard[0].online, heard[0].name, heard[0].reasons) == (True, "Lin'an county", [])
-
-
-async def _counted(hub: Hub) -> bool:
-    counts = hub.counts()
-    return counts.get("intake: landed", 0) == 1 and counts.get("intake: held: unknown station", 0) == 1 and (
-        counts.get(f"intake: quarantined: {Refusal.FORMAT}", 0) == 1)
-
-
-async def _heard(heard: list[Alive]) -> bool:
-    return bool(heard)
-
-
-async def test_a_hub_without_its_broker_says_that_it_is_not_ready(tmp_path: Path) -> None:
-    async with hub_on(Village(tmp_path)) as hub, hub_client(hub) as client:
-        await hub.operations.examiner.look()
-        answer = await client.get("/readyz")
-        metrics = (await client.get("/metrics")).text
-    assert answer.status_code == 503
-    assert answer.json()["reasons"] == ["no connection to the broker: not connected yet"]
-    assert "\ntocsin_hub_ready 0.0\n" in metrics
-
-
-async def test_every_count_of_every_part_is_a_metric_whose_name_prometheus_takes(tmp_path: Path) -> None:
-    async with hub_on(Village(tmp_path)) as hub:
-        given = {"intake": {"landed": 3, "held back": 2, "quarantined: malformed": 4, NO_ROOM: 8, "disk short": 1},
-                 "group rules": {"fired": 5}, "dispatch": {"cap sent": 6},
-                 "pruner": {"pruned by size": 9, "failed": 10},
-                 "forwarder": {"forwarded": 7, "refused": 11, "beyond retention": 12, "failed": 13},
-                 "groups": {"rules": 14, "decided": 15}, "store": {"deleted by age": 16},
-                 "downsampler": {"windows": 17}}
-        text = (await hub.operations.metrics(given, [])).decode()
-    found = {(sample.name, *sample.labels.values()): sample.value
-             for family in text_string_to_metric_families(text) for sample in family.samples}
-    assert found["tocsin_hub_records_landed_total",] == 3
-    assert found["tocsin_hub_intake_total", "held back"] == 2
-    assert found["tocsin_hub_quarantined_total", "malformed"] == 4
-    assert found["tocsin_hub_group_rules_total", "fired"] == 5
-    assert found["tocsin_hub_dispatch_total", "cap", "sent"] == 6
-    assert found["tocsin_hub_points_forwarded_total",] == 7
-    assert found["tocsin_hub_messages_no_room_total",] == 8
-    assert found["tocsin_hub_disk_short",] == 1, "it goes up and down: no counter"
-    assert found["tocsin_hub_landing_pruned_total", "size"] == 9
-    assert found["tocsin_hub_pruner_total", "failed"] == 10
-    assert [found[f"tocsin_hub_{name}_total",] for name in ("points_refused", "points_expired", "store_failures")] == [
-        11, 12, 13]
-    assert (found["tocsin_hub_group_rules",], found["tocsin_hub_groups_total", "decided"]) == (14, 15)
-    assert found["tocsin_hub_store_total", "deleted by age"] == 16
-    assert found["tocsin_hub_downsampler_total", "windows"] == 17
-
-
-async def test_a_hub_that_is_killed_leaves_its_last_will(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    files = HubFiles(tmp_path / "hub", mosquitto.url, [])
-    heard: list[Alive] = []
-
-    async def hear(topic: str, payload: bytes) -> None:
-        with suppress(SealError):   # what another hub left on the same broker
-            heard.append(alive_of(payload, public_key_of(files.private_key)))
-
-    ear = Link(Broker.of(mosquitto.url), "ear", subscriptions=[topics.ALIVE], on_message=hear)
-    hub = Command(tmp_path / "process", "hub", str(files.write()))
-    async with beside(ear.run()):
-        hub.start()
-        await until(lambda: _heard(heard))
-        hub.kill()
-
-        async def gone() -> bool:
-            return not heard[-1].online
-
-        await until(gone)
-    assert (heard[-1].seq, heard[-1].boot) == (0, heard[0].boot)
-
-
-def test_a_heartbeat_that_the_hub_did_not_sign_is_refused() -> None:
-    with pytest.raises(SealError):
-        alive_of(sign(b"{}", topics.ALIVE, "11" * 32), public_key_of("22" * 32))
-    with pytest.raises(SealError, match="required field"):
-        alive_of(sign(b"{}", topics.ALIVE, "11" * 32), public_key_of("11" * 32))
-
-
-@pytest.mark.parametrize("lang", ["en", "zh"])
-async def test_the_console_shows_what_is_wrong_with_the_hub(tmp_path: Path, lang: str) -> None:
-    view: PlainView = calm(tmp_path)
-    async with client_of(view) as client:
-        assert 'class="notice"' not in (await client.get(f"/?lang={lang}")).text
-        view.health_ = Health(["the desk is 61 s behind"], ["the nightly backup failed: no room"])
-        text = (await client.get(f"/?lang={lang}")).text
-        answer = await client.get("/readyz")
-    assert ("the desk is 61 s behind" if lang == "en" else "预警处理滞后 61 秒") in text
-    assert "the nightly backup failed: no room" in text
-    assert ("Please look at the hub:" if lang == "en" else "请检查中心：") in text
-    assert answer.status_code == 503
+def test_starts_are_counted_and_a_disk_that_refuses_keeps_no_hub_from_starting(tmp_path: Path) -> None:
+    for start in (1, 2):
+        database = Database(tmp_path / "hub.sqlite")
+        assert count_start(database) == start
+        database.close()
+    database = Database(tmp_path / "hub.sqlite")
+    database.connection.execute("PRAGMA query_only = ON")
+    assert count_start(database) == 3
+    database.connection.execute("PRAGMA query_only = OFF")
+    assert count_start(database) == 3
+    database.close()

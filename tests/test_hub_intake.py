@@ -1,101 +1,22 @@
 """Intake: nothing is answered before it is on the disk, everything on the disk is answered, nothing stops it."""
 
 import asyncio
-import itertools
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 import hub.intake
-from hub.checks import RecordId
-from hub.committed import APART_S, MOST_RANGES, Answers, ranges_of
-from hub.database import Database
 from hub.intake import Intake
 from hub.landing import Landed, land
-from tests.hub_lander import KEY, STATION
-from tests.hub_messages import BOOT, NOON_MS, OTHER_BOOT, heartbeat, readings, start, upload
+from tests.hub_intakes import KEYS, WITHIN_S, Desk, at_work, range_of
+from tests.hub_lander import STATION
+from tests.hub_messages import BOOT, NOON_MS, heartbeat, readings, start, upload
 from tests.tasks import beside
 from tocsin import topics
-from tocsin.clock import WoundClock
-from tocsin.link import LinkDownError
 from tocsin.messages import Committed, Range, Record, digest, digest_of_digests, encode
-from tocsin.signing import SealError, unseal
-
-OTHER = "lin-an-02"
-OTHER_KEY = "22" * 32
-KEYS = {STATION: KEY, OTHER: OTHER_KEY}
-WITHIN_S = 20.0
-
-
-def range_of(*records: Record) -> Range:
-    digests = [digest(encode(record)) for record in records]
-    return Range(records[0].boot, records[0].seq, records[-1].seq, digest_of_digests(digests))
-
-
-@dataclass
-class Desk:
-    """An intake at work, and what it said."""
-
-    database: Database
-    clock: WoundClock = field(default_factory=lambda: WoundClock(NOON_MS))
-    said: asyncio.Queue[tuple[float, str, Committed]] = field(default_factory=asyncio.Queue)
-    seen: list[set[int]] = field(default_factory=list)
-    links_down: int = 0
-
-    def __post_init__(self) -> None:
-        self.intake = Intake(self.database, KEYS, self.clock, self.publish)
-
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        at = asyncio.get_running_loop().time()
-        assert not retain
-        if self.links_down:
-            self.links_down -= 1
-            raise LinkDownError("not connected")
-        station = topic.split("/")[2]
-        answer = msgspec.json.decode(unseal(payload, topic, KEYS[station]), type=Committed)
-        self.seen.append(self.on_disk())
-        self.said.put_nowait((at, station, answer))
-
-    def on_disk(self) -> set[int]:
-        """The seqs that another process would find."""
-        other = sqlite3.connect(self.database.path)
-        found = {seq for (seq,) in other.execute("SELECT seq FROM landing")}
-        other.close()
-        return found
-
-    async def tell(self, *records: Record | bytes, station: str = STATION) -> None:
-        await self.intake.on_message(topics.up(station, topics.READINGS), upload(station, *records))
-
-    async def answer(self) -> Committed:
-        async with asyncio.timeout(WITHIN_S):
-            return (await self.said.get())[2]
-
-    async def landed(self, many: int) -> None:
-        """Returns when that many records have been landed or refused since the start."""
-        more = asyncio.Event()
-        self.intake.on_landed.append(more.set)
-        async with asyncio.timeout(WITHIN_S):
-            while sum(count for name, count in self.intake.counts.items() if name != "not answered") < many:
-                more.clear()
-                await more.wait()
-
-
-@asynccontextmanager
-async def at_work(path: Path) -> AsyncIterator[Desk]:
-    desk = Desk(Database(path))
-    task = asyncio.create_task(desk.intake.run())
-    try:
-        yield desk
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        desk.database.close()
 
 
 @pytest.fixture
@@ -112,42 +33,11 @@ async def test_what_is_answered_is_on_the_disk(desk: Desk) -> None:
     assert desk.seen == [{1, 2, 3}]
 
 
-async def test_an_answer_fits_only_its_station(desk: Desk) -> None:
-    payloads: list[tuple[str, bytes]] = []
-
-    async def keep(topic: str, payload: bytes, *, retain: bool = False) -> None:
-        payloads.append((topic, payload))
-        desk.said.put_nowait((0.0, "", Committed(1, "", [])))
-
-    intake = Intake(desk.database, KEYS, desk.clock, keep)
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(intake.run())
-        await intake.on_message(topics.up(OTHER, topics.READINGS), upload(OTHER, readings(1)))
-        await desk.answer()
-        task.cancel()
-    ((topic, payload),) = payloads
-    assert topic == topics.committed(OTHER)
-    assert unseal(payload, topic, OTHER_KEY)
-    with pytest.raises(SealError):
-        unseal(payload, topics.committed(STATION), OTHER_KEY)
-    with pytest.raises(SealError):
-        unseal(payload, topic, KEY)
-
-
 async def test_a_repeat_is_answered_again(desk: Desk) -> None:
     for _ in range(2):
         await desk.tell(readings(1))
         assert (await desk.answer()).ranges == [range_of(readings(1))]
     assert desk.intake.counts["landed"] == desk.intake.counts["repeated"] == 1
-
-
-async def test_ranges_end_at_gaps_and_boots(desk: Desk) -> None:
-    ours = [readings(seq) for seq in (3, 4, 6)]
-    other = [readings(seq, boot=OTHER_BOOT) for seq in (7, 9)]
-    await desk.tell(*ours, *other)
-    assert (await desk.answer()).ranges == [
-        range_of(ours[0], ours[1]), range_of(ours[2]), range_of(other[0]), range_of(other[1])
-    ]
 
 
 async def test_messages_that_meet_a_running_commit_share_the_next(desk: Desk) -> None:
@@ -165,59 +55,6 @@ async def test_messages_that_meet_a_running_commit_share_the_next(desk: Desk) ->
     await holding
     await desk.landed(4)
     assert commits == ["done", "done"]
-
-
-async def test_answers_to_one_station_are_few_and_leave_nothing_out(desk: Desk) -> None:
-    await desk.tell(readings(1), station=OTHER)
-    for seq in range(1, 31):
-        await desk.tell(readings(seq))
-        await desk.landed(1 + seq)
-    ranges: list[Range] = []
-    at: list[float] = []
-    while sum(one.last - one.first + 1 for one in ranges) < 30:
-        async with asyncio.timeout(WITHIN_S):
-            when, station, answer = await desk.said.get()
-        if station == STATION:
-            at.append(when)
-            ranges += answer.ranges
-    assert 2 <= len(at) <= 1 + (at[-1] - at[0]) / APART_S
-    assert all(later - earlier >= APART_S for earlier, later in itertools.pairwise(at))
-    for one in ranges:
-        assert one == range_of(*(readings(seq) for seq in range(one.first, one.last + 1)))
-
-
-async def test_many_ranges_are_said_in_several_answers(desk: Desk) -> None:
-    many = MOST_RANGES + 5
-    await desk.tell(*(readings(2 * number) for number in range(1, many + 1)))
-    first, second = await desk.answer(), await desk.answer()
-    assert len(first.ranges) == MOST_RANGES
-    assert [one.first for one in first.ranges + second.ranges] == [2 * number for number in range(1, many + 1)]
-
-
-async def test_a_cloned_card_gets_answers_of_its_own(desk: Desk) -> None:
-    original = [readings(seq, [1.0]) for seq in (1, 2)]
-    clone = [readings(seq, [2.0]) for seq in (2, 3)]
-    await desk.tell(*original)
-    await desk.tell(*clone)
-    await desk.tell(*original)
-    await desk.landed(7)
-    ranges: list[Range] = []
-    while len(ranges) < 3:
-        ranges += (await desk.answer()).ranges
-    assert ranges == [range_of(*original), range_of(*clone), range_of(*original)]
-    assert desk.intake.counts["clone"] == 1
-    assert desk.intake.counts["repeated"] == 2
-
-
-async def test_answers_that_wait_together_do_not_mix_a_clone_with_its_original(desk: Desk) -> None:
-    answers = Answers(desk.database.hub_id, KEYS, desk.publish)
-    one, clone, two = ([readings(seq, [value]) for seq in (1, 2)] for value in (1.0, 2.0, 3.0))
-    for records, cloned in ((one, False), (clone, True), (two, False)):
-        answers.add(STATION, [RecordId(BOOT, one.seq, digest(encode(one))) for one in records], clone=cloned)
-    running = asyncio.create_task(answers.run())
-    assert (await desk.answer()).ranges == [range_of(*one), range_of(*clone), range_of(*two)]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_refused_records_are_answered_and_kept(desk: Desk) -> None:
@@ -253,15 +90,6 @@ async def test_a_heartbeat_is_kept_and_not_answered(desk: Desk) -> None:
     assert found == [(STATION, heartbeat(STATION).decode(), NOON_MS)]
     assert desk.on_disk() == set()
     assert desk.said.empty()
-
-
-async def test_an_answer_without_a_link_is_dropped_and_the_repeat_is_answered(desk: Desk) -> None:
-    desk.links_down = 1
-    await desk.tell(readings(1))
-    await desk.landed(1)
-    await desk.tell(readings(1))
-    assert (await desk.answer()).ranges == [range_of(readings(1))]
-    assert desk.intake.counts["not answered"] == 1
 
 
 async def test_a_full_disk_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,9 +140,3 @@ async def test_what_waits_when_landing_fails_lands_as_soon_as_it_runs_again(
     assert desk.on_disk() == {1}
     async with beside(intake.run()):
         assert (await desk.answer()).ranges == [range_of(readings(2))]
-
-
-def test_no_ids_make_no_ranges() -> None:
-    assert ranges_of([]) == []
-    two = [RecordId(BOOT, 1, "aa"), RecordId(BOOT, 1, "bb")]
-    assert [(one.first, one.last) for one in ranges_of(two)] == [(1, 1), (1, 1)]

@@ -11,11 +11,11 @@ import msgspec
 from hub.database import Database
 from hub.intake import Intake
 from hub.landing import read
+from tests.hub_intakes import KEYS, WITHIN_S, range_of
 from tests.hub_lander import KEY, STATION
 from tests.hub_messages import NOON_MS, readings, upload
 from tests.services import Mosquitto
 from tests.shared_data import REPOSITORY
-from tests.test_hub_intake import KEYS, WITHIN_S, range_of
 from tocsin import topics
 from tocsin.clock import WoundClock
 from tocsin.link import Broker, Link

@@ -229,22 +229,6 @@ def test_the_card_is_that_of_the_run_that_lives(database: Database) -> None:
     assert '"r2"' in str(station_of(database, "card")), "the newest of that run"
 
 
-def test_refused_records_stay_and_refused_messages_make_room(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(landing, "NEWEST_WHOLE", 3)
-    monkeypatch.setattr(landing, "LARGEST_WHOLE", 10)
-    arrive(database, *(b'{"number":%d,"long":"%s"}' % (number, b"x" * 20) for number in range(8)))
-    noise = [inspect("weather", b"noise number %d" % (number % 6), {STATION}) for number in range(60)]
-    with database.transaction() as connection:
-        land(connection, noise, NOON_MS)
-    kept = database.connection.execute("SELECT whole, reason, payload FROM quarantine ORDER BY id").fetchall()
-    assert [reason for whole, reason, _ in kept if not whole] == ["malformed"] * 8
-    assert all(payload.endswith(b"}") for whole, _, payload in kept if not whole)
-    newest = [(reason, payload) for whole, reason, payload in kept if whole]
-    assert newest == [("not an uplink topic", b"noise numb")] * 3
-
-
 def test_the_id_stays_with_the_file_until_a_backup_is_put_back(tmp_path: Path) -> None:
     first = Database(tmp_path / "hub.sqlite")
     first.close()

@@ -10,9 +10,9 @@ import pytest
 
 from hub.intake import NO_ROOM
 from hub.room import RESERVE_BYTES, Room
+from tests.hub_intakes import WITHIN_S, Desk, at_work
 from tests.hub_lander import STATION
 from tests.hub_messages import detection, readings, upload
-from tests.test_hub_intake import WITHIN_S, Desk, at_work
 from tocsin import topics
 from tocsin.clock import WoundClock
 

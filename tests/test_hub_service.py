@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hub.config import load_hub
+from hub.errors import HubError
 from hub.landing import move_cursor
-from hub.service import Hub, HubError
+from hub.service import Hub
 from tests.hubs import HubFiles, hub_on, running_hub
 from tests.processes import Command
 from tests.services import Mosquitto

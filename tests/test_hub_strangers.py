@@ -11,9 +11,9 @@ from hub.config import load_hub
 from hub.database import Database
 from hub.roster import Roster
 from hub.strangers import Word, hold, strangers_of
+from tests.hub_intakes import OTHER, OTHER_KEY, Desk, at_work, range_of
 from tests.hub_messages import NOON_MS, card, detection, heartbeat, readings, start, upload
 from tests.hubs import HubFiles
-from tests.test_hub_intake import OTHER, OTHER_KEY, Desk, at_work, range_of
 from tocsin import topics
 from tocsin.__main__ import main
 from tocsin.messages import encode

@@ -8,7 +8,8 @@ from tocsin.topics import ALIVE
 
 
 class Alive(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`boot`: 16 hex digits made at each start, within which `seq` rises by one; `t`: the hub's time, ms UTC.
+    """`boot`: 16 hex digits made at each start, within which `seq` rises by one; `t`: the hub's time, ms UTC. `start`
+    rises with each start of a hub, 0 for one that does not count them.
 
     `reasons`: why the hub cannot do its work now, `troubles`: what somebody should look at; sentences. A last will has
     `online` false and seq 0.
@@ -23,6 +24,7 @@ class Alive(msgspec.Struct, frozen=True, omit_defaults=True):
     online: bool
     reasons: list[str] = []
     troubles: list[str] = []
+    start: int = 0
 
 
 _DECODER = msgspec.json.Decoder(Alive)

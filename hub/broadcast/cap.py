@@ -26,6 +26,7 @@ from hub.broadcast._channel import Publish
 from hub.config import HubConfig
 from hub.errors import PermanentError, TransientError
 from hub.model import Warning as HubWarning
+from tocsin.beside import Threads
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.log import replace_file
 from tocsin.messages import Bulletin, BulletinKind
@@ -51,9 +52,11 @@ class Channel:
     def __init__(self, config: HubConfig, publish: Publish) -> None:  # noqa: ARG002 - every channel is made alike
         self._config = config
         self._folder = folder_of(config)
+        # not one of those in which names are looked up and pages read files: a bulletin must not wait for what hangs
+        self._thread = Threads(1, "cap")
 
     async def send(self, bulletin: Bulletin, warning: HubWarning) -> str:
-        return await asyncio.to_thread(self._write, bulletin, warning)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, bulletin, warning)
 
     def _write(self, bulletin: Bulletin, warning: HubWarning) -> str:
         path = self._folder / f"{bulletin.id}.xml"
