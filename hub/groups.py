@@ -126,7 +126,8 @@ class _Work:
             self._late = Late(min(span.first, found.t), max(span.last, found.t), self._t)
         unheard = known is None or known.level == 0 or known.late
         track = Track(found.series, found.rule, found.hazard, found.level, found.revision, found.episode, found.t,
-                      late=late and unheard and found.level > 0, shelved=found.shelved)
+                      late=late and unheard and found.level > 0, shelved=found.shelved,
+                      stands=known.counted if known and found.shelved and found.level else 0)
         keep = {name: one for name, one in tracks.items() if name != key}
         if track.level or station in self._asked:
             keep[key] = track

@@ -38,12 +38,12 @@ def observed(group: Group, memory: Memory, tracks: Tracks, now: int) -> Memory:
 
 def _seen(pick: Pick, before: Seen | None, tracks: Mapping[str, Track], now: int) -> Seen | None:
     mine = [one for one in tracks.values() if not one.late and pick.counts(one.series, one.rule, one.hazard)]
-    level = max((one.level for one in mine if not one.shelved), default=0)
+    level = max((one.counted for one in mine), default=0)
     standing = level >= (pick.until if before is not None and before.standing else pick.at)
     if standing and before is not None and before.standing:
         return before if before.level == level else msgspec.structs.replace(before, level=level)
     if standing:
-        when = min(now, max(one.t for one in mine if one.level >= pick.at and not one.shelved))
+        when = min(now, max(one.t for one in mine if one.counted >= pick.at))
         again = before is not None and when - before.last < pick.to_ms    # the same event, not another one
         return Seen(before.began if again and before else when, when, level, standing=True)
     if before is None or not before.standing:

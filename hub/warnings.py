@@ -114,7 +114,7 @@ def _changed(
     known = (warning.episodes.get(key) or warning.earlier.get(key)) if warning else None
     if known is not None and not _newer(event.detection, known, now_ms):
         return warning, []
-    episode = authority.asked(_episode(event, known, policy), known, now_ms)
+    episode = authority.asked(_standing(_episode(event, known, policy), known, warning), known, now_ms)
     if warning is not None and warning.state is WarningState.OPEN:
         earlier = {name: known for name, known in warning.earlier.items() if name != key}
         episodes = warning.episodes | {key: episode}
@@ -140,6 +140,15 @@ def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Ep
     unheard = known is None or known.level == 0 or known.historic
     late = event.settled or event.arrived_at - detection.t > policy.too_old_s * 1000
     return episode_of(event, historic=unheard and late if detection.level else known is None or known.historic)
+
+
+def _standing(episode: Episode, known: Episode | None, warning: HubWarning | None) -> Episode:
+    """Shelved while it stood: what was said of it stands until its station tells it unshelved, or clear."""
+    if known is None or warning is None or not (episode.shelved and episode.level and known.counted):
+        return episode
+    return msgspec.structs.replace(
+        episode, stands=known.counted, stands_stage=authority.stage_of(known, warning)
+    )
 
 
 def episode_of(event: EpisodeChanged, *, historic: bool) -> Episode:
@@ -200,12 +209,12 @@ def _weighed(warning: HubWarning, rose_at: int, now_ms: int, policy: Policy) -> 
     raised = [episode for episode in warning.episodes.values() if episode.level > 0]
     if not raised:
         return _closed(warning, now_ms)
-    live = [episode for episode in raised if episode.counts]
+    live = [episode for episode in raised if episode.counted]
     if not live and not warning.historic:
         # only episodes that nobody was told of are left: what was said stands until their stations speak
         return warning, []
     weigh = live or raised
-    level = max(episode.level for episode in weigh)
+    level = max(episode.counted or episode.level for episode in weigh)
     stage = max((authority.stage_of(episode, warning) for episode in weigh), key=_STAGES.index)
     after = msgspec.structs.replace(
         warning, level=level, peak=max(level, warning.peak), stage=stage, historic=not live

@@ -84,6 +84,16 @@ def test_what_is_shelved_or_another_hazard_counts_for_nothing(hazard: Hazard, se
     assert net.decided == []
 
 
+def test_a_member_that_changes_while_it_is_shelved_lets_no_group_fall() -> None:
+    net = Net.of(COINCIDENCE)
+    net.takes(row("a", Level.YELLOW, "14:00", 1), row("b", Level.YELLOW, "14:01", 1))
+    net.takes(row("b", Level.RED, "14:05", 2, shelved=True), row("b", Level.BLUE, "14:10", 3, shelved=True))
+    net.takes(Ticked(at("18:00")))
+    assert [one.level for one in net.decided] == [Level.YELLOW]
+    net.takes(row("b", Level.BLUE, "18:01", 4), Ticked(at("20:00")))
+    assert [(one.level, one.at) for one in net.decided[1:]] == [(Level.CLEAR, at("18:41"))]
+
+
 def test_a_counter_of_rain_is_rain_and_a_stage_is_not() -> None:
     net = Net.of(COINCIDENCE.replace("over_min", 'quantity = "rain_mm"\nover_min'))
     net.takes(row("a", Level.YELLOW, "14:00", 1), row("b", Level.RED, "14:01", 1, series="radar/stage_m"))
