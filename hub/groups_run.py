@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from hub import groups_kept
 from hub import groups_log as log_of
 from hub.config import HubConfig
 from hub.database import Database
@@ -21,9 +22,10 @@ from hub.follow import follow
 from hub.groups import Action, Rebuild, run
 from hub.groups_file import groups_of
 from hub.groups_inputs import Heard, Input, Ruled, Started, Ticked
-from hub.groups_log import READER, Kept, Logged, Told
+from hub.groups_kept import READER, Kept
+from hub.groups_log import Logged, Owed, Told
 from hub.groups_memo import Memo
-from hub.groups_rebuild import rebuilt
+from hub.groups_rebuild import Rebuilder
 from hub.groups_rules import Group
 from hub.groups_state import State, Track
 from hub.landing import cursor_of
@@ -58,12 +60,14 @@ class Groups:
         self._state, self._memo = State(), Memo()
         self._inputs = 0
         self._read_to = self._saved = 0
+        self._kept: Kept | None = None
+        self.rebuilder = Rebuilder(database, clock)
         self._begin()
 
     @property
     def counts(self) -> dict[str, int]:
         """Since the start: rules, decided, shadow, rebuilt, reloads, refused files, restarts."""
-        return {"rules": len(self._rules), **self._counts}
+        return {"rules": len(self._rules), **(self._counts + self.rebuilder.counts)}
 
     @property
     def rules(self) -> Sequence[Group]:
@@ -75,8 +79,10 @@ class Groups:
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled: works through `landing` as it grows."""
-        await follow("group rules", self._woken, lambda: self.process(), self._clock, self._failed)
+        """Until cancelled: works through `landing` as it grows, and beside that reconstructs late history."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self.rebuilder.run(), name="late history of group rules")
+            await follow("group rules", self._woken, lambda: self.process(), self._clock, self._failed)
 
     def _failed(self) -> None:
         self._counts["restarts"] += 1
@@ -105,11 +111,11 @@ class Groups:
 
     def _begin(self) -> None:
         connection = self._database.connection
-        kept = log_of.load(connection)
+        kept = groups_kept.load(connection)
         if self._path is None:
             if kept is not None:
                 with self._database.transaction() as transaction:
-                    log_of.forget(transaction)
+                    groups_kept.forget(transaction)
             return
         self._stamp = _stamp_of(self._path)
         now_ms = self._clock.now_ms()
@@ -208,24 +214,31 @@ class Groups:
         if state is self._state:
             return
         if logged or actions or self._read_to - self._saved >= _LAZY:
-            with self._database.transaction() as connection:
-                for one in logged:
-                    self._inputs = log_of.put_input(connection, self._read_to, one)
-                for action in actions:
-                    self._write(connection, action)
-                kept = Kept(state, self._tables or {}, self._too_old_ms, self._inputs)
-                log_of.keep(connection, kept, self._read_to)
-            self._saved = self._read_to
+            self._commit(state, actions, logged)
         self._state = state
+        if any(isinstance(action, Rebuild) for action in actions):
+            self.rebuilder.wake()
         if actions:
             self._wake_desk()
 
+    def _commit(self, state: State, actions: Sequence[Action], logged: Sequence[Logged]) -> None:
+        with self._database.transaction() as connection:
+            for one in logged:
+                self._inputs = log_of.put_input(connection, self._read_to, one)
+            for action in actions:
+                self._write(connection, action)
+            kept = Kept(state, self._tables or {}, self._too_old_ms, self._inputs)
+            groups_kept.keep(connection, kept, self._read_to, self._kept)
+            groups_kept.put_basis(connection, kept, self._read_to)
+        self._saved, self._kept = self._read_to, kept
+
     def _write(self, connection: sqlite3.Connection, action: Action) -> None:
-        decisions = rebuilt(connection, action, self._rules) if isinstance(action, Rebuild) else [action]
-        for decision in decisions:
-            name = "rebuilt" if decision.rebuilt else "shadow" if decision.shadow else "decided"
-            self._counts[name] += 1
-            log_of.put_decision(connection, self._read_to, decision)
+        if isinstance(action, Rebuild):
+            log_of.put_owed(connection, Owed(
+                action.at, action.first, action.last, action.upto, self._read_to, self._tables or {}))
+            return
+        self._counts["shadow" if action.shadow else "decided"] += 1
+        log_of.put_decision(connection, self._read_to, action)
 
 
 def _stamp_of(path: Path) -> tuple[int, int] | None:
@@ -245,6 +258,6 @@ def _standing(connection: sqlite3.Connection) -> dict[str, dict[str, Track]]:
         for key, one in warning.episodes.items():
             if one.level > 0 and one.group is None:
                 track = Track(one.series, one.rule, warning.hazard, one.level, one.revision, one.id, one.changed_at,
-                              late=one.historic, shelved=one.shelved)
+                              late=one.historic, shelved=one.shelved, stands=one.stands)
                 found.setdefault(one.station, {})[key] = track
     return found

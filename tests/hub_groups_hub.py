@@ -56,7 +56,7 @@ class GroupHub:
         self.open()
 
     async def reads(self) -> None:
-        while await self.groups.process():
+        while await self.groups.process() or await self.groups.rebuilder.process():
             pass
         await self.village.reads()
 
@@ -64,6 +64,8 @@ class GroupHub:
         while self.village.clock.now_ms() < at(until):
             self.village.clock.wind_to(min(at(until), self.village.clock.now_ms() + every_s * 1000))
             await self.groups.tick()
+            while await self.groups.rebuilder.process():
+                pass
             await self.village.desk.process()
             await self.village.desk.tick()
 
