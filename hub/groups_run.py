@@ -44,7 +44,7 @@ class Groups:
 
     def __init__(self, database: Database, config: HubConfig, clock: Clock, wake_desk: Callable[[], None]) -> None:
         """Raises ConfigError where the first file of rules is not good. A bad one later leaves the last good one in
-        force, also at a start."""
+        force, also at a start: `refused` says what is wrong with it."""
         self._database = database
         self._clock = clock
         self._wake_desk = wake_desk
@@ -61,6 +61,7 @@ class Groups:
         self._inputs = 0
         self._read_to = self._saved = 0
         self._kept: Kept | None = None
+        self.refused = ""
         self.rebuilder = Rebuilder(database, clock)
         self._begin()
 
@@ -149,6 +150,7 @@ class Groups:
 
     def _refuse(self, err: ConfigError) -> None:
         self._counts["refused files"] += 1
+        self.refused = str(err).splitlines()[0]
         log.error("group rules: the ones in force stay: %s", err)
 
     def _process(self) -> int:
@@ -194,6 +196,7 @@ class Groups:
         except ConfigError as err:
             self._refuse(err)
             return
+        self.refused = ""
         if tables != self._tables:
             self._counts["reloads"] += 1
             self._take([Ruled(now_ms, tables, self._too_old_ms)], (tables, rules))

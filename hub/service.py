@@ -40,7 +40,7 @@ from hub.room import Room
 from hub.roster import Roster
 from hub.store import Store
 from hub.stores import open_store
-from hub.troubles import Failures
+from hub.troubles import Failures, OfGroups
 from hub.web.app import app
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
@@ -96,7 +96,8 @@ class Hub:
         self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._groups.wake, self._changes.note,
                                     self.operations.examiner.landed]
         self.operations.also.extend(
-            [partial(troubles.of_landing, self._intake), Failures(self._counts_of_parts).trouble])
+            [partial(troubles.of_landing, self._intake), OfGroups(self._groups, self._roster).trouble,
+             Failures(self._counts_of_parts).trouble])
 
     async def run(self) -> None:
         """Until cancelled. Raises HubError where it cannot run at all."""
