@@ -15,7 +15,7 @@ from hub.groups_memo import Memo
 from hub.groups_rules import GROUP, SCALE, Group, GroupKind, LevelRule
 from hub.groups_state import Decision, Late, Memory, State, Track
 from hub.groups_weigh import Reach, due_of, observed, reach_of
-from hub.warnings import key_of
+from hub.warnings import key_of, newer
 from tocsin.digests import digest
 from tocsin.events import EventKind
 from tocsin.levels import Authority, Stage
@@ -93,8 +93,9 @@ class _Work:
                 self._hear(one.station, one.until)
                 self._weigh(self._of.get(one.station, ()))
             case Started():
-                for station in self._heard:
-                    self._hear(station, one.at)
+                for station, heard in self._heard.items():
+                    if self._t - heard < self._watched[station]:    # who was silent before stays so: nothing is cleared
+                        self._hear(station, one.at)
                 self._to(one.at)
                 self._weigh(self.dues)
             case Ruled():
@@ -119,7 +120,7 @@ class _Work:
         key = key_of(station, found)
         tracks = self._tracks.get(station, {})
         known = tracks.get(key)
-        if known is not None and not _newer(found, known):
+        if known is not None and not newer(found, known.episode, known.revision, known.boot, known.t, self._t):
             return
         if late and station in self._asked:
             span = self._late or Late(found.t, found.t, self._t)
@@ -128,7 +129,7 @@ class _Work:
         unheard = known is None or known.level == 0 or known.late
         track = Track(found.series, found.rule, found.hazard, found.level, found.revision, found.episode, found.t,
                       late=late and unheard and found.level > 0, shelved=found.shelved,
-                      stands=known.counted if known and found.shelved and found.level else 0)
+                      stands=known.counted if known and found.shelved and found.level else 0, boot=found.boot)
         keep = {name: one for name, one in tracks.items() if name != key}
         if track.level or station in self._asked:
             keep[key] = track
@@ -280,13 +281,6 @@ def _settled(group: Group, memory: Memory, reach: Reach, now: int) -> Memory:
     fallen = {level for level in latched & off.keys() if now >= off[level] + group.off_delay_ms}
     kept = {level: t for level, t in off.items() if level not in fallen}
     return msgspec.structs.replace(memory, on=on, off=kept, latched=sorted(latched - fallen))
-
-
-def _newer(found: Detection, known: Track) -> bool:
-    """As hub.warnings has it: a station whose memory was replaced counts from 1 again."""
-    if found.revision > known.revision:
-        return True
-    return (found.episode != known.episode or found.revision == known.revision) and found.t > known.t
 
 
 def _threshold(group: Group, own: LevelRule | None) -> float:

@@ -129,12 +129,14 @@ def pay(connection: sqlite3.Connection, number: int, after: int, decisions: Iter
     connection.execute("DELETE FROM group_rebuilds WHERE id = ?", (number,))
 
 
-def heard_of(connection: sqlite3.Connection, station: str) -> int:
-    """When the station was last heard, heartbeats too; or until when its link said that it sleeps. ms UTC, 0: never."""
-    row = connection.execute(
-        "SELECT heard_at, coalesce(json_extract(heartbeat, '$.next_s'), 0) FROM stations WHERE id = ?",
-        (station,)).fetchone()
-    return int(row[0]) + round(row[1] * 1000) if row else 0
+def heard_of(connection: sqlite3.Connection, stations: Collection[str]) -> dict[str, int]:
+    """When each was last heard, heartbeats too; or until when its link said that it sleeps. ms UTC."""
+    if not stations:
+        return {}
+    rows = connection.execute(
+        "SELECT id, heard_at, coalesce(json_extract(heartbeat, '$.next_s'), 0) FROM stations"
+        " WHERE id IN (SELECT value FROM json_each(?))", (encode(list(stations)).decode(),))
+    return {station: heard_at + round(next_s * 1000) for station, heard_at, next_s in rows}
 
 
 def _record(raw: bytes | None) -> Detection | Event | None:

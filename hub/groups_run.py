@@ -34,6 +34,7 @@ from tocsin.clock import Clock
 from tocsin.config import ConfigError, read_toml
 
 _LAZY = 1_000    # rows that changed no level may lie between the durable cursor and the place read to
+_AWAY_S = 30.0   # without a link: what is shorter is no reason that nobody was heard
 _WARNING = msgspec.json.Decoder(HubWarning)
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,13 @@ log = logging.getLogger(__name__)
 class Groups:
     """`run` follows `landing` and is woken by `wake`; `tick` is called every second of the clock."""
 
-    def __init__(self, database: Database, config: HubConfig, clock: Clock, wake_desk: Callable[[], None]) -> None:
-        """Raises ConfigError where the first file of rules is not good. A bad one later leaves the last good one in
-        force, also at a start: `refused` says what is wrong with it."""
+    def __init__(
+        self, database: Database, config: HubConfig, clock: Clock, wake_desk: Callable[[], None],
+        hears: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`hears`: whether there is a link to the stations: while there is none, nobody falls silent. Raises
+        ConfigError where the first file of rules is not good. A bad one later leaves the last good one in force, also
+        at a start: `refused` says what is wrong with it."""
         self._database = database
         self._clock = clock
         self._wake_desk = wake_desk
@@ -61,6 +66,8 @@ class Groups:
         self._inputs = 0
         self._read_to = self._saved = 0
         self._kept: Kept | None = None
+        self._hears = hears
+        self._deaf: tuple[int, float] | None = None    # since when: ms UTC, and monotonic
         self.refused = ""
         self.rebuilder = Rebuilder(database, clock)
         self._begin()
@@ -172,19 +179,37 @@ class Groups:
         while self._process():
             pass
         self._reload(now_ms)
-        self._take_heartbeats(now_ms)
+        self._listen(now_ms)
+        self._take_heartbeats(now_ms, all_silent=True)
         self._take([Ticked(now_ms)])
 
-    def _take_heartbeats(self, now_ms: int) -> None:
-        """Of stations that would count as silent by then, and whose heartbeats say otherwise: those do not land."""
-        found = set[str]()
-        for group in self._rules:
-            found |= {station for station in group.watched
-                      if now_ms - self._state.heard.get(station, now_ms) >= group.silent_ms}
-        until = {station: log_of.heard_of(self._database.connection, station) for station in sorted(found)}
-        heard = [Heard(station, t) for station, t in until.items() if t > self._state.heard[station]]
-        if heard:
-            self._take(heard)
+    def _listen(self, now_ms: int) -> None:
+        """After a while without a link it is as after a start: nobody could be heard."""
+        if not self._hears():
+            self._deaf = self._deaf or (now_ms, self._clock.monotonic_s())
+            return
+        was_away, self._deaf = self._is_away(), None
+        if was_away:
+            self._take([Started(now_ms)])
+
+    def _is_away(self) -> bool:
+        return self._deaf is not None and self._clock.monotonic_s() - self._deaf[1] >= _AWAY_S
+
+    def _take_heartbeats(self, now_ms: int, *, all_silent: bool = False) -> None:
+        """Of stations that would begin to count as silent by then, or of all that do, and whose heartbeats say
+        otherwise: those do not land. Without a link nobody begins to."""
+        heard, t = self._state.heard, self._state.t
+        watched = self._memo.index_of(self._rules).watched
+        found = [(station, silent_ms) for station, silent_ms in sorted(watched.items())
+                 if now_ms - heard.get(station, now_ms) >= silent_ms
+                 and (all_silent or t - heard[station] < silent_ms)]
+        if self._deaf is not None and self._is_away():
+            until = {station: now_ms for station, silent_ms in found if self._deaf[0] - heard[station] < silent_ms}
+        else:
+            until = log_of.heard_of(self._database.connection, [station for station, _ in found])
+        inputs = [Heard(station, until_ms) for station, until_ms in sorted(until.items()) if until_ms > heard[station]]
+        if inputs:
+            self._take(inputs)
 
     def _reload(self, now_ms: int) -> None:
         if self._path is None or (stamp := _stamp_of(self._path)) == self._stamp:
@@ -261,6 +286,6 @@ def _standing(connection: sqlite3.Connection) -> dict[str, dict[str, Track]]:
         for key, one in warning.episodes.items():
             if one.level > 0 and one.group is None:
                 track = Track(one.series, one.rule, warning.hazard, one.level, one.revision, one.id, one.changed_at,
-                              late=one.historic, shelved=one.shelved, stands=one.stands)
+                              late=one.historic, shelved=one.shelved, stands=one.stands, boot=one.boot)
                 found.setdefault(one.station, {})[key] = track
     return found

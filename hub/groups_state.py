@@ -8,7 +8,8 @@ from tocsin.levels import Authority, Hazard, Stage
 
 class Track(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rule at a station, as last heard; `t` is its event time. What is `late` counts for nothing; of a `shelved`
-    level that which counted before, `stands`, until its station speaks of it again unshelved or clear."""
+    level that which counted before, `stands`, until its station speaks of it again unshelved or clear. `boot` is the
+    run of the station that told it."""
 
     series: str
     rule: str
@@ -20,6 +21,7 @@ class Track(msgspec.Struct, frozen=True, omit_defaults=True):
     late: bool = False
     shelved: bool = False
     stands: int = 0
+    boot: str = ""
 
     @property
     def counted(self) -> int:

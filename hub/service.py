@@ -92,7 +92,7 @@ class Hub:
                     for name in plugins.names(hub.broadcast)}
         self._dispatch = Dispatch(self._database, channels, clock)
         self._desk = Desk(self._database, config, clock, self._warnings_changed)
-        self._groups = Groups(self._database, config, clock, self._desk.wake)
+        self._groups = Groups(self._database, config, clock, self._desk.wake, lambda: self.link.connected)
         self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._groups.wake, self._changes.note,
                                     self.operations.examiner.landed]
         self.operations.also.extend(

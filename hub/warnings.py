@@ -112,7 +112,9 @@ def _changed(
 ) -> tuple[HubWarning | None, list[Action]]:
     key = key_of(event.station, event.detection)
     known = (warning.episodes.get(key) or warning.earlier.get(key)) if warning else None
-    if known is not None and not _newer(event.detection, known, now_ms):
+    if known is not None and not newer(
+        event.detection, known.id, known.revision, known.boot, known.changed_at, now_ms
+    ):
         return warning, []
     episode = authority.asked(_standing(_episode(event, known, policy), known, warning), known, now_ms)
     if warning is not None and warning.state is WarningState.OPEN:
@@ -125,14 +127,15 @@ def _changed(
     return _opened(warning, key, episode, event, now_ms, policy)
 
 
-def _newer(detection: Detection, known: Episode, now_ms: int) -> bool:
-    if detection.revision > known.revision:
+def newer(detection: Detection, episode: str, revision: int, boot: str, changed_at: int, now_ms: int) -> bool:
+    """Than what is known of its rule: the id of the episode, its revision, the run that told it, and its event time."""
+    if detection.revision > revision:
         return True
     # a station whose memory was replaced counts from 1 again, and one that lost its power before the disk took its
     # records counts their numbers twice; ignoring them would mute it
-    other = detection.episode != known.id or detection.revision == known.revision
-    after_loss = known.boot not in {"", detection.boot} and detection.t <= now_ms + WRONG_CLOCK_MS
-    return (other or after_loss) and detection.t > known.changed_at
+    other = detection.episode != episode or detection.revision == revision
+    after_loss = boot not in {"", detection.boot} and detection.t <= now_ms + WRONG_CLOCK_MS
+    return (other or after_loss) and detection.t > changed_at
 
 
 def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Episode:

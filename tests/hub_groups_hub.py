@@ -46,10 +46,12 @@ class GroupHub:
         self.config = msgspec.structs.replace(self.village.config, groups=GroupsTable(str(self.rules)))
         for station in ("upper-bridge", "mill-creek", "next-door"):
             self.village.starts(station)
+        self.hears = True
         self.open()
 
     def open(self) -> None:
-        self.groups = Groups(self.village.database, self.config, self.village.clock, self.village.desk.wake)
+        self.groups = Groups(self.village.database, self.config, self.village.clock, self.village.desk.wake,
+                             lambda: self.hears)
 
     def restart(self) -> None:
         self.village.restart()

@@ -134,6 +134,56 @@ async def test_the_hub_s_own_absence_is_nobody_s_silence(silent: GroupHub) -> No
     assert len(silent.bodies()) == 1
 
 
+async def test_a_hub_that_hears_nobody_finds_nobody_silent(silent: GroupHub) -> None:
+    await silent.finds(Level.RED, "14:05", 1, "upper-bridge")
+    await silent.ticks("14:06")
+    silent.hears = False
+    await silent.ticks("15:00", every_s=30)
+    silent.hears = True
+    silent.village.starts("next-door")
+    await silent.reads()
+    await silent.ticks("15:09:50")
+    assert silent.bodies() == []
+    await silent.ticks("15:11")
+    assert [one["at"] for one in map(msgspec.json.decode, silent.bodies())] == [at("15:10:20")]
+    assert replayed(silent.village.database.connection) == silent.bodies()
+
+
+async def test_an_alarm_of_silence_stands_while_the_hub_hears_nobody(silent: GroupHub) -> None:
+    await silent.finds(Level.RED, "14:08", 1, "upper-bridge")
+    silent.village.starts("next-door")
+    await silent.ticks("14:11")
+    silent.hears = False
+    await silent.ticks("15:00", every_s=30)
+    silent.hears = True
+    await silent.ticks("15:09")
+    assert [one["level"] for one in map(msgspec.json.decode, silent.bodies())] == [Level.RED]
+
+
+async def test_a_link_that_was_away_for_a_moment_changes_nothing(silent: GroupHub) -> None:
+    await silent.finds(Level.RED, "14:05", 1, "upper-bridge")
+    silent.village.starts("next-door")
+    await silent.ticks("14:06")
+    silent.hears = False
+    await silent.ticks("14:06:20")
+    silent.hears = True
+    await silent.ticks("14:11")
+    assert [one["at"] for one in map(msgspec.json.decode, silent.bodies())] == [at("14:10")]
+
+
+async def test_a_start_clears_no_alarm_of_a_station_that_is_silent(silent: GroupHub) -> None:
+    await silent.finds(Level.RED, "14:08", 1, "upper-bridge")
+    silent.village.starts("next-door")
+    await silent.ticks("14:11")
+    silent.restart()
+    for minute in range(12, 40):
+        for station in ("next-door", "upper-bridge"):
+            silent.village.starts(station)
+        await silent.ticks(f"14:{minute}")
+    assert [one["level"] for one in map(msgspec.json.decode, silent.bodies())] == [Level.RED]
+    assert replayed(silent.village.database.connection) == silent.bodies()
+
+
 async def test_decided_and_not_yet_told_is_told_after_a_crash_once(net: GroupHub) -> None:
     await net.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
     net.village.clock.wind_to(at("14:05"))
@@ -220,8 +270,8 @@ async def test_a_refused_file_and_a_station_that_the_hub_does_not_know_are_troub
     assert told.trouble() == "group rules name what is not a station of this hub: mill-creek"
     net.rules.write_text(NET.replace("orange = 2", "ornage = 2"), encoding="utf-8")
     await net.ticks("14:03")
-    assert told.trouble() == (
-        f'the group rules in force stay: {net.rules}: group "two bridges": "ornage" is not a key; did you mean "orange"?')
+    assert told.trouble() == (f'the group rules in force stay: {net.rules}: group "two bridges": '
+                              '"ornage" is not a key; did you mean "orange"?')
     many = ", ".join(f'"s-{number}"' for number in range(7))
     net.rules.write_text(NET.replace('"mill-creek"', many), encoding="utf-8")
     await net.ticks("14:04")
