@@ -69,6 +69,13 @@ def waits_for_person(warning: HubWarning) -> bool:
     )
 
 
+def uncalled(warning: HubWarning) -> bool:
+    """Something is raised that nobody is called for (shelved, or told too late): a person may decide otherwise."""
+    if warning.state is WarningState.CLOSED or warning.technical:
+        return False
+    return any(episode.level > 0 and not episode.counts for episode in warning.episodes.values())
+
+
 def held(warning: HubWarning, by: str, at: int, now_ms: int) -> HubWarning:
     """Everything that could be held is; the same object where nothing could."""
     episodes = _with(holdable(warning), Consent.HELD)

@@ -5,6 +5,7 @@ a crash at any moment loses none of them and does none of them twice.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ from tocsin.messages import Answer, Bulletin, BulletinKind, Detection, encode
 _LAZY = 1_000  # rows of no concern that may lie between the durable cursor and the place read to: a commit costs a sync
 
 _WARNING = msgspec.json.Decoder(HubWarning)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -77,7 +80,8 @@ class Desk:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Since the start: detections, answers, repeated, bulletins, calls, unknown place, nobody to call, restarts."""
+        """Since the start: detections, answers, repeated, bulletins, calls, unknown place, nobody to call, unreadable
+        failed, restarts."""
         return dict(self._counts)
 
     def wake(self) -> None:
@@ -95,7 +99,7 @@ class Desk:
         """Takes one batch of landed detections and answers; returns how many records it took."""
         async with self._lock:
             batch = await self._database.run(arrivals.read, self._database.connection, self._read_to)
-            if batch.rows or batch.end - batch.cursor >= _LAZY:
+            if batch.rows or batch.unread or batch.end - batch.cursor >= _LAZY:
                 await self._commit(lambda work: self._take(work, batch))
             self._read_to = batch.end
             told = await self._database.run(groups_log.untaken, self._database.connection, arrivals.BATCH)
@@ -199,6 +203,9 @@ class Desk:
             else:
                 self._counts["answers"] += 1
                 self._take_answer(work, row.station, row.record)
+        if batch.unread:
+            self._counts["unreadable failed"] += len(batch.unread)
+            log.error("desk: landed records %s cannot be read: did a newer hub land them?", list(batch.unread)[:9])
         move_cursor(work.connection, READER, batch.end)
 
     def _take_groups(self, work: _Work, told: Sequence[groups_log.Told]) -> None:

@@ -250,7 +250,8 @@ def _closed(warning: HubWarning, now_ms: int) -> tuple[HubWarning, list[Action]]
 def _confirmed(
     warning: HubWarning, event: Confirmed, now_ms: int, policy: Policy
 ) -> tuple[HubWarning, list[Action]]:
-    if warning.state is WarningState.CLOSED or warning.confirmed_by:
+    nothing_new = bool(warning.confirmed_by) and not authority.uncalled(warning)
+    if warning.state is WarningState.CLOSED or nothing_new:
         return warning, []
     episodes = {
         key: msgspec.structs.replace(episode, historic=False, shelved=False)

@@ -1,8 +1,10 @@
 """A level that a person has shelved at the station: the hub shows it, and calls nobody for it."""
 
 from pathlib import Path
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+import httpx
 import msgspec
 import pytest
 
@@ -10,9 +12,14 @@ from hub.bulletin import compose
 from hub.journal import Asked
 from hub.model import WarningState, Why
 from hub.warnings import Held
+from hub.web.app import app
+from tests.hub_web_view import page_of, text_of
+from tests.hubs import hub_on
 from tests.village import VILLAGERS, Life, Village, at, detection
 from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import BulletinKind, Detection
+
+HUB = "http://hub.example"
 
 
 def shelved(found: Detection) -> Detection:
@@ -116,4 +123,30 @@ async def test_the_journal_says_why_nobody_was_called_and_a_person_may_decide_ot
     await village.desk.confirm(warning.id, "Zhao Lei")
     rows = await village.desk.journal_of(warning.id)
     assert [row.event.person for row in rows if isinstance(row.event, Asked)] == VILLAGERS
+    village.close()
+
+
+async def test_a_person_has_people_called_on_the_warnings_page_and_once_more_for_another(tmp_path: Path) -> None:
+    village = Village(tmp_path)
+    village.starts()
+    village.starts("mill-creek")
+    village.finds(shelved(detection(Level.ORANGE, "14:00", 1)))
+    await village.reads()
+    async with (hub_on(village) as hub,
+                httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app(hub))), base_url=HUB) as client):
+        (warning,) = await hub.open_warnings()
+        page = await page_of(client, f"/warnings/{warning.id}")
+        (button,) = page.xpath("//section[@id='uncalled']/form/button")
+        assert text_of(button) == "Confirm: call people now 确认：立即呼叫"
+        await client.post(f"/warnings/{warning.id}/confirm", data={"by": "Zhao Lei"})
+        (warning,) = await hub.open_warnings()
+        assert (list(warning.calls), warning.level) == (VILLAGERS, Level.ORANGE)
+        assert not (await page_of(client, f"/warnings/{warning.id}")).xpath("//section[@id='uncalled']")
+    village.restart()
+    village.finds(shelved(detection(Level.RED, "14:00", 1)), "mill-creek")
+    await village.reads()
+    warning = await village.only()
+    assert (warning.level, warning.confirmed_by) == (Level.ORANGE, "Zhao Lei")
+    await village.desk.confirm(warning.id, "Sun Yan")
+    assert ((await village.only()).level, (await village.only()).confirmed_by) == (Level.RED, "Sun Yan")
     village.close()

@@ -60,6 +60,18 @@ async def test_failed_transaction_leaves_no_trace_and_is_done_again(
     assert len((await village.only()).bulletins) == 1
 
 
+async def test_a_record_of_a_newer_hub_holds_up_no_warning(village: Village) -> None:
+    village.database.connection.execute(
+        "INSERT INTO landing (station, boot, seq, kind, digest, arrived, raw)"
+        " VALUES ('mill-creek', 'b', 1, 'detection', 'x', ?, ?)",
+        (at("14:00"), b'{"kind":"detection","boot":"b","seq":1,"hazard":"meteor"}'))
+    await village.reads()
+    village.finds(detection(Level.ORANGE, "14:00", 1))
+    await village.reads()
+    assert (await village.only()).level == Level.ORANGE
+    assert village.desk.counts["unreadable failed"] == 1
+
+
 async def test_restart_forgets_no_call_and_no_answer(village: Village) -> None:
     village.finds(detection(Level.ORANGE, "14:00", 1))
     await village.reads()
