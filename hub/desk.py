@@ -9,7 +9,7 @@ import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -41,12 +41,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Work:
-    """One transaction: the board as it will be, and whether there is anything new to tell."""
+    """One transaction: the board as it will be, and the warnings that changed. They are written once, at its end: one
+    may have thousands of episodes, and a storm changes it with each detection."""
 
     connection: sqlite3.Connection
     board: Board
     now_ms: int
-    changed: bool = False
+    kept: dict[str, HubWarning] = field(default_factory=dict)
 
 
 class Desk:
@@ -184,13 +185,16 @@ class Desk:
             self._counts = counts
             raise
         self._board = work.board
-        if work.changed:
+        if work.kept:
             self._wake_dispatch()
 
     def _transact(self, function: Callable[[_Work], None]) -> _Work:
         with self._database.transaction() as connection:
             work = _Work(connection, self._board.copy(), self._clock.now_ms())
             function(work)
+            connection.executemany(
+                "INSERT OR REPLACE INTO warnings (id, state) VALUES (?, ?)",
+                [(warning.id, encode(warning).decode()) for warning in work.kept.values()])
         return work
 
     def _take(self, work: _Work, batch: Batch) -> None:
@@ -218,7 +222,7 @@ class Desk:
 
     def _take_answer(self, work: _Work, station: str, answer: Answer) -> None:
         """An answer that names no warning is for all that are open where the station stands."""
-        named = self._load(answer.warning) if answer.warning else None
+        named = work.kept.get(answer.warning) or self._load(answer.warning) if answer.warning else None
         open_here = work.board.open(arrivals.area_of(arrivals.card_of(work.connection, station)))
         event = Answered(answer.who, answer.how, "", min(answer.t, work.now_ms))
         here = [warning.id for warning in open_here if not warning.technical]
@@ -226,7 +230,8 @@ class Desk:
 
     def _each(self, work: _Work, warning_ids: Sequence[str], event: Event) -> None:
         for warning_id in warning_ids:
-            self._step(work, work.board.get(warning_id) or self._load(warning_id), event)
+            self._step(work, work.board.get(warning_id) or work.kept.get(warning_id) or self._load(warning_id),
+                       event)
 
     def _step(self, work: _Work, before: HubWarning | None, event: Event) -> None:
         after, actions = step(before, event, work.now_ms, self._policy)
@@ -236,7 +241,7 @@ class Desk:
         journal.write(work.connection, work.now_ms, after.id, why_of(after, event, actions), event)
         if isinstance(event, EpisodeChanged) or work.board.get(after.id) is not None:
             work.board.put(after)
-        self._keep(work, after)
+        work.kept[after.id] = after
         episodes.keep(work.connection, before, after)
         for action in actions:
             if isinstance(action, Say):
@@ -266,13 +271,7 @@ class Desk:
         outbox.put(work.connection, bulletin, self._channels, work.now_ms)
         after = said(warning, bulletin.id, bulletin.sent)
         work.board.put(after)
-        self._keep(work, after)
-
-    def _keep(self, work: _Work, warning: HubWarning) -> None:
-        work.changed = True
-        work.connection.execute(
-            "INSERT OR REPLACE INTO warnings (id, state) VALUES (?, ?)", (warning.id, encode(warning).decode())
-        )
+        work.kept[after.id] = after
 
     def _load(self, warning_id: str) -> HubWarning | None:
         row = self._database.connection.execute("SELECT state FROM warnings WHERE id = ?", (warning_id,)).fetchone()
