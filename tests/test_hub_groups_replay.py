@@ -66,6 +66,8 @@ async def test_kill_9_at_any_place_decides_nothing_twice_and_forgets_nothing(tmp
     _run_and_kill(tmp_path, rounds)
     hub.village.clock.wind_to(at("15:30"))
     hub.restart()
+    for station in CARDS:
+        hub.village.starts(station)
     await hub.reads()
     await hub.ticks("16:30", every_s=97)
     bodies = hub.bodies()
