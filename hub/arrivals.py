@@ -29,11 +29,13 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """In order of landing. With them `landing` is done with up to id `end`; on the disk the cursor is at `cursor`."""
+    """In order of landing. With them `landing` is done with up to id `end`; on the disk the cursor is at `cursor`.
+    `unread`: ids of records that this version of the hub cannot read; they hold up nothing."""
 
     rows: list[Arrival]
     cursor: int
     end: int
+    unread: Sequence[int] = ()
 
 
 def read(connection: sqlite3.Connection, after: int) -> Batch:
@@ -46,12 +48,17 @@ def read(connection: sqlite3.Connection, after: int) -> Batch:
         " WHERE id > ? AND id <= ? AND kind IN ('detection', 'answer') ORDER BY id LIMIT ?",
         (start, newest, BATCH),
     ).fetchall()
-    rows = [
-        Arrival(station, arrived, record)
-        for _, station, arrived, raw in found
-        if isinstance(record := record_of(raw), Detection | Answer)
-    ]
-    return Batch(_settled(rows), cursor, found[-1][0] if len(found) == BATCH else max(newest, start))
+    rows, unread = list[Arrival](), list[int]()
+    for number, station, arrived, raw in found:
+        try:
+            record = record_of(raw)
+        except msgspec.DecodeError:    # landed by a newer hub
+            unread.append(number)
+            continue
+        if isinstance(record, Detection | Answer):
+            rows.append(Arrival(station, arrived, record))
+    end = found[-1][0] if len(found) == BATCH else max(newest, start)
+    return Batch(_settled(rows), cursor, end, unread)
 
 
 def event_of(connection: sqlite3.Connection, row: Arrival, detection: Detection) -> EpisodeChanged:

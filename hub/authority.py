@@ -12,7 +12,9 @@ from tocsin.levels import Authority, Stage
 
 
 def stage_of(episode: Episode, warning: HubWarning) -> Stage:
-    """The stage that may be said now."""
+    """The stage that may be said now; of a shelved level what was said before."""
+    if episode.shelved and episode.stands:
+        return episode.stands_stage
     if episode.stage is not Stage.MOVE or warning.confirmed_by:
         return episode.stage
     alone = episode.authority is Authority.AUTO or episode.consent is Consent.GIVEN
@@ -24,11 +26,14 @@ def asked(episode: Episode, known: Episode | None, now_ms: int) -> Episode:
 
     A higher level than the one that was held is asked anew: the person has not judged it.
     """
+    same = known is not None and known.id == episode.id
+    if known is not None and same and episode.shelved and known.consent in {Consent.GIVEN, Consent.HELD}:
+        return msgspec.structs.replace(episode, consent=known.consent, asked_at=known.asked_at)
     asks = episode.level > 0 and episode.stage is Stage.MOVE and episode.authority is Authority.AFTER
     if not asks or not episode.counts:
         return episode
-    if known is not None and known.id == episode.id and known.consent is not Consent.NONE:
-        anew = known.consent is Consent.HELD and episode.level > known.level
+    if known is not None and same and known.consent is not Consent.NONE:
+        anew = known.consent is Consent.HELD and episode.level > known.counted
         if not anew:
             return msgspec.structs.replace(episode, consent=known.consent, asked_at=known.asked_at)
     consent = Consent.OPEN if episode.hold_s > 0 else Consent.GIVEN
@@ -62,6 +67,13 @@ def waits_for_person(warning: HubWarning) -> bool:
         for episode in warning.episodes.values()
         if episode.level > 0 and episode.stage is Stage.MOVE and not episode.shelved
     )
+
+
+def uncalled(warning: HubWarning) -> bool:
+    """Something is raised that nobody is called for (shelved, or told too late): a person may decide otherwise."""
+    if warning.state is WarningState.CLOSED or warning.technical:
+        return False
+    return any(episode.level > 0 and not episode.counts for episode in warning.episodes.values())
 
 
 def held(warning: HubWarning, by: str, at: int, now_ms: int) -> HubWarning:

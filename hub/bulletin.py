@@ -133,7 +133,7 @@ def _with_texts(bulletin: Bulletin, episodes: list[Episode], zone: tzinfo, statu
 def _spoken(warning: HubWarning) -> list[Episode]:
     """The episodes that a bulletin speaks of, worst first: what is raised now, or at the close all that was."""
     episodes = list(warning.episodes.values())
-    live = [episode for episode in episodes if not (episode.historic or episode.shelved)] or episodes
+    live = [episode for episode in episodes if episode.counted or not (episode.historic or episode.shelved)] or episodes
     raised = [episode for episode in live if episode.level > 0] or live
     return sorted(raised, key=lambda episode: (-episode.level, episode.since, episode.station, episode.rule))
 

@@ -139,9 +139,17 @@ CREATE TABLE IF NOT EXISTS order_journal (
 );
 CREATE INDEX IF NOT EXISTS order_journal_station ON order_journal (station, id);
 
--- group rules: their state (groups_log.Kept), what they took in beside landing, and what they decided; `after` is the
--- last landed record that was known then, taken: the desk has seen it or need not
+-- group rules: their state (groups_kept.Kept, without its parts, and the parts by name), what they took in beside
+-- landing, and what they decided; `after` is the last landed record that was known then, taken: the desk has seen it
+-- or need not. group_bases: groups_kept.Basis, group_rebuilds: groups_log.Owed
 CREATE TABLE IF NOT EXISTS group_state (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS group_parts (
+    part TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (part, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS group_bases (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, after INTEGER NOT NULL, t INTEGER NOT NULL, body TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS group_rebuilds (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS group_inputs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, after INTEGER NOT NULL, body TEXT NOT NULL
 );

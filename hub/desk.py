@@ -5,10 +5,11 @@ a crash at any moment loses none of them and does none of them twice.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -48,15 +49,18 @@ _LAZY = 1_000  # rows of no concern that may lie between the durable cursor and 
 
 _WARNING = msgspec.json.Decoder(HubWarning)
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class _Work:
-    """One transaction: the board as it will be, and whether there is anything new to tell."""
+    """One transaction: the board as it will be, and the warnings that changed. They are written once, at its end: one
+    may have thousands of episodes, and a storm changes it with each detection."""
 
     connection: sqlite3.Connection
     board: Board
     now_ms: int
-    changed: bool = False
+    kept: dict[str, HubWarning] = field(default_factory=dict)
 
 
 class Desk:
@@ -90,7 +94,8 @@ class Desk:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Since the start: detections, answers, repeated, bulletins, calls, unknown place, nobody to call, restarts."""
+        """Since the start: detections, answers, repeated, bulletins, calls, unknown place, nobody to call, unreadable
+        failed, restarts."""
         return dict(self._counts)
 
     def wake(self) -> None:
@@ -108,7 +113,7 @@ class Desk:
         """Takes one batch of landed detections and answers; returns how many records it took."""
         async with self._lock:
             batch = await self._database.run(arrivals.read, self._database.connection, self._read_to)
-            if batch.rows or batch.end - batch.cursor >= _LAZY:
+            if batch.rows or batch.unread or batch.end - batch.cursor >= _LAZY:
                 await self._commit(lambda work: self._take(work, batch))
             self._read_to = batch.end
             told = await self._database.run(groups_log.untaken, self._database.connection, arrivals.BATCH)
@@ -193,13 +198,16 @@ class Desk:
             self._counts = counts
             raise
         self._board = work.board
-        if work.changed:
+        if work.kept:
             self._wake_dispatch()
 
     def _transact(self, function: Callable[[_Work], None]) -> _Work:
         with self._database.transaction() as connection:
             work = _Work(connection, self._board.copy(), self._clock.now_ms())
             function(work)
+            connection.executemany(
+                "INSERT OR REPLACE INTO warnings (id, state) VALUES (?, ?)",
+                [(warning.id, encode(warning).decode()) for warning in work.kept.values()])
         return work
 
     def _take(self, work: _Work, batch: Batch) -> None:
@@ -214,6 +222,9 @@ class Desk:
             else:
                 self._counts["answers"] += 1
                 self._take_answer(work, row.station, row.record)
+        if batch.unread:
+            self._counts["unreadable failed"] += len(batch.unread)
+            log.error("desk: landed records %s cannot be read: did a newer hub land them?", list(batch.unread)[:9])
         move_cursor(work.connection, READER, batch.end)
 
     def _take_groups(self, work: _Work, told: Sequence[groups_log.Told]) -> None:
@@ -226,7 +237,7 @@ class Desk:
 
     def _take_answer(self, work: _Work, station: str, answer: Answer) -> None:
         """An answer that names no warning is for all that are open where the station stands."""
-        named = self._load(answer.warning) if answer.warning else None
+        named = work.kept.get(answer.warning) or self._load(answer.warning) if answer.warning else None
         open_here = work.board.open(arrivals.area_of(arrivals.card_of(work.connection, station)))
         event = Answered(answer.who, answer.how, "", min(answer.t, work.now_ms))
         here = [warning.id for warning in open_here if not warning.technical]
@@ -234,7 +245,8 @@ class Desk:
 
     def _each(self, work: _Work, warning_ids: Sequence[str], event: Event) -> None:
         for warning_id in warning_ids:
-            self._step(work, work.board.get(warning_id) or self._load(warning_id), event)
+            self._step(work, work.board.get(warning_id) or work.kept.get(warning_id) or self._load(warning_id),
+                       event)
 
     def _step(self, work: _Work, before: HubWarning | None, event: Event) -> None:
         after, actions = step(before, event, work.now_ms, self._policy)
@@ -244,7 +256,7 @@ class Desk:
         journal.write(work.connection, work.now_ms, after.id, why_of(after, event, actions), event)
         if isinstance(event, EpisodeChanged) or work.board.get(after.id) is not None:
             work.board.put(after)
-        self._keep(work, after)
+        work.kept[after.id] = after
         episodes.keep(work.connection, before, after)
         for action in actions:
             if isinstance(action, Say):
@@ -274,13 +286,7 @@ class Desk:
         outbox.put(work.connection, bulletin, self._channels, work.now_ms)
         after = said(warning, bulletin.id, bulletin.sent)
         work.board.put(after)
-        self._keep(work, after)
-
-    def _keep(self, work: _Work, warning: HubWarning) -> None:
-        work.changed = True
-        work.connection.execute(
-            "INSERT OR REPLACE INTO warnings (id, state) VALUES (?, ?)", (warning.id, encode(warning).decode())
-        )
+        work.kept[after.id] = after
 
     def _load(self, warning_id: str) -> HubWarning | None:
         row = self._database.connection.execute("SELECT state FROM warnings WHERE id = ?", (warning_id,)).fetchone()

@@ -30,7 +30,7 @@ def keep(connection: sqlite3.Connection, before: HubWarning | None, after: HubWa
     """Inside the transaction of the step from `before` to `after`: what has changed about its episodes."""
     known: Mapping[str, Episode] = before.episodes if before is not None and before.id == after.id else {}
     for key, episode in after.episodes.items():
-        if known.get(key) != episode:
+        if (earlier := known.get(key)) is not episode and earlier != episode:
             _put(connection, after.id, after.area, after.hazard, episode)
 
 

@@ -6,7 +6,6 @@ alone changes is decided at the moment when it is due, not when the hub came to 
 """
 
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import msgspec
@@ -16,7 +15,7 @@ from hub.groups_memo import Memo
 from hub.groups_rules import GROUP, SCALE, Group, GroupKind, LevelRule
 from hub.groups_state import Decision, Late, Memory, State, Track
 from hub.groups_weigh import Reach, due_of, observed, reach_of
-from hub.warnings import key_of
+from hub.warnings import key_of, newer
 from tocsin.digests import digest
 from tocsin.events import EventKind
 from tocsin.levels import Authority, Stage
@@ -75,6 +74,7 @@ class _Work:
         self._asked, self._watched, self._of = index.asked, index.watched, index.of
         # when time alone may change a group; a station that is heard makes the real moment later, never earlier
         self.dues = dict(memo.dues) if memo.state is state else {group.name: self._due_of(group) for group in groups}
+        self._soonest = 0    # never later than the first thing that is due
         self.changed = False
         self.actions: list[Action] = []
 
@@ -91,12 +91,13 @@ class _Work:
                 self._id = one.id
             case Heard():
                 self._hear(one.station, one.until)
-                self._weigh(self._of.get(one.station))
+                self._weigh(self._of.get(one.station, ()))
             case Started():
-                for station in self._heard:
-                    self._hear(station, one.at)
+                for station, heard in self._heard.items():
+                    if self._t - heard < self._watched[station]:    # who was silent before stays so: nothing is cleared
+                        self._hear(station, one.at)
                 self._to(one.at)
-                self._weigh(set(self.dues))
+                self._weigh(self.dues)
             case Ruled():
                 self._to(one.at)
                 self._tracks = one.tracks | self._tracks
@@ -109,7 +110,7 @@ class _Work:
             silent = self._t - self._heard.get(row.station, self._t) >= self._watched[row.station]
             self._hear(row.station, self._t)
             if silent:
-                self._weigh(self._of.get(row.station))
+                self._weigh(self._of.get(row.station, ()))
         if isinstance(row.record, Detection):
             self._take_detection(row.station, row.record, late=row.at - row.record.t > self._too_old_ms)
         elif isinstance(row.record, Event) and row.station in self._watched:
@@ -119,19 +120,21 @@ class _Work:
         key = key_of(station, found)
         tracks = self._tracks.get(station, {})
         known = tracks.get(key)
-        if known is not None and not _newer(found, known):
+        if known is not None and not newer(found, known.episode, known.revision, known.boot, known.t, self._t):
             return
         if late and station in self._asked:
             span = self._late or Late(found.t, found.t, self._t)
             self._late = Late(min(span.first, found.t), max(span.last, found.t), self._t)
+            self._soonest = min(self._soonest, self._t + SETTLED_MS)
         unheard = known is None or known.level == 0 or known.late
         track = Track(found.series, found.rule, found.hazard, found.level, found.revision, found.episode, found.t,
-                      late=late and unheard and found.level > 0, shelved=found.shelved)
+                      late=late and unheard and found.level > 0, shelved=found.shelved,
+                      stands=known.counted if known and found.shelved and found.level else 0, boot=found.boot)
         keep = {name: one for name, one in tracks.items() if name != key}
         if track.level or station in self._asked:
             keep[key] = track
         self._tracks[station] = keep
-        self._weigh(self._of.get(station))
+        self._weigh(self._of.get(station, ()), changed=[station])
 
     def _take_event(self, station: str, event: Event) -> None:
         if event.what not in {EventKind.STALE, EventKind.FRESH} or self._t - event.t > self._too_old_ms:
@@ -140,7 +143,7 @@ class _Work:
         if event.what is EventKind.STALE:
             stale[event.series] = min(event.t, self._t)
         self._stale[station] = stale
-        self._weigh(self._of.get(station))
+        self._weigh(self._of.get(station, ()))
 
     def _hear(self, station: str, at: int) -> None:
         self._heard[station] = max(at, self._heard.get(station, 0))
@@ -163,6 +166,8 @@ class _Work:
 
     def _next_due(self, at: int) -> int:
         """The next moment above now at which time alone may change something; one above `at` may be too early."""
+        if at < self._soonest:
+            return self._soonest
         while (due := min(self.dues.values(), default=_NEVER)) <= at:
             for group in self._groups:
                 if self.dues[group.name] == due:
@@ -171,7 +176,9 @@ class _Work:
                 break
         if self._late is not None:
             due = min(due, max(self._late.at + SETTLED_MS, self._t + 1))
-        return min([due, *(memory.gone_at + ORPHAN_MS for memory in self._memories.values() if memory.gone_at)])
+        self._soonest = min(
+            [due, *(memory.gone_at + ORPHAN_MS for memory in self._memories.values() if memory.gone_at)])
+        return self._soonest
 
     def _due_of(self, group: Group) -> int:
         times = due_of(group, self._memories.get(group.name, Memory()), self._heard, self._stale)
@@ -181,6 +188,7 @@ class _Work:
 
     def _rule(self, at: int) -> None:
         """A raised group keeps its level, whatever its rule is now; one whose rule is gone falls after a while."""
+        self._soonest = 0
         live = {group.name for group in self._groups}
         for name, memory in list(self._memories.items()):
             if name not in live and not memory.level:
@@ -196,24 +204,29 @@ class _Work:
                 on=memory.on if same else {}, off=memory.off if same else {})
         self._heard = {name: self._heard.get(name, at) for name in sorted(self._watched)}
         self._stale = {name: found for name, found in self._stale.items() if name in self._watched}
-        self._weigh(set(self.dues))
+        members = [name for group in self._groups for pick in group.picks for name in pick.stations]
+        self._weigh(self.dues, changed=list(dict.fromkeys(members)))
 
-    def _weigh(self, names: AbstractSet[str] | None) -> None:
-        """These groups, in the order of their file, and those that look at one whose level changes."""
-        names = set(names or ())
+    def _weigh(self, names: Iterable[str], changed: Sequence[str] = ()) -> None:
+        """These groups, in the order of their file, and those that look at one whose level changes. `changed` are the
+        members whose tracks did: what a group has seen of the others stands."""
+        names, changed = set(names), list(changed)
         for group in self._groups:
             if group.name not in names:
                 continue
+            places = [(number, name) for name in changed for number in self._of[name].get(group.name, ())]
             before = self._memories.get(group.name, Memory())
-            memory = observed(group, before, self._tracks, self._t)
+            memory = observed(group, before, places, self._tracks, self._t)
             reach = reach_of(group, memory, self._heard, self._stale, self._t)
             memory = _settled(group, memory, reach, self._t)
             level = max(memory.latched, default=0)
             if level != memory.level:
                 memory = self._decide(group, memory, reach, level)
-                names |= self._of.get(GROUP + group.name, frozenset())
+                names.update(self._of.get(GROUP + group.name, ()))
+                changed += [GROUP + group.name] if GROUP + group.name in self._of else []
             self._memories[group.name] = memory
-            self.dues[group.name] = self._due_of(group)
+            self.dues[group.name] = due = self._due_of(group)
+            self._soonest = min(self._soonest, due)
 
     def _drop_orphans(self) -> None:
         live = {group.name for group in self._groups}
@@ -228,15 +241,16 @@ class _Work:
 
     def _decide(self, group: Group, memory: Memory, reach: Reach, level: int) -> Memory:
         own = group.level_rule(level)
-        since = memory.since if memory.level else min((one.began for one in reach.members), default=self._t)
+        found = reach.evidence()
+        since = memory.since if memory.level else min((one.began for one in found.members), default=self._t)
         raised = group.level_rule(max(level, memory.level))
         decision = Decision(
             at=self._t, group=group.name, kind=group.kind, hazard=group.hazard, area=group.area, level=level,
             previous=memory.level, revision=memory.revision + 1, since=since,
             episode=memory.episode if memory.level else digest(f"{group.name}/{group.hash}/{since}/{self._t}".encode()),
             stage=own.stage if own else Stage.WATCH, authority=own.authority if own else Authority.AUTO,
-            hold_s=own.hold_s if own else 0.0, value=reach.said, threshold=_threshold(group, raised),
-            target=reach.most, members=reach.members, shadow=group.shadow, technical=group.technical,
+            hold_s=own.hold_s if own else 0.0, value=found.said, threshold=_threshold(group, raised),
+            target=found.most, members=found.members, shadow=group.shadow, technical=group.technical,
             place=group.place, place_zh=group.place_zh, text_en=group.text_en, text_zh=group.text_zh,
         )  # fmt: skip
         self.actions.append(decision)
@@ -267,13 +281,6 @@ def _settled(group: Group, memory: Memory, reach: Reach, now: int) -> Memory:
     fallen = {level for level in latched & off.keys() if now >= off[level] + group.off_delay_ms}
     kept = {level: t for level, t in off.items() if level not in fallen}
     return msgspec.structs.replace(memory, on=on, off=kept, latched=sorted(latched - fallen))
-
-
-def _newer(found: Detection, known: Track) -> bool:
-    """As hub.warnings has it: a station whose memory was replaced counts from 1 again."""
-    if found.revision > known.revision:
-        return True
-    return (found.episode != known.episode or found.revision == known.revision) and found.t > known.t
 
 
 def _threshold(group: Group, own: LevelRule | None) -> float:

@@ -1,6 +1,7 @@
 """The file of group rules, read: tables to rules. Every problem names file, rule, key, value and cure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ def _compiled(table: GroupTable) -> Group:
     delay_min = OFF_DELAY_MIN[table.kind] if table.off_delay_min is None else table.off_delay_min
     silence = table.kind is GroupKind.SILENCE
     return Group(
-        name=table.name, kind=table.kind, hazard=table.hazard, area=table.area, picks=_picks(table),
+        name=table.name, kind=table.kind, hazard=table.hazard, area=table.area, picks=tuple(
+            replace(pick, keys=tuple(f"{number}/{name}" for name in pick.stations))
+            for number, pick in enumerate(_picks(table))),
         levels=tuple(_level_rule(table, level) for level in given_of(table)),
         weights={name: _thousandths(table.weights.get(name, 1.0)) for name in table.stations},
         watched=tuple(table.stations) if silence else (), silent_ms=_ms(table.silent_min) if silence else 0,

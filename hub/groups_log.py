@@ -1,20 +1,18 @@
-"""What group rules keep in hub.sqlite: their state, the inputs that do not land, and what they decided. SQL only.
+"""What group rules keep in hub.sqlite: the inputs that do not land, what they decided and still owe. SQL only.
 
 Landed records up to `after`, then the input: that order, and nothing else, is what decisions follow from.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from hub.groups_inputs import Heard, Landed, Ruled, Started, Ticked
-from hub.groups_state import Decision, State
-from hub.landing import move_cursor
+from hub.groups_state import Decision
 from tocsin.messages import Detection, Event, encode, record_of
 
-READER = "groups"
 ROWS = 500    # of one piece: what waits for the same thread waits no longer than for that
 
 Logged = Ticked | Heard | Started | Ruled
@@ -22,16 +20,19 @@ _LOGGED: msgspec.json.Decoder[Logged] = msgspec.json.Decoder(Logged)
 _DECISION = msgspec.json.Decoder(Decision)
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """The state after the landed records up to the cursor and the inputs up to `inputs`, and the rules in force."""
+class Owed(msgspec.Struct, frozen=True):
+    """Late history that is to be reconstructed with the rules of the time at which it had settled; times as in
+    `groups.Rebuild`, `after` and `upto` are ids of landed records."""
 
-    state: State
+    at: int
+    first: int
+    last: int
+    upto: int
+    after: int
     tables: dict[str, Any]
-    too_old_ms: int
-    inputs: int
 
 
-_KEPT = msgspec.json.Decoder(Kept)
+_OWED = msgspec.json.Decoder(Owed)
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -39,23 +40,6 @@ class Told(msgspec.Struct, frozen=True):
 
     id: int
     decision: Decision
-
-
-def load(connection: sqlite3.Connection) -> Kept | None:
-    """None where no group rule ever ran."""
-    row = connection.execute("SELECT body FROM group_state").fetchone()
-    return _KEPT.decode(row[0]) if row else None
-
-
-def keep(connection: sqlite3.Connection, kept: Kept, cursor: int) -> None:
-    connection.execute("INSERT OR REPLACE INTO group_state (one, body) VALUES (1, ?)", (encode(kept).decode(),))
-    move_cursor(connection, READER, cursor)
-
-
-def forget(connection: sqlite3.Connection) -> None:
-    """Without rules nothing of landing need wait for them. What was decided stays."""
-    connection.execute("DELETE FROM group_state")
-    connection.execute("DELETE FROM cursors WHERE reader = ?", (READER,))
 
 
 def newest(connection: sqlite3.Connection) -> int:
@@ -91,9 +75,10 @@ def put_input(connection: sqlite3.Connection, after: int, one: Logged) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def inputs(connection: sqlite3.Connection) -> Iterator[tuple[int, int, Logged]]:
-    """(number, after, input), in order."""
-    for number, after, body in connection.execute("SELECT id, after, body FROM group_inputs ORDER BY id"):
+def inputs(connection: sqlite3.Connection, behind: int = 0) -> Iterator[tuple[int, int, Logged]]:
+    """(number, after, input) behind that number, in order."""
+    for number, after, body in connection.execute(
+            "SELECT id, after, body FROM group_inputs WHERE id > ? ORDER BY id", (behind,)):
         yield number, after, _LOGGED.decode(body)
 
 
@@ -120,17 +105,38 @@ def recent(connection: sqlite3.Connection, limit: int) -> list[Told]:
     return [Told(number, _DECISION.decode(body)) for number, body in rows]
 
 
-def decided(connection: sqlite3.Connection) -> list[bytes]:
-    """Every decision in its exact bytes, in order."""
-    return [body.encode() for (body,) in connection.execute("SELECT body FROM group_log ORDER BY id")]
+def decided(connection: sqlite3.Connection, after: int = 0) -> list[bytes]:
+    """Every decision behind that number in its exact bytes, in order; what was found afterwards stands last."""
+    rows = connection.execute(
+        "SELECT body FROM group_log WHERE id > ? ORDER BY json_extract(body, '$.rebuilt') IS 1, id", (after,))
+    return [body.encode() for (body,) in rows]
 
 
-def heard_of(connection: sqlite3.Connection, station: str) -> int:
-    """When the station was last heard, heartbeats too; or until when its link said that it sleeps. ms UTC, 0: never."""
-    row = connection.execute(
-        "SELECT heard_at, coalesce(json_extract(heartbeat, '$.next_s'), 0) FROM stations WHERE id = ?",
-        (station,)).fetchone()
-    return int(row[0]) + round(row[1] * 1000) if row else 0
+def put_owed(connection: sqlite3.Connection, owed: Owed) -> None:
+    connection.execute("INSERT INTO group_rebuilds (body) VALUES (?)", (encode(owed).decode(),))
+
+
+def owed(connection: sqlite3.Connection) -> tuple[int, Owed] | None:
+    """The next one with its number."""
+    row = connection.execute("SELECT id, body FROM group_rebuilds ORDER BY id LIMIT 1").fetchone()
+    return (row[0], _OWED.decode(row[1])) if row else None
+
+
+def pay(connection: sqlite3.Connection, number: int, after: int, decisions: Iterable[Decision]) -> None:
+    """Inside a transaction: what was found, and that it is no longer owed."""
+    for decision in decisions:
+        put_decision(connection, after, decision)
+    connection.execute("DELETE FROM group_rebuilds WHERE id = ?", (number,))
+
+
+def heard_of(connection: sqlite3.Connection, stations: Collection[str]) -> dict[str, int]:
+    """When each was last heard, heartbeats too; or until when its link said that it sleeps. ms UTC."""
+    if not stations:
+        return {}
+    rows = connection.execute(
+        "SELECT id, heard_at, coalesce(json_extract(heartbeat, '$.next_s'), 0) FROM stations"
+        " WHERE id IN (SELECT value FROM json_each(?))", (encode(list(stations)).decode(),))
+    return {station: heard_at + round(next_s * 1000) for station, heard_at, next_s in rows}
 
 
 def _record(raw: bytes | None) -> Detection | Event | None:

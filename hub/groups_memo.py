@@ -10,24 +10,25 @@ from hub.groups_state import State
 @dataclass(frozen=True, slots=True)
 class Index:
     """Of rules: the stations and groups that members are, the shortest silence that counts of each watched station,
-    and the groups that look at a station or at another group."""
+    and the groups that look at a station or at another group, with the numbers of their picks that do."""
 
     asked: frozenset[str]
     watched: Mapping[str, int]
-    of: Mapping[str, frozenset[str]]
+    of: Mapping[str, Mapping[str, Sequence[int]]]
 
     @classmethod
     def made(cls, groups: Sequence[Group]) -> "Index":
         watched: dict[str, int] = {}
-        of: dict[str, set[str]] = {}
+        of: dict[str, dict[str, list[int]]] = {}
         for group in groups:
-            members = {name for pick in group.picks for name in pick.stations}
             for name in group.watched:
                 watched[name] = min(group.silent_ms, watched.get(name, group.silent_ms))
-            for name in {*group.watched, *members}:
-                of.setdefault(name, set()).add(group.name)
+                of.setdefault(name, {}).setdefault(group.name, [])
+            for number, pick in enumerate(group.picks):
+                for name in pick.stations:
+                    of.setdefault(name, {}).setdefault(group.name, []).append(number)
         asked = frozenset(name for group in groups for pick in group.picks for name in pick.stations)
-        return cls(asked, watched, {name: frozenset(names) for name, names in of.items()})
+        return cls(asked, watched, of)
 
 
 @dataclass(slots=True)

@@ -10,11 +10,14 @@ from contextlib import closing
 from datetime import tzinfo
 from pathlib import Path
 
+import msgspec
+
 from hub import groups_log
 from hub.config import load_hub
 from hub.groups import Rebuild, run
 from hub.groups_file import groups_of, load_groups
 from hub.groups_inputs import Heard, Input, Landed, Ruled, Started, Ticked
+from hub.groups_kept import READER, Basis, Kept, basis
 from hub.groups_rebuild import rebuilt
 from hub.groups_rules import GROUP, Group
 from hub.groups_state import Decision, State
@@ -26,9 +29,27 @@ from tocsin.messages import encode
 from tocsin.times import utc
 
 
+class Own(msgspec.Struct, frozen=True):
+    """Decisions with the moment (ms UTC) from which the log gives them, 0 where all is there; `same`: as the hub's."""
+
+    decisions: list[Decision]
+    since_ms: int = 0
+    same: bool = True
+
+
 def replayed(connection: sqlite3.Connection) -> list[bytes]:
-    """Every decision that the log gives, in its exact bytes: landed records and logged inputs, in their order."""
-    return [encode(one) for one in _again(connection)]
+    """Every decision that the log gives, in its exact bytes: landed records and logged inputs, in their order; what was
+    found afterwards stands last."""
+    return [encode(one) for one in sorted(_again(connection, basis_of(connection)), key=lambda one: one.rebuilt)]
+
+
+def basis_of(connection: sqlite3.Connection) -> Basis:
+    """Where a replay begins: from there on landing holds everything, unless the file is older than such a place."""
+    found = basis(connection)
+    if found is not None:
+        return found
+    first = next((after for _, after, _ in groups_log.inputs(connection)), 0)
+    return Basis(first, 0, Kept(State(), {}, 0, 0))
 
 
 def judged(connection: sqlite3.Connection, groups: Sequence[Group], too_old_ms: int) -> Iterator[Decision]:
@@ -52,7 +73,18 @@ def judged(connection: sqlite3.Connection, groups: Sequence[Group], too_old_ms: 
     yield from _decisions(connection, actions, groups)
 
 
-def replay_hub(rules: Path | None, hub: Path) -> list[Decision]:
+def own(connection: sqlite3.Connection) -> Own:
+    """What the hub's own rules decided, found again. What was found afterwards is not compared: it looks at hours
+    before the moment it was asked, of which landing may hold no more."""
+    begun = basis_of(connection)
+    decisions = list(_again(connection, begun))
+    there = groups_log.decided(connection, begun.decisions)
+    same = [encode(one) for one in decisions if not one.rebuilt] == [
+        one for one in there if not msgspec.json.decode(one, type=Decision).rebuilt]
+    return Own(decisions, begun.kept.state.t if begun.decisions or begun.kept.inputs else 0, same)
+
+
+def replay_hub(rules: Path | None, hub: Path) -> Own:
     """Of the hub that this hub.toml describes. Raises ConfigError or HistoryError."""
     config = load_hub(hub)
     groups = load_groups(rules) if rules is not None else ()
@@ -61,9 +93,10 @@ def replay_hub(rules: Path | None, hub: Path) -> list[Decision]:
         raise HistoryError(f"{hub}: {path} is not there; has this hub ever run here?")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as connection:
+            connection.execute("BEGIN")    # one moment of a hub that runs
             if rules is None:
-                return list(_again(connection))
-            return list(judged(connection, groups, round(config.call.too_old_s * 1000)))
+                return own(connection)
+            return Own(list(judged(connection, groups, round(config.call.too_old_s * 1000))))
     except sqlite3.Error as err:
         raise HistoryError(f"{path}: cannot be read: {err}") from err
 
@@ -73,19 +106,23 @@ def run_command(rules: Path | None, hubs: Sequence[Path], zone: tzinfo, *, as_js
     if not hubs:
         raise ConfigError([f"{rules}: holds group rules; name a hub.toml whose landed records they shall judge"])
     for hub in hubs:
-        decisions = replay_hub(rules, hub)
-        if not decisions and not as_json:
+        found = replay_hub(rules, hub)
+        if found.since_ms and not as_json:
+            since = f"{utc(found.since_ms).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+            yield f"{hub}: from {since} on, as far as its log goes. 自 {since} 起（接收记录所及）。"
+        if not found.decisions and not as_json:
             yield f"{hub}: no group rule would have decided anything. 没有组合规则触发。"
-        for one in decisions:
+        for one in found.decisions:
             yield encode(one).decode() if as_json else _line(one, zone)
+        if not found.same:
+            raise HistoryError(f"{hub}: these are not the decisions that the hub took; was it another version then? "
+                               "与中心当时的判定不一致；当时是否为其他版本？")
 
 
-def _again(connection: sqlite3.Connection) -> Iterator[Decision]:
-    state, groups, too_old_ms = State(), tuple[Group, ...](), 0
-    read_to = next((after for _, after, _ in groups_log.inputs(connection)), -1)
-    if read_to < 0:
-        return
-    for _, after, one in list(groups_log.inputs(connection)):
+def _again(connection: sqlite3.Connection, begun: Basis) -> Iterator[Decision]:
+    state, too_old_ms, read_to = begun.kept.state, begun.kept.too_old_ms, begun.after
+    groups = groups_of(begun.kept.tables, "the rules of that time") if begun.kept.tables else ()
+    for _, after, one in list(groups_log.inputs(connection, begun.kept.inputs)):
         for rows in _rows(connection, read_to, after):
             state, actions = run(state, rows, groups, too_old_ms)
             yield from _decisions(connection, actions, groups)
@@ -94,7 +131,7 @@ def _again(connection: sqlite3.Connection) -> Iterator[Decision]:
             groups, too_old_ms = groups_of(one.tables, "the rules of that time"), one.too_old_ms
         state, actions = run(state, [one], groups, too_old_ms)
         yield from _decisions(connection, actions, groups)
-    for rows in _rows(connection, read_to, max(read_to, cursor_of(connection, groups_log.READER))):
+    for rows in _rows(connection, read_to, max(read_to, cursor_of(connection, READER))):
         state, actions = run(state, rows, groups, too_old_ms)
         yield from _decisions(connection, actions, groups)
 

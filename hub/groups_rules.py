@@ -27,7 +27,8 @@ class Pick:
     """Which levels of which stations count: from `at` on, until they stand below `until`.
 
     `from_ms` to `to_ms`: in a chain the time from this step to what it threatens; elsewhere `to_ms` is the window in
-    which a member that fell still counts. `level` is what a step of a chain gives.
+    which a member that fell still counts. `level` is what a step of a chain gives. `keys` name the stations in a
+    group's memory.
     """
 
     stations: tuple[str, ...]
@@ -39,6 +40,7 @@ class Pick:
     from_ms: int = 0
     to_ms: int = 0
     level: Level = Level.CLEAR
+    keys: tuple[str, ...] = ()
 
     def counts(self, series: str, rule: str, hazard: Hazard) -> bool:
         """Whether a rule of a member station, on that series, is meant."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from hub import groups_kept
 from hub import groups_log as log_of
 from hub.config import HubConfig
 from hub.database import Database
@@ -21,9 +22,10 @@ from hub.follow import follow
 from hub.groups import Action, Rebuild, run
 from hub.groups_file import groups_of
 from hub.groups_inputs import Heard, Input, Ruled, Started, Ticked
-from hub.groups_log import READER, Kept, Logged, Told
+from hub.groups_kept import READER, Kept
+from hub.groups_log import Logged, Owed, Told
 from hub.groups_memo import Memo
-from hub.groups_rebuild import rebuilt
+from hub.groups_rebuild import Rebuilder
 from hub.groups_rules import Group
 from hub.groups_state import State, Track
 from hub.landing import cursor_of
@@ -32,6 +34,7 @@ from tocsin.clock import Clock
 from tocsin.config import ConfigError, read_toml
 
 _LAZY = 1_000    # rows that changed no level may lie between the durable cursor and the place read to
+_AWAY_S = 30.0   # without a link: what is shorter is no reason that nobody was heard
 _WARNING = msgspec.json.Decoder(HubWarning)
 
 log = logging.getLogger(__name__)
@@ -40,9 +43,13 @@ log = logging.getLogger(__name__)
 class Groups:
     """`run` follows `landing` and is woken by `wake`; `tick` is called every second of the clock."""
 
-    def __init__(self, database: Database, config: HubConfig, clock: Clock, wake_desk: Callable[[], None]) -> None:
-        """Raises ConfigError where the first file of rules is not good. A bad one later leaves the last good one in
-        force, also at a start."""
+    def __init__(
+        self, database: Database, config: HubConfig, clock: Clock, wake_desk: Callable[[], None],
+        hears: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`hears`: whether there is a link to the stations: while there is none, nobody falls silent. Raises
+        ConfigError where the first file of rules is not good. A bad one later leaves the last good one in force, also
+        at a start: `refused` says what is wrong with it."""
         self._database = database
         self._clock = clock
         self._wake_desk = wake_desk
@@ -58,12 +65,17 @@ class Groups:
         self._state, self._memo = State(), Memo()
         self._inputs = 0
         self._read_to = self._saved = 0
+        self._kept: Kept | None = None
+        self._hears = hears
+        self._deaf: tuple[int, float] | None = None    # since when: ms UTC, and monotonic
+        self.refused = ""
+        self.rebuilder = Rebuilder(database, clock)
         self._begin()
 
     @property
     def counts(self) -> dict[str, int]:
         """Since the start: rules, decided, shadow, rebuilt, reloads, refused files, restarts."""
-        return {"rules": len(self._rules), **self._counts}
+        return {"rules": len(self._rules), **(self._counts + self.rebuilder.counts)}
 
     @property
     def rules(self) -> Sequence[Group]:
@@ -75,8 +87,10 @@ class Groups:
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled: works through `landing` as it grows."""
-        await follow("group rules", self._woken, lambda: self.process(), self._clock, self._failed)
+        """Until cancelled: works through `landing` as it grows, and beside that reconstructs late history."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self.rebuilder.run(), name="late history of group rules")
+            await follow("group rules", self._woken, lambda: self.process(), self._clock, self._failed)
 
     def _failed(self) -> None:
         self._counts["restarts"] += 1
@@ -105,11 +119,11 @@ class Groups:
 
     def _begin(self) -> None:
         connection = self._database.connection
-        kept = log_of.load(connection)
+        kept = groups_kept.load(connection)
         if self._path is None:
             if kept is not None:
                 with self._database.transaction() as transaction:
-                    log_of.forget(transaction)
+                    groups_kept.forget(transaction)
             return
         self._stamp = _stamp_of(self._path)
         now_ms = self._clock.now_ms()
@@ -143,6 +157,7 @@ class Groups:
 
     def _refuse(self, err: ConfigError) -> None:
         self._counts["refused files"] += 1
+        self.refused = str(err).splitlines()[0]
         log.error("group rules: the ones in force stay: %s", err)
 
     def _process(self) -> int:
@@ -164,19 +179,37 @@ class Groups:
         while self._process():
             pass
         self._reload(now_ms)
-        self._take_heartbeats(now_ms)
+        self._listen(now_ms)
+        self._take_heartbeats(now_ms, all_silent=True)
         self._take([Ticked(now_ms)])
 
-    def _take_heartbeats(self, now_ms: int) -> None:
-        """Of stations that would count as silent by then, and whose heartbeats say otherwise: those do not land."""
-        found = set[str]()
-        for group in self._rules:
-            found |= {station for station in group.watched
-                      if now_ms - self._state.heard.get(station, now_ms) >= group.silent_ms}
-        until = {station: log_of.heard_of(self._database.connection, station) for station in sorted(found)}
-        heard = [Heard(station, t) for station, t in until.items() if t > self._state.heard[station]]
-        if heard:
-            self._take(heard)
+    def _listen(self, now_ms: int) -> None:
+        """After a while without a link it is as after a start: nobody could be heard."""
+        if not self._hears():
+            self._deaf = self._deaf or (now_ms, self._clock.monotonic_s())
+            return
+        was_away, self._deaf = self._is_away(), None
+        if was_away:
+            self._take([Started(now_ms)])
+
+    def _is_away(self) -> bool:
+        return self._deaf is not None and self._clock.monotonic_s() - self._deaf[1] >= _AWAY_S
+
+    def _take_heartbeats(self, now_ms: int, *, all_silent: bool = False) -> None:
+        """Of stations that would begin to count as silent by then, or of all that do, and whose heartbeats say
+        otherwise: those do not land. Without a link nobody begins to."""
+        heard, t = self._state.heard, self._state.t
+        watched = self._memo.index_of(self._rules).watched
+        found = [(station, silent_ms) for station, silent_ms in sorted(watched.items())
+                 if now_ms - heard.get(station, now_ms) >= silent_ms
+                 and (all_silent or t - heard[station] < silent_ms)]
+        if self._deaf is not None and self._is_away():
+            until = {station: now_ms for station, silent_ms in found if self._deaf[0] - heard[station] < silent_ms}
+        else:
+            until = log_of.heard_of(self._database.connection, [station for station, _ in found])
+        inputs = [Heard(station, until_ms) for station, until_ms in sorted(until.items()) if until_ms > heard[station]]
+        if inputs:
+            self._take(inputs)
 
     def _reload(self, now_ms: int) -> None:
         if self._path is None or (stamp := _stamp_of(self._path)) == self._stamp:
@@ -188,6 +221,7 @@ class Groups:
         except ConfigError as err:
             self._refuse(err)
             return
+        self.refused = ""
         if tables != self._tables:
             self._counts["reloads"] += 1
             self._take([Ruled(now_ms, tables, self._too_old_ms)], (tables, rules))
@@ -208,24 +242,31 @@ class Groups:
         if state is self._state:
             return
         if logged or actions or self._read_to - self._saved >= _LAZY:
-            with self._database.transaction() as connection:
-                for one in logged:
-                    self._inputs = log_of.put_input(connection, self._read_to, one)
-                for action in actions:
-                    self._write(connection, action)
-                kept = Kept(state, self._tables or {}, self._too_old_ms, self._inputs)
-                log_of.keep(connection, kept, self._read_to)
-            self._saved = self._read_to
+            self._commit(state, actions, logged)
         self._state = state
+        if any(isinstance(action, Rebuild) for action in actions):
+            self.rebuilder.wake()
         if actions:
             self._wake_desk()
 
+    def _commit(self, state: State, actions: Sequence[Action], logged: Sequence[Logged]) -> None:
+        with self._database.transaction() as connection:
+            for one in logged:
+                self._inputs = log_of.put_input(connection, self._read_to, one)
+            for action in actions:
+                self._write(connection, action)
+            kept = Kept(state, self._tables or {}, self._too_old_ms, self._inputs)
+            groups_kept.keep(connection, kept, self._read_to, self._kept)
+            groups_kept.put_basis(connection, kept, self._read_to)
+        self._saved, self._kept = self._read_to, kept
+
     def _write(self, connection: sqlite3.Connection, action: Action) -> None:
-        decisions = rebuilt(connection, action, self._rules) if isinstance(action, Rebuild) else [action]
-        for decision in decisions:
-            name = "rebuilt" if decision.rebuilt else "shadow" if decision.shadow else "decided"
-            self._counts[name] += 1
-            log_of.put_decision(connection, self._read_to, decision)
+        if isinstance(action, Rebuild):
+            log_of.put_owed(connection, Owed(
+                action.at, action.first, action.last, action.upto, self._read_to, self._tables or {}))
+            return
+        self._counts["shadow" if action.shadow else "decided"] += 1
+        log_of.put_decision(connection, self._read_to, action)
 
 
 def _stamp_of(path: Path) -> tuple[int, int] | None:
@@ -245,6 +286,6 @@ def _standing(connection: sqlite3.Connection) -> dict[str, dict[str, Track]]:
         for key, one in warning.episodes.items():
             if one.level > 0 and one.group is None:
                 track = Track(one.series, one.rule, warning.hazard, one.level, one.revision, one.id, one.changed_at,
-                              late=one.historic, shelved=one.shelved)
+                              late=one.historic, shelved=one.shelved, stands=one.stands, boot=one.boot)
                 found.setdefault(one.station, {})[key] = track
     return found

@@ -7,7 +7,9 @@ from tocsin.levels import Authority, Hazard, Stage
 
 
 class Track(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One rule at a station, as last heard; `t` is its event time. What is `late` or `shelved` counts for nothing."""
+    """One rule at a station, as last heard; `t` is its event time. What is `late` counts for nothing; of a `shelved`
+    level that which counted before, `stands`, until its station speaks of it again unshelved or clear. `boot` is the
+    run of the station that told it."""
 
     series: str
     rule: str
@@ -18,6 +20,15 @@ class Track(msgspec.Struct, frozen=True, omit_defaults=True):
     t: int
     late: bool = False
     shelved: bool = False
+    stands: int = 0
+    boot: str = ""
+
+    @property
+    def counted(self) -> int:
+        """The level that counts for group rules."""
+        if self.late:
+            return 0
+        return self.stands if self.shelved else self.level
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -69,8 +69,8 @@ class Episode(msgspec.Struct, frozen=True):
     `prepare`, with `after` nobody may object for `hold_s` from `asked_at` on (ms UTC of the hub's clock). A historic
     episode was learned of too late: it counts for nothing until it changes live. `place` and the position (degrees,
     WGS 84) are the station's own words; `feature`, `value`, `threshold` and `target` as in the detection. `boot` is the
-    run of the station that told it. A shelved one is shown and counts for nothing. `group`: it is not a station's, but
-    of one of the hub's group rules.
+    run of the station that told it. A shelved one is shown; of it counts only what was said before, `stands` and
+    `stands_stage`. `group`: it is not a station's, but of one of the hub's group rules.
     """
 
     id: str
@@ -99,11 +99,20 @@ class Episode(msgspec.Struct, frozen=True):
     boot: str = ""
     shelved: bool = False
     group: Gathered | None = None
+    stands: int = 0
+    stands_stage: Stage = Stage.WATCH
 
     @property
     def counts(self) -> bool:
         """Whether people are called for it."""
         return self.level > 0 and not self.historic and not self.shelved
+
+    @property
+    def counted(self) -> int:
+        """The level that people have been told of, or must be; 0 where it counts for nothing."""
+        if self.historic:
+            return 0
+        return self.stands if self.shelved else self.level
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -37,7 +37,7 @@ from hub.room import Room
 from hub.roster import Roster
 from hub.store import Store
 from hub.stores import open_store
-from hub.troubles import Failures
+from hub.troubles import Failures, OfGroups
 from hub.web.serving import serve_web
 from hub.web.view import JournalRow, StationView
 from tocsin import plugins, topics
@@ -85,11 +85,12 @@ class Hub:
                     for name in plugins.names(hub.broadcast)}
         self._dispatch = Dispatch(self._database, channels, clock)
         self._desk = Desk(self._database, config, clock, self._warnings_changed)
-        self._groups = Groups(self._database, config, clock, self._desk.wake)
+        self._groups = Groups(self._database, config, clock, self._desk.wake, lambda: self.link.connected)
         self._intake.on_landed += [self._forwarder.wake, self._desk.wake, self._groups.wake, self._changes.note,
                                     self.operations.examiner.landed]
         self.operations.also.extend(
-            [partial(troubles.of_landing, self._intake), Failures(self._counts_of_parts).trouble])
+            [partial(troubles.of_landing, self._intake), OfGroups(self._groups, self._roster).trouble,
+             Failures(self._counts_of_parts).trouble])
 
     async def run(self) -> None:
         """Until cancelled. Raises HubError where it cannot run at all."""

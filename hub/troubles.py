@@ -1,11 +1,14 @@
 """What else somebody should look at: sentences for `Examiner.also`, made of what the parts count and know."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+from hub.groups_rules import GROUP, Group
+from hub.groups_run import Groups
 from hub.intake import Intake
 
 LATELY_S = 300.0
+_NAMED = 5
 _BAD = ("restarts", "failed", "damaged", "set aside")
 _TRIED_AGAIN = frozenset({"forwarder", "courier", "backup", "downsampler", "intake"})  # and told by what they hold up
 
@@ -32,6 +35,30 @@ class Failures:
                     self._known[name], self._rose_s[name] = count, now_s
         lately = [f"{name} {self._known[name]})" for name, at_s in self._rose_s.items() if now_s - at_s < LATELY_S]
         return f"failed lately: {', '.join(sorted(lately))}" if lately else ""
+
+
+class OfGroups:
+    """A file of group rules that is refused, and members that no station of this hub is: they can only be silent."""
+
+    def __init__(self, groups: Groups, stations: Collection[str]) -> None:
+        self._groups = groups
+        self._stations = stations
+        self._rules: Sequence[Group] = ()
+        self._members: frozenset[str] = frozenset()
+
+    def trouble(self) -> str:
+        """"" where there is none."""
+        if self._groups.refused:
+            return f"the group rules in force stay: {self._groups.refused}"
+        if self._rules is not (rules := self._groups.rules):
+            named = {name for group in rules for pick in group.picks for name in pick.stations}
+            named |= {name for group in rules for name in group.watched}
+            self._rules, self._members = rules, frozenset(name for name in named if not name.startswith(GROUP))
+        unknown = sorted(name for name in self._members if name not in self._stations)
+        if not unknown:
+            return ""
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        return f"group rules name what is not a station of this hub: {', '.join(unknown[:_NAMED])}{more}"
 
 
 def of_landing(intake: Intake) -> str:

@@ -117,9 +117,11 @@ def _changed(
 ) -> tuple[HubWarning | None, list[Action]]:
     key = key_of(event.station, event.detection)
     known = known_of(warning, key)
-    if known is not None and not _newer(event, known, now_ms):
+    if known is not None and not newer(
+        event.detection, known.id, known.revision, known.boot, known.changed_at, now_ms, outlived=event.outlived
+    ):
         return warning, []
-    episode = authority.asked(_episode(event, known, policy), known, now_ms)
+    episode = authority.asked(_standing(_episode(event, known, policy), known, warning), known, now_ms)
     if warning is not None and warning.state is WarningState.OPEN:
         earlier = {name: known for name, known in warning.earlier.items() if name != key}
         episodes = warning.episodes | {key: episode}
@@ -130,17 +132,22 @@ def _changed(
     return _opened(warning, key, episode, event, now_ms, policy)
 
 
-def _newer(event: EpisodeChanged, known: Episode, now_ms: int) -> bool:
-    detection = event.detection
-    if detection.revision > known.revision:
+def newer(
+    detection: Detection, episode: str, revision: int, boot: str, changed_at: int, now_ms: int, *, outlived: bool = False
+) -> bool:
+    """Than what is known of its rule: the id of the episode, its revision, the run that told it, and its event time.
+
+    `outlived`: the run that tells the detection ended before that run began; its clock may have been ahead.
+    """
+    if detection.revision > revision:
         return True
-    if event.outlived:    # its clock may have been ahead
+    if outlived:
         return False
     # a station whose memory was replaced counts from 1 again, and one that lost its power before the disk took its
     # records counts their numbers twice; ignoring them would mute it
-    other = detection.episode != known.id or detection.revision == known.revision
-    after_loss = known.boot not in {"", detection.boot} and detection.t <= now_ms + WRONG_CLOCK_MS
-    return (other or after_loss) and detection.t > known.changed_at
+    other = detection.episode != episode or detection.revision == revision
+    after_loss = boot not in {"", detection.boot} and detection.t <= now_ms + WRONG_CLOCK_MS
+    return (other or after_loss) and detection.t > changed_at
 
 
 def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Episode:
@@ -148,6 +155,15 @@ def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Ep
     unheard = known is None or known.level == 0 or known.historic
     late = event.settled or event.arrived_at - detection.t > policy.too_old_s * 1000
     return episode_of(event, historic=unheard and late if detection.level else known is None or known.historic)
+
+
+def _standing(episode: Episode, known: Episode | None, warning: HubWarning | None) -> Episode:
+    """Shelved while it stood: what was said of it stands until its station tells it unshelved, or clear."""
+    if known is None or warning is None or not (episode.shelved and episode.level and known.counted):
+        return episode
+    return msgspec.structs.replace(
+        episode, stands=known.counted, stands_stage=authority.stage_of(known, warning)
+    )
 
 
 def episode_of(event: EpisodeChanged, *, historic: bool) -> Episode:
@@ -208,12 +224,12 @@ def _weighed(warning: HubWarning, rose_at: int, now_ms: int, policy: Policy) -> 
     raised = [episode for episode in warning.episodes.values() if episode.level > 0]
     if not raised:
         return _closed(warning, now_ms)
-    live = [episode for episode in raised if episode.counts]
+    live = [episode for episode in raised if episode.counted]
     if not live and not warning.historic:
         # only episodes that nobody was told of are left: what was said stands until their stations speak
         return warning, []
     weigh = live or raised
-    level = max(episode.level for episode in weigh)
+    level = max(episode.counted or episode.level for episode in weigh)
     stage = max((authority.stage_of(episode, warning) for episode in weigh), key=_STAGES.index)
     after = msgspec.structs.replace(
         warning, level=level, peak=max(level, warning.peak), stage=stage, historic=not live
@@ -246,7 +262,8 @@ def _closed(warning: HubWarning, now_ms: int) -> tuple[HubWarning, list[Action]]
 def _confirmed(
     warning: HubWarning, event: Confirmed, now_ms: int, policy: Policy
 ) -> tuple[HubWarning, list[Action]]:
-    if warning.state is WarningState.CLOSED or warning.confirmed_by:
+    nothing_new = bool(warning.confirmed_by) and not authority.uncalled(warning)
+    if warning.state is WarningState.CLOSED or nothing_new:
         return warning, []
     episodes = {
         key: msgspec.structs.replace(episode, historic=False, shelved=False)

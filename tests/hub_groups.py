@@ -11,7 +11,7 @@ from hub.groups_file import groups_of
 from hub.groups_inputs import Input, Landed, Ruled
 from hub.groups_rules import Group, GroupKind, Pick
 from hub.groups_state import Decision, State
-from tests.village import at, detection
+from tests.village import BOOT, at, detection
 from tocsin.events import EventKind
 from tocsin.levels import Hazard, Level
 from tocsin.messages import Detection, Event
@@ -70,9 +70,9 @@ def groups(text: str) -> tuple[Group, ...]:
 
 def row(
     station: str, level: Level, when: str, revision: int, *, arrived: str = "", series: str = "gauge/rain_mm",
-    rule: str = "rain 1 h", episode: str = "e1", hazard: Hazard = Hazard.FLOOD, shelved: bool = False,
+    rule: str = "rain 1 h", episode: str = "e1", hazard: Hazard = Hazard.FLOOD, shelved: bool = False, boot: str = BOOT,
 ) -> Landed:  # fmt: skip
-    found = detection(level, when, revision, rule=rule, episode=episode, hazard=hazard, series=series)
+    found = detection(level, when, revision, rule=rule, episode=episode, hazard=hazard, series=series, boot=boot)
     return Landed(station, at(arrived or when), msgspec.structs.replace(found, shelved=shelved))
 
 

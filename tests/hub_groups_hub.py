@@ -46,17 +46,19 @@ class GroupHub:
         self.config = msgspec.structs.replace(self.village.config, groups=GroupsTable(str(self.rules)))
         for station in ("upper-bridge", "mill-creek", "next-door"):
             self.village.starts(station)
+        self.hears = True
         self.open()
 
     def open(self) -> None:
-        self.groups = Groups(self.village.database, self.config, self.village.clock, self.village.desk.wake)
+        self.groups = Groups(self.village.database, self.config, self.village.clock, self.village.desk.wake,
+                             lambda: self.hears)
 
     def restart(self) -> None:
         self.village.restart()
         self.open()
 
     async def reads(self) -> None:
-        while await self.groups.process():
+        while await self.groups.process() or await self.groups.rebuilder.process():
             pass
         await self.village.reads()
 
@@ -64,6 +66,8 @@ class GroupHub:
         while self.village.clock.now_ms() < at(until):
             self.village.clock.wind_to(min(at(until), self.village.clock.now_ms() + every_s * 1000))
             await self.groups.tick()
+            while await self.groups.rebuilder.process():
+                pass
             await self.village.desk.process()
             await self.village.desk.tick()
 

@@ -6,7 +6,7 @@ from hub.groups import SETTLED_MS
 from hub.groups_inputs import Heard, Landed, Ruled, Started, Ticked
 from hub.groups_state import Member
 from tests.hub_groups import AREA, CHAIN, COINCIDENCE, SILENCE, Net, groups, row, stale
-from tests.village import at
+from tests.village import NEXT_BOOT, at
 from tocsin.levels import Authority, Hazard, Level, Stage
 
 
@@ -82,6 +82,16 @@ def test_what_is_shelved_or_another_hazard_counts_for_nothing(hazard: Hazard, se
     net.takes(row("a", Level.YELLOW, "14:00", 1))
     net.takes(row("b", Level.RED, "14:01", 1, hazard=hazard, series=series, shelved=shelved))
     assert net.decided == []
+
+
+def test_a_member_that_changes_while_it_is_shelved_lets_no_group_fall() -> None:
+    net = Net.of(COINCIDENCE)
+    net.takes(row("a", Level.YELLOW, "14:00", 1), row("b", Level.YELLOW, "14:01", 1))
+    net.takes(row("b", Level.RED, "14:05", 2, shelved=True), row("b", Level.BLUE, "14:10", 3, shelved=True))
+    net.takes(Ticked(at("18:00")))
+    assert [one.level for one in net.decided] == [Level.YELLOW]
+    net.takes(row("b", Level.BLUE, "18:01", 4), Ticked(at("20:00")))
+    assert [(one.level, one.at) for one in net.decided[1:]] == [(Level.CLEAR, at("18:41"))]
 
 
 def test_a_counter_of_rain_is_rain_and_a_stage_is_not() -> None:
@@ -187,6 +197,17 @@ def test_what_was_raised_too_long_ago_raises_nothing_until_it_speaks_live() -> N
     (asked,) = net.asked
     assert (asked.first, asked.last, asked.at) == (at("13:00"), at("13:00"), at("14:00") + SETTLED_MS)
     assert [one.level for one in net.takes(row("a", Level.ORANGE, "14:10", 2))] == [Level.YELLOW]
+
+
+def test_a_station_that_counts_lower_after_a_power_cut_is_heard_as_at_the_desk() -> None:
+    net = Net.of(COINCIDENCE)
+    net.takes(row("a", Level.YELLOW, "14:00", 1), row("b", Level.YELLOW, "14:00", 3))
+    net.takes(row("b", Level.BLUE, "14:01", 4))
+    net.takes(Ticked(at("16:00")))
+    assert [one.level for one in net.decided] == [2, 0]
+    net.takes(row("b", Level.RED, "16:01", 2, boot=NEXT_BOOT), row("b", Level.BLUE, "14:01", 1))
+    net.takes(Ticked(at("18:00")))
+    assert [one.level for one in net.decided] == [2, 0, 2]
 
 
 def test_a_late_clear_counts_and_a_late_repeat_does_not() -> None:

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from hub import groups_log
+from hub import groups_kept
 from hub.groups_replay import replayed
 from tests.hub_groups_hub import NET, SILENT, GroupHub, night
 from tests.hubs import HubFiles
@@ -64,6 +66,8 @@ async def test_kill_9_at_any_place_decides_nothing_twice_and_forgets_nothing(tmp
     _run_and_kill(tmp_path, rounds)
     hub.village.clock.wind_to(at("15:30"))
     hub.restart()
+    for station in CARDS:
+        hub.village.starts(station)
     await hub.reads()
     await hub.ticks("16:30", every_s=97)
     bodies = hub.bodies()
@@ -97,7 +101,7 @@ async def test_a_crash_before_the_commit_decides_the_same(tmp_path: Path, monkey
         raise OSError("pulled plug")
 
     with monkeypatch.context() as broken:
-        broken.setattr(groups_log, "keep", torn)
+        broken.setattr(groups_kept, "keep", torn)
         with pytest.raises(OSError, match="pulled plug"):
             await net.groups.process()
     assert net.bodies() == []
@@ -124,11 +128,18 @@ async def test_the_command_says_what_other_rules_would_have_decided(
     hub.village.close()
     assert main(["replay", str(path), "--tz", "Asia/Shanghai"]) == 0
     own = capsys.readouterr().out.splitlines()
-    assert own[0] == "2024-08-08 14:03:00  orange  two bridges: upper-bridge orange, mill-creek red"
+    assert own[:2] == [
+        f"{path}: from 2024-08-08 14:00:00 on, as far as its log goes. 自 2024-08-08 14:00:00 起（接收记录所及）。",
+        "2024-08-08 14:03:00  orange  two bridges: upper-bridge orange, mill-creek red"]
     assert main(["replay", str(tmp_path / "groups.toml"), str(path), "--tz", "Asia/Shanghai"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == own[0]
+    assert capsys.readouterr().out.splitlines()[0] == own[1]
     assert main(["replay", str(tmp_path / "other.toml"), str(path)]) == 0
     assert capsys.readouterr().out == f"{path}: no group rule would have decided anything. 没有组合规则触发。\n"
+    with closing(sqlite3.connect(tmp_path / "hub-data" / "hub.sqlite")) as connection:
+        connection.execute("UPDATE group_log SET body = json_set(body, '$.level', 1) WHERE id = 1")
+        connection.commit()
+    assert main(["replay", str(path)]) == 1
+    assert "these are not the decisions that the hub took" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "groups.toml")]) == 1
     assert "name a hub.toml whose landed records they shall judge" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "groups.toml"), str(path), "--html", "x"]) == 1

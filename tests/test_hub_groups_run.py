@@ -14,6 +14,7 @@ from hub.evidence import Speech, finding
 from hub.groups_replay import replayed
 from hub.journal import Asked, Said
 from hub.model import WarningState, Why
+from hub.troubles import OfGroups
 from tests.hub_groups_hub import NET, SILENT, GroupHub
 from tests.village import NEXT_VILLAGE, VILLAGE, at, detection
 from tocsin.config import ConfigError
@@ -121,18 +122,6 @@ async def test_heartbeats_keep_a_quiet_station_from_counting_as_silent(silent: G
     assert alarm.opened_at == at("14:59:00"), "the link said that it sleeps for 10 min after 14:39"
 
 
-async def test_the_hub_s_own_absence_is_nobody_s_silence(silent: GroupHub) -> None:
-    await silent.finds(Level.RED, "14:05", 1, "upper-bridge")
-    await silent.ticks("14:06")
-    silent.village.clock.wind_to(at("16:00"))
-    silent.restart()
-    silent.village.starts("next-door")
-    await silent.ticks("16:09:50")
-    assert silent.bodies() == []
-    await silent.ticks("16:10")
-    assert len(silent.bodies()) == 1
-
-
 async def test_decided_and_not_yet_told_is_told_after_a_crash_once(net: GroupHub) -> None:
     await net.finds(Level.ORANGE, "14:01", 1, "upper-bridge")
     net.village.clock.wind_to(at("14:05"))
@@ -212,6 +201,21 @@ async def test_a_hub_comes_up_again_on_a_bad_file_with_the_rules_that_were_in_fo
     await net.ticks("14:06")
     assert [rule.name for rule in net.groups.rules] == ["both bridges"]
     assert replayed(net.village.database.connection) == net.bodies()
+
+
+async def test_a_refused_file_and_a_station_that_the_hub_does_not_know_are_troubles(net: GroupHub) -> None:
+    told = OfGroups(net.groups, {"upper-bridge"})
+    assert told.trouble() == "group rules name what is not a station of this hub: mill-creek"
+    net.rules.write_text(NET.replace("orange = 2", "ornage = 2"), encoding="utf-8")
+    await net.ticks("14:03")
+    assert told.trouble() == (f'the group rules in force stay: {net.rules}: group "two bridges": '
+                              '"ornage" is not a key; did you mean "orange"?')
+    many = ", ".join(f'"s-{number}"' for number in range(7))
+    net.rules.write_text(NET.replace('"mill-creek"', many), encoding="utf-8")
+    await net.ticks("14:04")
+    assert told.trouble() == (
+        "group rules name what is not a station of this hub: s-0, s-1, s-2, s-3, s-4 and 2 more")
+    assert OfGroups(net.groups, {"upper-bridge", *(f"s-{number}" for number in range(7))}).trouble() == ""
 
 
 async def test_rules_no_longer_named_are_forgotten_and_a_hub_does_not_begin_on_a_bad_file(net: GroupHub) -> None:

@@ -60,6 +60,41 @@ async def test_failed_transaction_leaves_no_trace_and_is_done_again(
     assert len((await village.only()).bulletins) == 1
 
 
+async def test_a_record_of_a_newer_hub_holds_up_no_warning(village: Village) -> None:
+    village.database.connection.execute(
+        "INSERT INTO landing (station, boot, seq, kind, digest, arrived, raw)"
+        " VALUES ('mill-creek', 'b', 1, 'detection', 'x', ?, ?)",
+        (at("14:00"), b'{"kind":"detection","boot":"b","seq":1,"hazard":"meteor"}'))
+    await village.reads()
+    village.finds(detection(Level.ORANGE, "14:00", 1))
+    await village.reads()
+    assert (await village.only()).level == Level.ORANGE
+    assert village.desk.counts["unreadable failed"] == 1
+
+
+async def test_a_storm_writes_a_warning_once_a_batch_and_answers_to_an_older_one_are_all_kept(village: Village) -> None:
+    village.finds(detection(Level.ORANGE, "14:00", 1))
+    await village.reads()
+    first = await village.only()
+    village.finds(detection(Level.CLEAR, "14:00", 2, previous=Level.ORANGE))
+    await village.reads()
+    written: list[str] = []
+    village.database.connection.set_trace_callback(written.append)
+    for revision, level in enumerate((Level.BLUE, Level.YELLOW, Level.RED), 3):
+        village.finds(detection(level, "14:00", revision, episode="e2"))
+    village.answers_at_site("Li Ming", "14:00", "upper-bridge", first.id)
+    village.answers_at_site("Wang Fang", "14:00", "mill-creek", first.id)
+    await village.reads()
+    new = await village.only()
+    names = [line.split("'")[1] for line in written if "INTO warnings" in line]
+    assert sorted(names) == sorted([first.id, new.id])
+    village.restart()
+    assert await village.only() == new
+    old = await village.desk.warning(first.id)
+    assert old is not None
+    assert {name for name, call in old.calls.items() if call.answered_at} == {"Li Ming", "Wang Fang"}
+
+
 async def test_restart_forgets_no_call_and_no_answer(village: Village) -> None:
     village.finds(detection(Level.ORANGE, "14:00", 1))
     await village.reads()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hub.authority import moves_at, waits_for_person
+from hub.authority import moves_at, uncalled, waits_for_person
 from hub.evidence import Speech, finding
 from hub.groups_rules import GROUP
 from hub.groups_state import Member
@@ -53,8 +53,8 @@ class WarningCard:
     """A warning as pages show it; `level` is what counts now, or the highest ever once it is closed.
 
     `title` says the level too, `what` stands beside a badge that does. `unconfirmed`: it waits for a person.
-    `moves_at`: people are then moved unless a person holds it; 0: nothing waits for that. `note`: why few or none are
-    called, "" for a warning like any other.
+    `moves_at`: people are then moved unless a person holds it; 0: nothing waits for that. `uncalled`: a person may have
+    people called. `note`: why few or none are called, "" for a warning like any other.
     """
 
     warning: HubWarning
@@ -66,6 +66,7 @@ class WarningCard:
     open: bool
     unconfirmed: bool
     moves_at: int
+    uncalled: bool
     note: str
     episodes: Sequence[EpisodeLine]
     waiting: Sequence[Call]
@@ -91,6 +92,7 @@ def warning_card(warning: HubWarning, cards: Cards, say: Words) -> WarningCard:
         open=still,
         unconfirmed=waits_for_person(warning),
         moves_at=moves_at(warning),
+        uncalled=uncalled(warning),
         note=_note(warning, say),
         episodes=[
             _line(episode, warning.hazard, cards, say)

@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
-from hub.authority import holdable, moves_at, waits_for_person
+from hub.authority import holdable, moves_at, uncalled, waits_for_person
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
 from hub.orders import problems_of
@@ -191,8 +191,8 @@ async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]
     by = _officer(await fields_of(request), "confirms")
     if warning.state == WarningState.CLOSED:
         raise Problem(say("confirm_over"), 409)
-    if not warning.confirmed_by:
-        if not (waits_for_person(warning) or moves_at(warning)):
+    if not warning.confirmed_by or uncalled(warning):
+        if not (waits_for_person(warning) or moves_at(warning) or uncalled(warning)):
             raise Problem(say("confirm_none"), 409)
         try:
             await site.view.confirm(warning_id, by)

@@ -83,6 +83,16 @@ _TABLE: dict[str, tuple[str, str]] = {
     "confirmed_by": ("confirmed by {name} at", "由 {name} 人工确认，时间"),
     "confirm_over": ("This warning is over. There is nothing to confirm.", "本次预警已解除，无需确认。"),
     "confirm_none": ("Nothing in this warning waits for a confirmation.", "本次预警没有需要人工确认的内容。"),
+    "uncalled": (
+        "something stands that nobody is called for 有未呼叫的预警",
+        "有未呼叫的预警 something stands that nobody is called for",
+    ),
+    "uncalled_asks": (
+        "It was shelved at the station, or came too late. If a person confirms, it counts like any other: everybody is "
+        "called, and told to move where a rule asks for it.",
+        "该预警在站上被搁置，或到达太晚。人工确认后按正常预警处理：呼叫所有人；规则要求转移的，立即通知转移。",
+    ),
+    "call_now": ("Confirm: call people now 确认：立即呼叫", "确认：立即呼叫 Confirm: call people now"),
     "moves_at": ("people are moved, unless a person holds it, at", "若无人叫停将自动转移，时间"),
     "hold_asks": (
         "A rule moves people by itself at this time: then everybody is called anew and told to move now. A person may "
