@@ -156,7 +156,7 @@ class Hub:
 
     async def _serve_web(self) -> None:
         settings = uvicorn.Config(
-            app(self), log_config=None, access_log=False, lifespan="off", ws="none",
+            app(self), log_config=None, access_log=False, lifespan="off", ws="none", proxy_headers=False,
             timeout_graceful_shutdown=_WEB_STOP_S,
         )  # fmt: skip
         server = _Server(settings)

@@ -16,6 +16,7 @@ from litestar.typing import FieldDefinition
 
 from hub.web.api_access import ROOT
 from hub.web.api_words import ZH
+from hub.web.door import OPEN
 from hub.web.render import Asked, Site
 from hub.web.words import Words
 from tocsin import __version__
@@ -45,13 +46,15 @@ class Address:
 def described() -> OpenAPIConfig:
     """Plain JSON alone: the usual documentation pages load scripts from elsewhere."""
     token = SecurityScheme(type="http", scheme="bearer", description="a token of [api] in hub.toml, where it has any")
+    officer = SecurityScheme(type="http", scheme="basic", description="an [[officer]] of hub.toml, where it has any")
     return OpenAPIConfig(
         title="tocsin hub",
         version=__version__,
         description=_ABOUT,
-        openapi_router=Router(ROOT, route_handlers=[], include_in_schema=False, after_request=_refused_as_ours),
+        openapi_router=Router(
+            ROOT, route_handlers=[], include_in_schema=False, opt=OPEN, after_request=_refused_as_ours),
         render_plugins=[JsonRenderPlugin()],
-        components=Components(security_schemes={"token": token}),
+        components=Components(security_schemes={"token": token, "officer": officer}),
     )
 
 
@@ -75,7 +78,7 @@ def _refused_as_ours(response: Response[Any]) -> Response[Any]:
 
 
 def routes(site: Site) -> list[HTTPRouteHandler]:
-    @get(f"{ROOT}/docs", include_in_schema=False)
+    @get(f"{ROOT}/docs", include_in_schema=False, opt=OPEN)
     async def docs(request: Asked) -> Response[str]:
         say = site.words(request)
         paths = request.app.openapi_schema.to_schema()["paths"]

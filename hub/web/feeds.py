@@ -8,6 +8,7 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from hub.broadcast import cap
+from hub.web.door import OPEN
 from hub.web.problems import Problem
 from hub.web.render import Asked, Site
 
@@ -16,12 +17,12 @@ FRESH_S = 10
 
 
 def routes(site: Site) -> list[HTTPRouteHandler]:
-    @get("/cap/feed.atom", include_in_schema=False)
+    @get("/cap/feed.atom", include_in_schema=False, opt=OPEN)
     async def feed() -> Response[bytes]:
         body = await asyncio.to_thread(cap.feed, site.view.cap_folder, site.view.config.hub.name)
         return _xml(body, "application/atom+xml; charset=utf-8")
 
-    @get("/cap/{name:str}", include_in_schema=False)
+    @get("/cap/{name:str}", include_in_schema=False, opt=OPEN)
     async def message(request: Asked) -> Response[bytes]:
         body = await asyncio.to_thread(_read, site.view.cap_folder, request.path_params["name"])
         return _xml(body, "application/cap+xml; charset=utf-8")

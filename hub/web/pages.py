@@ -13,6 +13,7 @@ from hub.model import Warning as HubWarning
 from hub.model import WarningState
 from hub.orders import problems_of
 from hub.web.cards import by_urgency, name_of, warning_card
+from hub.web.door import officer_of
 from hub.web.freshness import of_station
 from hub.web.groups import group_lines
 from hub.web.orders import state_of, words_of
@@ -164,7 +165,7 @@ async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]
 
 async def _answer(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     """An officer's entry: who has heard, and a note on how that is known."""
-    refuse_foreign(request)
+    refuse_foreign(request, site.view.config.hub.public_url)
     site.words(request)
     warning = await find_warning(site.view, warning_id)
     fields = await fields_of(request)
@@ -179,16 +180,17 @@ async def _answer(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     if warning.state == WarningState.CLOSED:
         raise Problem(site.words(request)("over_now"), 409)
     if not warning.calls[person].answered_at:
-        await answer_or_refuse(site.view, person, warning_id, HOW_OFFICER, note)
+        said = ": ".join(filter(None, (officer_of(request), note)))
+        await answer_or_refuse(site.view, person, warning_id, HOW_OFFICER, said)
     return Redirect(f"/warnings/{warning_id}", status_code=303)
 
 
 async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     """An officer takes it on them, by name, that people are moved. Pressing twice is harmless: the first one counts."""
-    refuse_foreign(request)
+    refuse_foreign(request, site.view.config.hub.public_url)
     say = site.words(request)
     warning = await find_warning(site.view, warning_id)
-    by = _officer(await fields_of(request), "confirms")
+    by = _officer(request, await fields_of(request), "confirms")
     if warning.state == WarningState.CLOSED:
         raise Problem(say("confirm_over"), 409)
     if not warning.confirmed_by:
@@ -203,10 +205,10 @@ async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]
 
 async def _hold(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     """An officer objects, by name, to what a rule would do by itself. Pressing twice is harmless."""
-    refuse_foreign(request)
+    refuse_foreign(request, site.view.config.hub.public_url)
     say = site.words(request)
     warning = await find_warning(site.view, warning_id)
-    by = _officer(await fields_of(request), "holds it")
+    by = _officer(request, await fields_of(request), "holds it")
     if not holdable(warning):
         if waits_for_person(warning) and warning.held_by:
             return Redirect(f"/warnings/{warning_id}", status_code=303)
@@ -218,9 +220,9 @@ async def _hold(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     return Redirect(f"/warnings/{warning_id}", status_code=303)
 
 
-def _officer(fields: Mapping[str, str], does: str) -> str:
-    """Raises Problem. The name goes into the journal as it is."""
-    name = fields.get("by", "").strip()
+def _officer(request: Asked, fields: Mapping[str, str], does: str) -> str:
+    """Who is logged in, else the name given, which goes into the journal as it is. Raises Problem."""
+    name = officer_of(request) or fields.get("by", "").strip()
     if not name:
         raise Problem.missing("by", f"the name of the officer who {does}")
     if len(name) > LONGEST_NAME:
