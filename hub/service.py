@@ -245,7 +245,7 @@ class Hub:
         return await self._desk.warning(warning_id)
 
     async def journal(self, warning_id: str) -> list[JournalRow]:
-        return [JournalRow(row.t, row.why, row.detail) for row in await self._desk.journal_of(warning_id)]
+        return [JournalRow(row.t, row.why, row.detail, row.event) for row in await self._desk.journal_of(warning_id)]
 
     async def bulletins(self, warning_id: str) -> list[Bulletin]:
         return await self._desk.bulletins_of(warning_id)

@@ -30,7 +30,7 @@ from tocsin.quantities import QUANTITIES
 from tocsin.readings import Quality, Reason
 
 WEB = Path(words_module.__file__).parent
-TABLE = words_module._TABLE
+TABLE = words_module.TABLE
 ZONE = ZoneInfo("Asia/Shanghai")
 
 

@@ -82,10 +82,17 @@ def routes(site: Site) -> list[HTTPRouteHandler]:
     async def docs(request: Asked) -> Response[str]:
         say = site.words(request)
         paths = request.app.openapi_schema.to_schema()["paths"]
-        context = {"addresses": list(_addresses(paths, say)), "root": ROOT, "locked": bool(site.view.config.api.tokens)}
+        context = {"addresses": list(_addresses(paths, say)), "root": ROOT, "access": _access(site, say)}
         return site.plain_page(request, "api.html", context)
 
     return [docs]
+
+
+def _access(site: Site, say: Words) -> str:
+    """Who may read."""
+    if site.view.config.api.tokens:
+        return say("api_token_or_officer") if site.door.locked else say("api_token")
+    return say("api_officer") if site.door.locked else say("api_open")
 
 
 def _addresses(paths: dict[str, Any], say: Words) -> Iterator[Address]:

@@ -23,6 +23,7 @@ from hub.web.problems import Problem
 from hub.web.rain import Rainfall
 from hub.web.render import Asked, Site
 from hub.web.requests import fields_of, refuse_foreign
+from hub.web.told import detail_of
 from hub.web.view import HOW_OFFICER, StationView, View
 from hub.web.words import Words
 from tocsin.messages import Heartbeat
@@ -156,7 +157,7 @@ async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]
     context = {
         "card": warning_card(warning, await view.cards(), say),
         "longest_name": LONGEST_NAME,
-        "journal": await view.journal(warning_id),
+        "journal": [(row.t, row.why, detail_of(row, say)) for row in await view.journal(warning_id)],
         "bulletins": await view.bulletins(warning_id),
         "phones": {name: phones.get(name, "") for name in warning.calls},
     }
