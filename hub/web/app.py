@@ -4,7 +4,6 @@ import logging
 import re
 
 from litestar import Litestar, Response, get
-from litestar.config.compression import CompressionConfig
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
@@ -15,6 +14,7 @@ from hub.web.api_page import Rows, described
 from hub.web.api_params import refusal_of
 from hub.web.door import OPEN
 from hub.web.live import changes, since_of
+from hub.web.packing import packed
 from hub.web.problems import Problem
 from hub.web.render import STYLE, Asked, Site
 from hub.web.view import View
@@ -36,7 +36,7 @@ def app(view: View) -> Litestar:
         exception_handlers=_refusals(site),
         openapi_config=described(),
         plugins=[Rows()],
-        compression_config=CompressionConfig(backend="gzip", exclude="^/events"),
+        middleware=[packed],
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
     )

@@ -12,6 +12,7 @@ from hub.authority import holdable, moves_at, waits_for_person
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
 from hub.orders import problems_of
+from hub.stations import in_turns
 from hub.web.cards import by_urgency, name_of, warning_card
 from hub.web.door import officer_of
 from hub.web.freshness import of_station
@@ -91,22 +92,23 @@ async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[s
     stations = await view.stations()
     cards = {station.id: station.card for station in stations if station.card}
     open_warnings = by_urgency(await view.open_warnings())
-    states = [of_station(station, now) for station in stations]
+    states = [of_station(station, now) async for station in in_turns(stations)]
     tally = Counter(state.freshness for state in states)
     levels = levels_of(open_warnings, [station.id for station in stations])
-    shown = first_to_see(states, levels)
+    shown, held = first_to_see(states, levels), await view.held()
     context = {
         "open": [warning_card(warning, cards, say) for warning in open_warnings],
         "recent": [warning_card(warning, cards, say) for warning in await view.recent_warnings(RECENT)],
-        "stations": states,
+        "count": len(states),
+        "store_down": any(station.latest is None for station in stations),
         "groups": group_lines(await view.group_decisions(RECENT), cards, say),
         "shown": shown,
         "gauges": await rainfall.of(shown),
-        "names": {station.id: name_of(station.id, cards, say) for station in stations},
+        "names": {name: name_of(name, cards, say) for name in (*(one.view.id for one in shown), *dict(held.clones))},
         "levels": levels,
         "counts": view.counts(),
         "health": view.health(),
-        "held": await view.held(),
+        "held": held,
         "tally": [(freshness.word, tally[freshness]) for freshness in sorted(tally)],
     }
     return await site.page(request, "console.html", context)
