@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import httpx
+import msgspec
 import pytest
 
+from hub.answers import link
 from hub.checks import inspect
 from hub.journal import Entry, GaveUp
 from hub.model import Why
@@ -17,7 +19,7 @@ from hub.web.view import HOW_OFFICER, JournalRow
 from hub.web.words import Words
 from hub.web.words_held import REFUSED
 from tests.hub_messages import upload
-from tests.hub_web_view import page_of, text_of
+from tests.hub_web_view import PlainView, page_of, text_of
 from tests.hubs import hub_on
 from tests.test_hub_checks import KNOWN, RECORDS, STATION, TOPIC, WHOLE
 from tests.village import Village, at, detection
@@ -70,3 +72,13 @@ def test_every_kind_of_entry_can_be_told() -> None:
     assert detail_of(row, Words("zh")) == "sms：b-1：no such number"
     assert detail_of(JournalRow(0, Why.FAILED, "as the file has it"), Words("zh")) == "as the file has it"
     assert len(get_args(Entry)) == 8, "hub.web.told tells each of them"
+
+
+async def test_a_called_persons_link_is_there_to_be_sent_on(view: PlainView, client: httpx.AsyncClient) -> None:
+    public = msgspec.structs.replace(view.config.hub, public_url="https://warn.example.org")
+    view.config = msgspec.structs.replace(view.config, hub=public)
+    page = await page_of(client, "/warnings/w-flood?lang=zh")
+    links = {str(one.get("href")) for one in page.xpath("//a[starts-with(text(), '回应链接')]")}
+    assert links == {link(view.config, "w-flood", name) for name in ("Li Mei", "陈志强", "Zhao Min")}
+    assert all(one.startswith("https://warn.example.org/answer/") for one in links)
+    assert "回应链接" not in text_of(await page_of(client, "/warnings/w-old?lang=zh"))

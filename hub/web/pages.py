@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
+from hub.answers import link
 from hub.authority import holdable, moves_at, waits_for_person
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
@@ -162,6 +163,7 @@ async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]
         "journal": [(row.t, row.why, detail_of(row, say)) for row in await view.journal(warning_id)],
         "bulletins": await view.bulletins(warning_id),
         "phones": {name: phones.get(name, "") for name in warning.calls},
+        "links": {name: link(view.config, warning_id, name) for name in warning.calls},
     }
     return await site.page(request, "warning.html", context)
 

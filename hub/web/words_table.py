@@ -53,6 +53,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "calls": ("Calls", "叫应"),
     "called": ("Called", "呼叫"),
     "times_last": ("{times} ×, last", "{times} 次，最近"),
+    "answer_link": ("answer link, to be sent to this person", "回应链接（可转发给本人）"),
     "note": ("Note", "备注"),
     "note_hint": ("for instance: woken at the door", "例如：已上门叫醒"),
     "i_have_heard": ("I have heard 我已听到", "我已听到 I have heard"),
