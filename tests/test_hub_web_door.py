@@ -1,7 +1,9 @@
 """Who may use the duty desk: officers by name and password; without any, this machine alone."""
 
 import asyncio
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -143,18 +145,18 @@ async def test_guesses_are_checked_one_at_a_time_and_those_inside_do_not_wait(
         assert (await client.get("/", auth=SUN_YAN)).status_code == 200
         at_once: list[int] = []
         running = 0
-        genuine = asyncio.to_thread
+        genuine = officers.fits
 
-        async def counted(*asked: Any) -> Any:
+        def counted(password: str, kept: str) -> bool:
             nonlocal running
             running += 1
             at_once.append(running)
             try:
-                return await genuine(*asked)
+                return genuine(password, kept)
             finally:
                 running -= 1
 
-        monkeypatch.setattr(asyncio, "to_thread", counted)
+        monkeypatch.setattr(officers, "fits", counted)
         guesses = [asyncio.create_task(client.get("/warnings/w-gas", auth=("孙燕", f"guess {n}"))) for n in range(30)]
         await asyncio.sleep(0)
         assert (await client.get("/", auth=SUN_YAN)).status_code == 200
@@ -162,6 +164,19 @@ async def test_guesses_are_checked_one_at_a_time_and_those_inside_do_not_wait(
     assert set(at_once) == {1}
     assert statuses.count(401) == door.MOST_WAITING
     assert statuses.count(429) == 30 - door.MOST_WAITING
+
+
+async def test_an_officer_gets_in_while_every_other_thread_hangs(locked: PlainView) -> None:
+    hanging = threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    stuck = loop.run_in_executor(None, hanging.wait)
+    try:
+        async with asking(locked, login=SUN_YAN) as client:
+            assert (await asyncio.wait_for(client.get("/warnings/w-gas"), 20)).status_code == 200
+    finally:
+        hanging.set()
+        await stuck
 
 
 async def test_programs_have_tokens_and_officers_their_names(locked: PlainView) -> None:
