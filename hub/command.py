@@ -18,6 +18,7 @@ WORDS = {
     "approve": "hub.approve:main",
     "backup": "hub.backup_command:backup_main",
     "restore": "hub.backup_command:restore_main",
+    "password": "hub.officers:main",
 }
 
 

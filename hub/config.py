@@ -8,6 +8,7 @@ import msgspec
 
 from hub.config_api import ApiTable
 from hub.config_landing import LandingTable
+from hub.config_officers import EXAMPLE_PASSWORD, EXAMPLE_WARNING, OfficerTable
 from hub.config_operations import BackupTable, WatchdogTable
 from hub.config_store import StoreTable
 from hub.model import Tier
@@ -115,6 +116,7 @@ class HubConfig(Table, frozen=True):
     backup: BackupTable = BackupTable()
     watchdog: WatchdogTable = WatchdogTable()
     api: ApiTable = ApiTable()
+    officer: list[OfficerTable] = []
     station: list[StationTable] = []
     person: list[PersonTable] = []
 
@@ -146,12 +148,14 @@ class HubConfig(Table, frozen=True):
 
 def load_hub(path: Path) -> HubConfig:
     """A hub to run, with relative folders made relative to the file. Raises ConfigError with every problem, and for
-    the key of the sample files."""
+    the keys and passwords of the sample files."""
     config = _read_hub(path)
     keys = {"hub: private_key": config.hub.private_key} | {
         f'station "{station.id}": key': station.key for station in config.station
     }
     problems = [f"{path}: {place}: {EXAMPLE_KEY_WARNING}" for place, key in keys.items() if key == EXAMPLE_KEY]
+    problems += [f'{path}: officer "{officer.name}": {EXAMPLE_WARNING}' for officer in config.officer
+                 if officer.password == EXAMPLE_PASSWORD]
     if problems:
         raise ConfigError(problems)
     return _placed(config, path.parent)
@@ -195,6 +199,7 @@ def _read_hub(path: Path) -> HubConfig:
     config = load(path, HubConfig)
     problems = twice(str(path), "station", [station.id for station in config.station])
     problems += twice(str(path), "person", [person.name for person in config.person])
+    problems += twice(str(path), "officer", [officer.name for officer in config.officer])
     if problems:
         raise ConfigError(problems)
     return config

@@ -12,6 +12,6 @@ Token = Annotated[
 
 
 class ApiTable(Table, frozen=True):
-    """[api]: with `tokens`, programs read /api/v1 only with one of them."""
+    """[api]: with `tokens`, programs read /api/v1 only with one of them, people as an [[officer]]."""
 
     tokens: list[Token] = []

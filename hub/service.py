@@ -63,6 +63,7 @@ class Hub:
         mending = Mending(clock, asyncio.Event())
         self.store: Store = open_store(config, mending)
         self.archive = Archive(data / "hub.sqlite")
+        self._stations = stations.Stations(self._database, self.store)
         self._changes = Changes()
         self._restarts: Counter[str] = Counter()
         self.operations = Operations(config, file, self._database, clock, lambda: self.link)
@@ -197,10 +198,10 @@ class Hub:
         return sorted(self._roster)
 
     async def stations(self, only: Collection[str] | None = None) -> list[StationView]:
-        names = self.station_ids() if only is None else [name for name in self.station_ids() if name in only]
-        rows = await self._database.run(stations.read, self._database.connection, names)
-        latest = await stations.latest(self.store, names)
-        return [stations.view(name, rows.get(name), latest[name] if latest is not None else None) for name in names]
+        if only is None:
+            return await self._stations.every(self.station_ids())
+        asked = frozenset(only)
+        return await self._stations.some([name for name in self.station_ids() if name in asked])
 
     async def cards(self) -> dict[str, StationCard]:
         return await self._database.run(stations.cards, self._database.connection, self.station_ids())
@@ -224,7 +225,7 @@ class Hub:
         return await self._desk.warning(warning_id)
 
     async def journal(self, warning_id: str) -> list[JournalRow]:
-        return [JournalRow(row.t, row.why, row.detail) for row in await self._desk.journal_of(warning_id)]
+        return [JournalRow(row.t, row.why, row.detail, row.event) for row in await self._desk.journal_of(warning_id)]
 
     async def bulletins(self, warning_id: str) -> list[Bulletin]:
         return await self._desk.bulletins_of(warning_id)

@@ -133,7 +133,8 @@ def _changed(
 
 
 def newer(
-    detection: Detection, episode: str, revision: int, boot: str, changed_at: int, now_ms: int, *, outlived: bool = False
+    detection: Detection, episode: str, revision: int, boot: str, changed_at: int, now_ms: int,
+    *, outlived: bool = False,
 ) -> bool:
     """Than what is known of its rule: the id of the episode, its revision, the run that told it, and its event time.
 

@@ -228,7 +228,7 @@ async def test_a_page_for_people_tells_of_every_address_and_parameter(client: Cl
 
 
 async def test_the_description_says_where_a_token_is_needed(view: PlainView, client: Client) -> None:
-    assert "No token is needed" in text_of(await page_of(client, f"{ROOT}/docs"))
+    assert "This machine alone may read" in text_of(await page_of(client, f"{ROOT}/docs"))
     view.config = msgspec.structs.replace(view.config, api=ApiTable([TOKEN]))
     async with client_of(view) as locked:
         assert "A token is needed" in text_of(await page_of(locked, f"{ROOT}/docs"))

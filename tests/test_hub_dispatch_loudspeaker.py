@@ -36,7 +36,8 @@ async def test_loudspeaker_golden() -> None:
     published: list[tuple[str, bytes, bool]] = []
 
     async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
-        published.append((topic, payload, retain))
+        if payload:
+            published.append((topic, payload, retain))
 
     channel = loudspeaker.Channel(config(), publish)
     for name, (warning, bulletin) in flood(config()).items():
@@ -66,6 +67,60 @@ async def test_loudspeaker_without_a_broker_is_worth_another_try() -> None:
     warning, bulletin = flood(config())["alert"]
     with pytest.raises(TransientError, match="not connected"):
         await loudspeaker.Channel(config(), publish).send(bulletin, warning)
+
+
+async def test_what_an_older_hub_retained_for_all_hazards_stands_no_longer(
+    village: Village, new_mosquitto: NewMosquitto
+) -> None:
+    """It would be told for ever to who still listens there: nobody says anything on that topic any more."""
+    mosquitto = new_mosquitto()
+    old, seen = f"tocsin/1/area/{VILLAGE}/bulletin", list[str]()
+    alone = asyncio.Event()
+
+    async def hear(topic: str, payload: bytes) -> None:
+        seen.append(topic)
+        if topic == "last":
+            alone.set()
+
+    link_up = Link(Broker.of(mosquitto.url), "hub", subscriptions=[], on_message=hear)
+    tasks = [asyncio.create_task(link_up.run())]
+    try:
+        await asyncio.wait_for(link_up.wait_connected(), 20)
+        await link_up.publish(old, b"said by an older hub", retain=True)
+        channel = loudspeaker.Channel(config(), link_up.publish)
+        warning, bulletin = flood(config())["alert"]
+        await channel.send(bulletin, warning)
+        late = Link(Broker.of(mosquitto.url), "speaker", subscriptions=[old, f"{old}/+", "last"], on_message=hear)
+        tasks.append(asyncio.create_task(late.run()))
+        await asyncio.wait_for(late.wait_connected(), 20)
+        await link_up.publish("last", b"x", retain=True)
+        await asyncio.wait_for(alone.wait(), 20)
+        assert seen == [f"{old}/flood", "last"]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_an_areas_old_topic_is_emptied_once_and_again_where_the_broker_was_away() -> None:
+    published: list[str] = []
+    away = True
+
+    async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
+        assert bool(payload) == topic.endswith("/flood")
+        assert retain
+        if away and not payload:
+            raise LinkDownError("gone")
+        published.append(topic.rpartition("/")[2])
+
+    warning, bulletin = flood(config())["alert"]
+    channel = loudspeaker.Channel(config(), publish)
+    with pytest.raises(TransientError, match="gone"):
+        await channel.send(bulletin, warning)
+    away = False
+    for _ in range(2):
+        await channel.send(bulletin, warning)
+    assert published == ["flood", "flood", "bulletin", "flood"]
 
 
 async def test_bulletin_is_on_the_broker_again_after_the_broker_was_wiped(

@@ -28,7 +28,7 @@ async def text(view: PlainView, path: str) -> str:
 async def test_the_page_tells_who_waits_what_was_refused_and_why(view: PlainView) -> None:
     page = await text(view, "/held?lang=en")
     assert "mill Stone Bridge area 330112001003 · 30.25000, 119.75000" in page
-    assert "412 messages, 1240 records · 1240 records waiting at the station" in page
+    assert "messages: 412, records: 1240 · 1240 records waiting at the station" in page
     assert "test-unit-7 it has not said where it stands" in page
     assert "longtan-lower two machines speak under this station's name" in page
     assert "impossible time tocsin/1/longtan-upper/readings" in page

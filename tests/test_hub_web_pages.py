@@ -69,7 +69,7 @@ async def test_the_style_sheet_asks_nobody_else(client: Client) -> None:
 async def test_pages_let_nothing_foreign_in(client: Client) -> None:
     headers = (await client.get("/")).headers
     assert "default-src 'none'" in headers["content-security-policy"]
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 
 

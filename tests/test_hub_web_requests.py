@@ -1,5 +1,8 @@
 """Bad requests of every kind."""
 
+import os
+import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -102,6 +105,32 @@ async def test_cap_messages_are_given_as_they_were_written(view: PlainView, clie
     feed = await client.get("/cap/feed.atom")
     assert feed.headers["content-type"] == "application/atom+xml; charset=utf-8"
     assert etree.fromstring(feed.content).tag == "{http://www.w3.org/2005/Atom}feed"
+
+
+async def test_the_feed_is_made_anew_only_when_the_folder_changed(
+    view: PlainView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def feed(folder: Path, title: str) -> bytes:
+        made.append(len(list(folder.iterdir())))
+        return b"<feed/>"
+
+    monkeypatch.setattr("hub.broadcast.cap.feed", feed)
+    async with client_of(view) as client:
+        async def asked(changed_ago_s: float) -> None:
+            then = time.time_ns() - int(changed_ago_s * 1e9)
+            os.utime(view.cap_folder, ns=(then, then))
+            for _ in range(3):
+                assert (await client.get("/cap/feed.atom")).content == b"<feed/>"
+
+        await asked(60)
+        assert made == [0]
+        (view.cap_folder / "one.xml").write_bytes(b"<alert/>")
+        await asked(30)
+        assert made == [0, 1]
+        await asked(0.1)
+        assert made == [0, 1, 1, 1, 1], "another file within the same tick must not be missed"
 
 
 OUTSIDE = ["../outside.xml", "..%2Foutside.xml", "%2e%2e%2foutside.xml", "....//outside.xml", "%2Fetc%2Fpasswd"]

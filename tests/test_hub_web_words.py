@@ -22,6 +22,7 @@ from hub.web.freshness import LEAST_S, Freshness, of_age, of_station
 from hub.web.moments import clock_time, duration, time_tag
 from hub.web.view import HOW_OFFICER, HOW_PAGE
 from hub.web.words import LANGS, Words, number, preferred
+from hub.web.words_table import TABLE
 from tests.hub_web_view import GAS_RULES, HOUR, METHANE, MINUTE, NOW, OXYGEN, card, station
 from tocsin.faults import Fault
 from tocsin.levels import Hazard, Level, Stage
@@ -30,7 +31,6 @@ from tocsin.quantities import QUANTITIES
 from tocsin.readings import Quality, Reason
 
 WEB = Path(words_module.__file__).parent
-TABLE = words_module._TABLE
 ZONE = ZoneInfo("Asia/Shanghai")
 
 

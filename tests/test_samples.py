@@ -18,6 +18,7 @@ from drivers.radar_level import DEFAULT_SPAN_M
 from edge.config import Station, StationFile, load_station
 from edge.series import SeriesTable, plan_series
 from hub.config import HubConfig, load_hub
+from hub.config_officers import EXAMPLE_WARNING
 from tests.shared_data import REPOSITORY
 from tests.test_drivers_docs import default_of
 from thresholds.rulefile import CheckTable, LevelTable, RuleTable
@@ -137,7 +138,7 @@ def test_nothing_can_be_run_with_the_keys_of_the_samples() -> None:
     assert refused.value.problems == [
         f"{path}: {place}: {why}"
         for place in ("hub: private_key", 'station "upper-bridge": key', 'station "stone-valley": key')
-    ]
+    ] + [f'{path}: officer "Sun Yan": {EXAMPLE_WARNING}']
 
 
 @pytest.mark.parametrize(("name", "kind"), [(STATION, StationFile), (HUB, HubConfig)])

@@ -10,6 +10,7 @@ from hub.answers import person_of
 from hub.model import Call, Tier, WarningState
 from hub.model import Warning as HubWarning
 from hub.web.cards import warning_card
+from hub.web.door import OPEN
 from hub.web.pages import answer_or_refuse
 from hub.web.problems import Problem
 from hub.web.render import Asked, Site
@@ -20,11 +21,11 @@ PAST = 50  # closed warnings whose links still open a page
 
 
 def routes(site: Site) -> list[HTTPRouteHandler]:
-    @get("/answer/{token:str}", include_in_schema=False)
+    @get("/answer/{token:str}", include_in_schema=False, opt=OPEN)
     async def show(request: Asked) -> Response[str]:
         return await _show(site, request, request.path_params["token"])
 
-    @post("/answer/{token:str}", include_in_schema=False)
+    @post("/answer/{token:str}", include_in_schema=False, opt=OPEN)
     async def press(request: Asked) -> Response[Any]:
         return await _press(site, request, request.path_params["token"])
 

@@ -14,6 +14,7 @@ from hub.web import api_shapes as shapes
 from hub.web import api_warnings as told
 from hub.web.api_access import ROOT, Answer, guard_of
 from hub.web.api_words import both
+from hub.web.door import OPEN
 from hub.web.freshness import of_station
 from hub.web.pages import find_station, find_warning
 from hub.web.problems import ErrorOut
@@ -23,8 +24,10 @@ from tocsin.times import iso
 
 _ERRORS = {
     400: "a parameter is not allowed",
-    401: "a token is needed",
+    401: "a token is needed, or an officer's name and password",
+    403: "this hub answers its own machine alone",
     404: "there is no such thing",
+    429: "too many log in at once",
     503: "the store cannot be reached now; ask again after Retry-After seconds",
 }
 _RESPONSES = {code: ResponseSpec(ErrorOut, description=why, generate_examples=False) for code, why in _ERRORS.items()}
@@ -46,7 +49,7 @@ def _asked(path: str, english: str, chinese: str, **more: Any) -> get:
 def routes(site: Site) -> list[HTTPRouteHandler | Router]:
     view = site.view
 
-    @get("/healthz", include_in_schema=False)
+    @get("/healthz", include_in_schema=False, opt=OPEN)
     async def healthz() -> HealthOut:
         return HealthOut("ok", iso(view.clock.now_ms()), view.counts())
 
@@ -54,12 +57,17 @@ def routes(site: Site) -> list[HTTPRouteHandler | Router]:
     router = Router(
         ROOT,
         route_handlers=[*_stations(view), *_measurements(view), *_warnings(view), *_hub(view)],
-        guards=[guard_of(tokens)],
+        guards=[guard_of(tokens, site.door)],
+        opt=OPEN,  # its own guard decides
         before_request=params.refuse_unknown,
         response_class=Answer,
-        security=[{"token": []}] if tokens else None,
+        security=_security(bool(tokens), site.door.locked),
     )
     return [healthz, router]
+
+
+def _security(tokens: bool, officers: bool) -> list[dict[str, list[str]]] | None:
+    return [{name: []} for name, there in (("token", tokens), ("officer", officers)) if there] or None
 
 
 def _stations(view: View) -> list[HTTPRouteHandler]:

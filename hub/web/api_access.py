@@ -11,6 +11,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Guard
 
+from hub.web.door import Door
 from hub.web.problems import Problem
 
 ROOT = "/api/v1"
@@ -18,18 +19,21 @@ CACHE = "private, no-cache"  # it may be kept, and is asked for anew each time: 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
 
 
-def guard_of(tokens: Iterable[str]) -> Guard:
-    """Lets everybody in where no tokens are configured, else those who know one."""
+def guard_of(tokens: Iterable[str], door: Door) -> Guard:
+    """Lets in who knows a token, and whom the duty desk lets in; where there are tokens that is an officer alone."""
     known = [token.encode() for token in tokens]
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         if not known:
+            await door.enter(connection)
             return
         kind, _blank, given = connection.headers.get("authorization", "").partition(" ")
         given_bytes = given.strip().encode("utf-8", "surrogateescape")
         # all are compared, so that the time taken tells nothing about any of them
         matches = [hmac.compare_digest(given_bytes, token) for token in known]
-        if kind.lower() != "bearer" or not any(matches):
+        if kind.lower() == "basic" and door.locked:
+            await door.enter(connection)
+        elif kind.lower() != "bearer" or not any(matches):
             raise Problem(
                 "this hub gives its data to programs with a token; send the header Authorization: Bearer TOKEN, with a "
                 "token of [api] in hub.toml",

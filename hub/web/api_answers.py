@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from hub.callout import covers
 from hub.errors import TransientError
+from hub.stations import in_turns
 from hub.store import LATEST_MS, Point, Store
 from hub.web.api_params import bad_cursor, number_of
 from hub.web.api_shapes import (
@@ -202,7 +203,7 @@ async def _views(
     ids: Iterable[str] = (name for name in sorted(view.station_ids()) if name > after or (again and name == after))
     asked = [name for name in ids if sought.station in {"", name}]
     for begin, end in pairwise([0, *range(first, len(asked), AT_ONCE), len(asked)]):
-        for one in await view.stations(asked[begin:end]):
+        async for one in in_turns(await view.stations(asked[begin:end])):
             if not sought.area or (one.card is not None and covers(sought.area, one.card.area)):
                 yield one
 

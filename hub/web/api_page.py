@@ -16,6 +16,7 @@ from litestar.typing import FieldDefinition
 
 from hub.web.api_access import ROOT
 from hub.web.api_words import ZH
+from hub.web.door import OPEN
 from hub.web.render import Asked, Site
 from hub.web.words import Words
 from tocsin import __version__
@@ -45,13 +46,15 @@ class Address:
 def described() -> OpenAPIConfig:
     """Plain JSON alone: the usual documentation pages load scripts from elsewhere."""
     token = SecurityScheme(type="http", scheme="bearer", description="a token of [api] in hub.toml, where it has any")
+    officer = SecurityScheme(type="http", scheme="basic", description="an [[officer]] of hub.toml, where it has any")
     return OpenAPIConfig(
         title="tocsin hub",
         version=__version__,
         description=_ABOUT,
-        openapi_router=Router(ROOT, route_handlers=[], include_in_schema=False, after_request=_refused_as_ours),
+        openapi_router=Router(
+            ROOT, route_handlers=[], include_in_schema=False, opt=OPEN, after_request=_refused_as_ours),
         render_plugins=[JsonRenderPlugin()],
-        components=Components(security_schemes={"token": token}),
+        components=Components(security_schemes={"token": token, "officer": officer}),
     )
 
 
@@ -75,14 +78,21 @@ def _refused_as_ours(response: Response[Any]) -> Response[Any]:
 
 
 def routes(site: Site) -> list[HTTPRouteHandler]:
-    @get(f"{ROOT}/docs", include_in_schema=False)
+    @get(f"{ROOT}/docs", include_in_schema=False, opt=OPEN)
     async def docs(request: Asked) -> Response[str]:
         say = site.words(request)
         paths = request.app.openapi_schema.to_schema()["paths"]
-        context = {"addresses": list(_addresses(paths, say)), "root": ROOT, "locked": bool(site.view.config.api.tokens)}
+        context = {"addresses": list(_addresses(paths, say)), "root": ROOT, "access": _access(site, say)}
         return site.plain_page(request, "api.html", context)
 
     return [docs]
+
+
+def _access(site: Site, say: Words) -> str:
+    """Who may read."""
+    if site.view.config.api.tokens:
+        return say("api_token_or_officer") if site.door.locked else say("api_token")
+    return say("api_officer") if site.door.locked else say("api_open")
 
 
 def _addresses(paths: dict[str, Any], say: Words) -> Iterator[Address]:

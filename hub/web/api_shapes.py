@@ -259,11 +259,13 @@ class WarningsOut(msgspec.Struct, frozen=True):
 
 
 class DecisionOut(msgspec.Struct, frozen=True):
-    """Something that was decided, and why, written down before it was done."""
+    """Something that was decided, and why, written down before it was done; what happened, in English and Chinese."""
 
     t: int
     why: str
+    why_zh: str
     detail: str
+    detail_zh: str
 
 
 class WarningWhole(msgspec.Struct, frozen=True):

@@ -25,7 +25,9 @@ from hub.web.api_shapes import (
     WarningWhole,
 )
 from hub.web.problems import Problem
+from hub.web.told import detail_of
 from hub.web.view import View
+from hub.web.words import Words
 from tocsin.levels import Hazard
 
 
@@ -59,7 +61,9 @@ async def warnings(archive: Archive, sought: Wanted, after: str, limit: int) -> 
 
 
 async def warning(view: View, found: HubWarning) -> WarningWhole:
-    journal = [DecisionOut(row.t, row.why, row.detail) for row in await view.journal(found.id)]
+    chinese = Words("zh")
+    journal = [DecisionOut(row.t, row.why, chinese.why(row.why), row.detail, detail_of(row, chinese))
+               for row in await view.journal(found.id)]
     return WarningWhole(_warning(found), journal, await view.bulletins(found.id))
 
 

@@ -4,7 +4,6 @@ import logging
 import re
 
 from litestar import Litestar, Response, get
-from litestar.config.compression import CompressionConfig
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
@@ -13,7 +12,9 @@ from litestar.types import ExceptionHandlersMap
 from hub.web import answering, api, api_page, feeds, held, operations, overview, pages
 from hub.web.api_page import Rows, described
 from hub.web.api_params import refusal_of
+from hub.web.door import OPEN
 from hub.web.live import changes, since_of
+from hub.web.packing import packed
 from hub.web.problems import Problem
 from hub.web.render import STYLE, Asked, Site
 from hub.web.view import View
@@ -31,17 +32,18 @@ def app(view: View) -> Litestar:
     site = Site(view)
     return Litestar(
         route_handlers=[handler for routes in ROUTES for handler in routes(site)],
+        guards=[site.door.guard],
         exception_handlers=_refusals(site),
         openapi_config=described(),
         plugins=[Rows()],
-        compression_config=CompressionConfig(backend="gzip", exclude="^/events"),
+        middleware=[packed],
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
     )
 
 
 def _own(site: Site) -> list[HTTPRouteHandler]:
-    @get("/static/style.css", include_in_schema=False)
+    @get("/static/style.css", include_in_schema=False, opt=OPEN)
     async def style() -> Response[bytes]:
         headers = {"Cache-Control": f"public, max-age={YEAR_S}, immutable", "X-Content-Type-Options": "nosniff"}
         return Response(STYLE, media_type="text/css", headers=headers)
@@ -87,7 +89,7 @@ def _problem_of(request: Asked, error: HTTPException) -> Problem:
 
 
 def _answer(site: Site, request: Asked, problem: Problem) -> Response[object]:
-    status, told = problem.status_code, problem.told
     if FOR_PROGRAMS.match(request.url.path):
-        return Response(told, status_code=status, media_type="application/json", headers=problem.headers)
-    return site.problem_page(request, told, status)  # type: ignore[return-value]
+        return Response(
+            problem.told, status_code=problem.status_code, media_type="application/json", headers=problem.headers)
+    return site.problem_page(request, problem)  # type: ignore[return-value]

@@ -166,17 +166,9 @@ def _line(episode: Episode, hazard: Hazard, cards: Cards, say: Words) -> Episode
         device=say("group_rule") if episode.group else episode.series.rpartition("/")[0],
         value=found.value,
         threshold=found.threshold,
-        window=_window(found.over_s, say),
+        window=say.window(found.over_s),
         rule=episode.rule,
         since=episode.since,
         shelved=episode.shelved,
         members=members_of(episode.group.members, cards, say) if episode.group else (),
     )
-
-
-def _window(over_s: int, say: Words) -> str:
-    if not over_s:
-        return ""
-    if over_s % 3600 == 0:
-        return say("in_hours", hours=over_s // 3600)
-    return say("in_minutes", minutes=f"{over_s / 60:g}")

@@ -2,31 +2,57 @@
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from hub.broadcast import cap
+from hub.web.door import OPEN
 from hub.web.problems import Problem
 from hub.web.render import Asked, Site
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:@+-]{0,199}\.xml")
 FRESH_S = 10
+SETTLED_NS = 1_000_000_000
 
 
 def routes(site: Site) -> list[HTTPRouteHandler]:
-    @get("/cap/feed.atom", include_in_schema=False)
+    newest = Feed(site.view.cap_folder, site.view.config.hub.name)
+
+    @get("/cap/feed.atom", include_in_schema=False, opt=OPEN)
     async def feed() -> Response[bytes]:
-        body = await asyncio.to_thread(cap.feed, site.view.cap_folder, site.view.config.hub.name)
+        body = await asyncio.to_thread(newest.read)
         return _xml(body, "application/atom+xml; charset=utf-8")
 
-    @get("/cap/{name:str}", include_in_schema=False)
+    @get("/cap/{name:str}", include_in_schema=False, opt=OPEN)
     async def message(request: Asked) -> Response[bytes]:
         body = await asyncio.to_thread(_read, site.view.cap_folder, request.path_params["name"])
         return _xml(body, "application/cap+xml; charset=utf-8")
 
     return [feed, message]
+
+
+class Feed:
+    """The feed, made anew only when the folder has changed: everybody may ask, as often as they like."""
+
+    def __init__(self, folder: Path, title: str) -> None:
+        self._folder = folder
+        self._title = title
+        self._kept = (-1, b"")
+
+    def read(self) -> bytes:
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
+        if changed != self._kept[0]:
+            body = cap.feed(self._folder, self._title)
+            if time.time_ns() - changed < SETTLED_NS:
+                return body  # one more file may come within the same tick of the disk's clock
+            self._kept = (changed, body)
+        return self._kept[1]
 
 
 def _read(folder: Path, name: str) -> bytes:

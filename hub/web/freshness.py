@@ -1,5 +1,6 @@
 """How fresh a station and its series are: a silent sensor is itself a finding. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -68,7 +69,8 @@ def of_age(age_s: float, period_s: float) -> Freshness:
 
 def of_station(view: StationView, now_ms: int) -> StationState:
     """A station is as fresh as its worst series, and silent where it said good-bye or has not been heard for long."""
-    series = [_of_series(view, card, now_ms) for card in view.card.series] if view.card else []
+    newest = None if view.latest is None else {(point.device, point.quantity): point for point in view.latest}
+    series = [_of_series(view, newest, card, now_ms) for card in view.card.series] if view.card else []
     offline = view.heartbeat is not None and not view.heartbeat.online
     every_s = view.heartbeat.every_s if view.heartbeat else HEARTBEAT_S
     sleeps_s = view.heartbeat.next_s if view.heartbeat else 0.0  # a link that saves power said so before
@@ -81,11 +83,13 @@ def of_station(view: StationView, now_ms: int) -> StationState:
     return StationState(view, series, faults, ills, worst, offline)
 
 
-def _of_series(view: StationView, card: SeriesCard, now_ms: int) -> SeriesState:
+def _of_series(
+    view: StationView, newest: Mapping[tuple[str, str], Point] | None, card: SeriesCard, now_ms: int
+) -> SeriesState:
     device, _, quantity = card.key.rpartition("/")
-    if view.latest is None:
+    if newest is None:
         return SeriesState(card, device, quantity, None, Freshness.UNKNOWN)
-    point = next((point for point in view.latest if (point.device, point.quantity) == (device, quantity)), None)
+    point = newest.get((device, quantity))
     # with a data budget the newest value comes with a summary; a sensor that is silent the station tells at once
     period_s = max(card.period_s, view.heartbeat.summary_s if view.heartbeat else 0.0)
     freshness = of_age((now_ms - point.t_ms) / 1000, period_s) if point else Freshness.SILENT

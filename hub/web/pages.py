@@ -8,11 +8,14 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
+from hub.answers import link
 from hub.authority import holdable, moves_at, uncalled, waits_for_person
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
 from hub.orders import problems_of
+from hub.stations import in_turns
 from hub.web.cards import by_urgency, name_of, warning_card
+from hub.web.door import officer_of
 from hub.web.freshness import of_station
 from hub.web.groups import group_lines
 from hub.web.orders import state_of, words_of
@@ -22,6 +25,7 @@ from hub.web.problems import Problem
 from hub.web.rain import Rainfall
 from hub.web.render import Asked, Site
 from hub.web.requests import fields_of, refuse_foreign
+from hub.web.told import detail_of
 from hub.web.view import HOW_OFFICER, StationView, View
 from hub.web.words import Words
 from tocsin.messages import Heartbeat
@@ -89,22 +93,23 @@ async def _console(site: Site, rainfall: Rainfall, request: Asked) -> Response[s
     stations = await view.stations()
     cards = {station.id: station.card for station in stations if station.card}
     open_warnings = by_urgency(await view.open_warnings())
-    states = [of_station(station, now) for station in stations]
+    states = [of_station(station, now) async for station in in_turns(stations)]
     tally = Counter(state.freshness for state in states)
     levels = levels_of(open_warnings, [station.id for station in stations])
-    shown = first_to_see(states, levels)
+    shown, held = first_to_see(states, levels), await view.held()
     context = {
         "open": [warning_card(warning, cards, say) for warning in open_warnings],
         "recent": [warning_card(warning, cards, say) for warning in await view.recent_warnings(RECENT)],
-        "stations": states,
+        "count": len(states),
+        "store_down": any(station.latest is None for station in stations),
         "groups": group_lines(await view.group_decisions(RECENT), cards, say),
         "shown": shown,
         "gauges": await rainfall.of(shown),
-        "names": {station.id: name_of(station.id, cards, say) for station in stations},
+        "names": {name: name_of(name, cards, say) for name in (*(one.view.id for one in shown), *dict(held.clones))},
         "levels": levels,
         "counts": view.counts(),
         "health": view.health(),
-        "held": await view.held(),
+        "held": held,
         "tally": [(freshness.word, tally[freshness]) for freshness in sorted(tally)],
     }
     return await site.page(request, "console.html", context)
@@ -155,16 +160,17 @@ async def _warning(site: Site, request: Asked, warning_id: str) -> Response[str]
     context = {
         "card": warning_card(warning, await view.cards(), say),
         "longest_name": LONGEST_NAME,
-        "journal": await view.journal(warning_id),
+        "journal": [(row.t, row.why, detail_of(row, say)) for row in await view.journal(warning_id)],
         "bulletins": await view.bulletins(warning_id),
         "phones": {name: phones.get(name, "") for name in warning.calls},
+        "links": {name: link(view.config, warning_id, name) for name in warning.calls},
     }
     return await site.page(request, "warning.html", context)
 
 
 async def _answer(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     """An officer's entry: who has heard, and a note on how that is known."""
-    refuse_foreign(request)
+    refuse_foreign(request, site.view.config.hub.public_url)
     site.words(request)
     warning = await find_warning(site.view, warning_id)
     fields = await fields_of(request)
@@ -179,16 +185,17 @@ async def _answer(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     if warning.state == WarningState.CLOSED:
         raise Problem(site.words(request)("over_now"), 409)
     if not warning.calls[person].answered_at:
-        await answer_or_refuse(site.view, person, warning_id, HOW_OFFICER, note)
+        said = ": ".join(filter(None, (officer_of(request), note)))
+        await answer_or_refuse(site.view, person, warning_id, HOW_OFFICER, said)
     return Redirect(f"/warnings/{warning_id}", status_code=303)
 
 
 async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     """An officer takes it on them, by name, that people are moved. Pressing twice is harmless: the first one counts."""
-    refuse_foreign(request)
+    refuse_foreign(request, site.view.config.hub.public_url)
     say = site.words(request)
     warning = await find_warning(site.view, warning_id)
-    by = _officer(await fields_of(request), "confirms")
+    by = _officer(request, await fields_of(request), "confirms")
     if warning.state == WarningState.CLOSED:
         raise Problem(say("confirm_over"), 409)
     if not warning.confirmed_by or uncalled(warning):
@@ -203,10 +210,10 @@ async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]
 
 async def _hold(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     """An officer objects, by name, to what a rule would do by itself. Pressing twice is harmless."""
-    refuse_foreign(request)
+    refuse_foreign(request, site.view.config.hub.public_url)
     say = site.words(request)
     warning = await find_warning(site.view, warning_id)
-    by = _officer(await fields_of(request), "holds it")
+    by = _officer(request, await fields_of(request), "holds it")
     if not holdable(warning):
         if waits_for_person(warning) and warning.held_by:
             return Redirect(f"/warnings/{warning_id}", status_code=303)
@@ -218,9 +225,9 @@ async def _hold(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     return Redirect(f"/warnings/{warning_id}", status_code=303)
 
 
-def _officer(fields: Mapping[str, str], does: str) -> str:
-    """Raises Problem. The name goes into the journal as it is."""
-    name = fields.get("by", "").strip()
+def _officer(request: Asked, fields: Mapping[str, str], does: str) -> str:
+    """Who is logged in, else the name given, which goes into the journal as it is. Raises Problem."""
+    name = officer_of(request) or fields.get("by", "").strip()
     if not name:
         raise Problem.missing("by", f"the name of the officer who {does}")
     if len(name) > LONGEST_NAME:

@@ -26,16 +26,15 @@ MOST_AMOUNTS = 250_000    # of rain as it fell: thinned out it cannot be summed;
 class Range:
     """A choice of the station page: how far back, and how long one rain bar is."""
 
-    name: str
     span_ms: int
     bar_ms: int
 
 
 RANGES = {
-    "1h": Range("1 h", HOUR_MS, 5 * MINUTE_MS),
-    "6h": Range("6 h", 6 * HOUR_MS, 15 * MINUTE_MS),
-    "24h": Range("24 h", DAY_MS, HOUR_MS),
-    "7d": Range("7 d", 7 * DAY_MS, 6 * HOUR_MS),
+    "1h": Range(HOUR_MS, 5 * MINUTE_MS),
+    "6h": Range(6 * HOUR_MS, 15 * MINUTE_MS),
+    "24h": Range(DAY_MS, HOUR_MS),
+    "7d": Range(7 * DAY_MS, 6 * HOUR_MS),
 }
 
 

@@ -14,7 +14,8 @@ from litestar.datastructures import Cookie, State
 from markupsafe import Markup
 
 from hub.web import moments
-from hub.web.problems import ErrorOut, Problem
+from hub.web.door import Door, officer_of
+from hub.web.problems import Problem
 from hub.web.view import View
 from hub.web.words import LANGS, Lang, Words, number, preferred, unit_of
 from tocsin.levels import Level
@@ -39,7 +40,8 @@ def _content_security_policy() -> str:
 
 HEADERS = {
     "Content-Security-Policy": _content_security_policy(),
-    "Referrer-Policy": "no-referrer",  # an answer link is a secret
+    # an answer link is a secret to others; without it browsers would not say to us where a form came from
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
@@ -50,6 +52,7 @@ class Site:
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self.door = Door(view.config.officer)
         self.zone = ZoneInfo(view.config.hub.timezone)
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
@@ -82,13 +85,15 @@ class Site:
         since = await self.view.wait_changed(-1)
         return self.plain_page(request, template, {**context, "changes": since}, status)
 
-    def problem_page(self, request: Asked, told: ErrorOut, status: int) -> Response[str]:
+    def problem_page(self, request: Asked, problem: Problem) -> Response[str]:
         try:
             say = self.words(request)
         except Problem:
             say = Words("en")
-        context = {"code": status, "sentence": say.both(told.error, told.error_zh)}
-        return self.plain_page(request, "problem.html", context, status)
+        context = {"code": problem.status_code, "sentence": say.both(problem.told.error, problem.told.error_zh)}
+        page = self.plain_page(request, "problem.html", context, problem.status_code)
+        page.headers.update(problem.headers or {})
+        return page
 
     def plain_page(
         self, request: Asked, template: str, context: Mapping[str, object], status: int = 200
@@ -111,6 +116,7 @@ class Site:
             "hub_name": say.both(hub.name, hub.name_zh),
             "zone": hub.timezone,
             "status": self.view.config.cap.status,
+            "logged_in": officer_of(request),
             "now": now,
             "at": lambda ms: moments.time_tag(ms, self.zone, now),
             "ago": lambda ms: moments.duration(now - ms, say.lang),

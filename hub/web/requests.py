@@ -1,6 +1,6 @@
 """What a browser sent with a form, and whether it was one of our own pages that asked for it."""
 
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from hub.web.problems import Problem
 from hub.web.render import Asked
@@ -9,14 +9,19 @@ MOST_FIELDS = 10
 FORM = "application/x-www-form-urlencoded"
 
 
-def refuse_foreign(request: Asked) -> None:
+def refuse_foreign(request: Asked, public_url: str) -> None:
     """A page of another site must not answer in the officer's name. Raises Problem.
 
-    Browsers say where a form came from; what says nothing is not a browser that could have been misled.
+    Browsers say where a form came from; what says nothing is not a browser that could have been misled. Without TLS
+    they leave the first of the two out, and old ones always.
     """
-    origin = request.headers.get("sec-fetch-site", "none")
-    if origin not in {"same-origin", "none"}:
-        raise Problem(f"this form came from another site ({origin}); open the duty desk and enter it there", 403)
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    here = {request.headers.get("host", ""), urlsplit(public_url).netloc} - {""}
+    if site is None and origin is not None and urlsplit(origin).netloc not in here:
+        site = origin
+    if site not in {None, "same-origin", "none"}:
+        raise Problem(f"this form came from another site ({site}); open the duty desk and enter it there", 403,
+                      zh=f"此表单来自其他网站（{site}）；请打开值班台，在值班台填写")
 
 
 async def fields_of(request: Asked) -> dict[str, str]:

@@ -17,7 +17,8 @@ _STOP_S = 1
 async def serve_web(view: View, address: str) -> None:
     """Until cancelled. Raises HubError where `address`, host:port, cannot be had."""
     settings = uvicorn.Config(
-        app(view), log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=_STOP_S,
+        app(view), log_config=None, access_log=False, lifespan="off", ws="none", proxy_headers=False,
+        timeout_graceful_shutdown=_STOP_S,
     )  # fmt: skip
     server = _Server(settings)
     with _listener(address) as listener:

@@ -10,6 +10,7 @@ from hub.config import HubConfig
 from hub.groups_state import Decision
 from hub.health import Health
 from hub.held import Held
+from hub.journal import Entry
 from hub.model import Warning as HubWarning
 from hub.model import Why
 from hub.orders import StationOrders
@@ -38,11 +39,12 @@ class StationView:
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """One decision about a warning, written before it was acted on. `t` is ms UTC."""
+    """One decision about a warning, written before it was acted on. `t` is ms UTC, `event` what happened then."""
 
     t: int
     why: Why
     detail: str
+    event: Entry | None = None
 
 
 class View(Protocol):

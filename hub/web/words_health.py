@@ -1,8 +1,8 @@
 """What the hub says of its own health, in Chinese: its sentences come in English, as the log and /readyz have them."""
 
-import re
+from hub.web.patterns import compiled
 
-_SENTENCES = tuple((re.compile(english, re.DOTALL), chinese) for english, chinese in (
+HEALTH = compiled((
     (r"the hub is starting", "中心正在启动"),
     (r"no connection to the broker: (.*)", "未连接消息服务器：{}"),
     (r"the database has not answered for (.*) s", "数据库已 {} 秒无响应"),
@@ -17,11 +17,3 @@ _SENTENCES = tuple((re.compile(english, re.DOTALL), chinese) for english, chines
     (r"the nightly backup failed: (.*) \(last good one: never\)", "夜间备份失败：{}（从未成功）"),
     (r"the nightly backup failed: (.*) \(last good one: (.*)\)", "夜间备份失败：{}（上次成功：{}）"),
 ))
-
-
-def in_chinese(sentence: str) -> str:
-    """The sentence as it came where this side does not know it."""
-    for english, chinese in _SENTENCES:
-        if found := english.fullmatch(sentence):
-            return chinese.format(*found.groups())
-    return sentence
