@@ -12,7 +12,7 @@ import pytest
 
 from edge.agent import Agent
 from edge.operate import Ask
-from hub import committed
+from hub import committed, forward
 from hub.service import Hub
 from hub.web.freshness import Freshness, of_station
 from hub.web.pages import traffic_of
@@ -87,8 +87,9 @@ async def valley(folder: Path, broker: str, uplink: str = BUDGET) -> AsyncIterat
 
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten seconds pass in milliseconds here: the hub's pause between two answers is as much shorter."""
+    """Ten seconds pass in milliseconds here: the hub's pauses are as much shorter."""
     monkeypatch.setattr(committed, "APART_S", 0.001)
+    monkeypatch.setattr(forward, "GATHER_S", 0.0)
 
 
 async def test_calm_takes_less_than_a_megabyte_a_day(
