@@ -173,6 +173,7 @@ def test_a_walk_makes_no_folder_that_would_belong_to_another_user_than_the_agent
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = Site(tmp_path)
+    site.files.port = "tcp://127.0.0.1:9"
     words = [str(site.files.write()), "--commission", "--who", "Wang Fang", "--lang", "en"]
     shutil.rmtree(site.folder, ignore_errors=True)
     assert service.run(words) == 1

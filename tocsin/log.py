@@ -175,11 +175,15 @@ class Log:
         replace_file(self.folder / "cursor", f"{seq} {hub}\n".encode(), sync=False)
 
     def drop(self, older_than_s: float, now_s: float) -> int:
-        """Deletes whole segments behind the cursor last written more than `older_than_s` ago; returns how many."""
+        """Deletes whole segments behind the cursor that are older than that; returns how many.
+
+        Time went on at the latest with the last write of the segment that follows: the one written while a clock stood
+        in 1970, or days behind, is no older than that.
+        """
         paths = segments_of(self.folder)
         dropped = 0
         for path, following in itertools.pairwise(paths):
-            if first_seq(following) - 1 > self.cursor or now_s - path.stat().st_mtime < older_than_s:
+            if first_seq(following) - 1 > self.cursor or now_s - following.stat().st_mtime < older_than_s:
                 break
             path.unlink()
             dropped += 1
