@@ -30,6 +30,7 @@ from edge.pipeline import Pipeline
 from edge.poll import Poller, phases
 from edge.recorder import Recorder
 from edge.restore import Restored, restored
+from edge.sayings import say
 from edge.service_button import button_parts
 from edge.siren_parts import siren_parts
 from edge.survey import Survey
@@ -84,7 +85,7 @@ class Agent:
         self._keeper = Timekeeper(clock, before.decider.now_ms)
         self.budget = Budget(station.file.uplink.monthly_mb, station.folder, lambda: self.pipeline.calm)
         self.uplink = Uplink(self._log, table.id, station.file.hub.key, self.budget.thinner)
-        self.uplink.on_fault = lambda why: self.pipeline.told(EventKind.FAULT, f"uplink: {why}")
+        self.uplink.on_fault = lambda why: self.pipeline.told(EventKind.FAULT, say("uplink", why=why))
         self.uplink.restore_urgent(before.uncommitted)
         self.recorder = Recorder(self._log, boot, self.uplink.written)
         self.pipeline = Pipeline(before.decider, self.recorder, self._keeper, self._health)
@@ -206,7 +207,7 @@ class Agent:
                                 before.checkpoint))
         for damage in self._log.damage:
             log.error("log: %s", damage)
-            self.recorder.add(Event("", 0, now_ms, EventKind.DISK, damage))
+            self.pipeline.told(EventKind.DISK, damage)
         if self._log.next_seq == 1:
             before.decider.begun_ms = now_ms
             self.recorder.add(msgspec.structs.replace(before.decider.config, t=now_ms))

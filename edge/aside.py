@@ -4,9 +4,14 @@ On the agent's own loop that would hold up polls, rhythm and ticks with it.
 """
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+if sys.version_info < (3, 11, 4):  # until then all threads waited for a program to be read (CPython's issue 104372)
+    subprocess._USE_VFORK = False  # type: ignore[misc]  # noqa: SLF001 - documented by subprocess
 
 T = TypeVar("T")
 

@@ -17,9 +17,11 @@ from pathlib import Path
 import msgspec
 
 from edge.news import Thinner
+from edge.sayings import say
 from tocsin.link import KEEPALIVE_S
 from tocsin.log import replace_file
 from tocsin.messages import EventKind, Summary
+from tocsin.said import Said
 from tocsin.times import utc
 from tocsin.traffic import Traffic
 
@@ -42,12 +44,6 @@ class Step:
 
 
 STEPS = (Step(300, 600, 1.0), Step(900, 900, 4.0), Step(3600, 3600, float("inf")))
-_WORDS = (
-    "the data budget holds again: summaries every 5 min, changes as ever",
-    "the month goes faster than the data budget: summaries every 15 min, changes of four deadbands",
-    "the data budget of the month is used up: summaries every hour, of changes rain alone; "
-    "warnings and all that belongs to them go up as ever",
-)
 
 
 class Meter:
@@ -120,7 +116,7 @@ class Budget:
         return 60 if self.thinner else KEEPALIVE_S
 
     def tick(
-        self, now_ms: int, record: Callable[[Summary], int], tell: Callable[[EventKind, str], None]
+        self, now_ms: int, record: Callable[[Summary], int], tell: Callable[[EventKind, Said], None]
     ) -> None:
         """Counts, ends a window that is over, and thins more or less; every few seconds."""
         if self.traffic is not None:
@@ -134,7 +130,7 @@ class Budget:
         if step != self.step:
             self.step = step
             self.thinner.factor = STEPS[step].factor
-            tell(EventKind.BUDGET, _WORDS[step])
+            tell(EventKind.BUDGET, say(f"budget_{step}"))
 
 
 def step_of(used: int, budget: int, now_ms: int, before: int) -> int:

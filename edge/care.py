@@ -24,6 +24,7 @@ from tocsin.link import Link
 from tocsin.messages import Event, EventKind
 from tocsin.notify import Notify
 from tocsin.readings import Reading, RejectedError, Rejection
+from tocsin.said import Said
 
 _LONGEST_PAUSE_S = 60.0   # edge.poll asks a silent device as seldom as that
 REST_EVERY_S = 300.0
@@ -58,7 +59,9 @@ class Care:
         self._pauses_s = {device.table.name: max(_LONGEST_PAUSE_S, device.table.every_s)
                           + self._rounds_s[device.table.bus]
                           for device in station.devices if isinstance(device.driver, PolledDriver)}
-        self.watchdog = Watchdog(notify, clock, recorder, self._pauses_s, self._stalled)
+        siren = pipeline.siren
+        self.watchdog = Watchdog(notify, clock, recorder, self._pauses_s, self._stalled,
+                                 siren_idle_s=lambda: siren.idle_s if siren is not None else 0.0)
         pipeline.on_tick = self.watchdog.ticked
 
     def parts(self) -> Parts:
@@ -164,8 +167,9 @@ class Care:
         stale_ms = [int(state.tables.series.stale[columns[key]]) for key in keys if key in columns]
         return max(1, int((min(stale_ms, default=0) - 1) // (1000 * device.table.every_s)))
 
-    def _stalled(self, what: str) -> None:
-        self._recorder.add(Event("", 0, self._pipeline.now_ms(), EventKind.FAULT, f"watchdog: {what}"))
+    def _stalled(self, what: Said) -> None:
+        self._pipeline.now_ms()
+        self._pipeline.told(EventKind.FAULT, say("watchdog", what=what))
 
 
 def battery_of(station: Station) -> tuple[Device, str] | None:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 from edge.bus import Bus
+from edge.sayings import say
+from tocsin.said import Said
 
 _WINDOW_S = 60.0
 _TOO_MANY = 0.05    # polls left out, of all
@@ -14,7 +16,7 @@ _ROOM = 1.2
 class Load:
     """Of one bus. `polled` is told of every poll; `told` is given words where that changes."""
 
-    def __init__(self, bus: Bus, told: Callable[[str], None]) -> None:
+    def __init__(self, bus: Bus, told: Callable[[Said], None]) -> None:
         self._bus = bus
         self._told = told
         self._since_s, self._busy_s = -_WINDOW_S, 0.0
@@ -37,9 +39,8 @@ class Load:
         if not self._over and self._missed > _TOO_MANY * wanted and busy > _BUSY:
             self._over = True
             need = busy * wanted / self._polls
-            self._told(f"bus {self._bus.name}: {self._missed} of {wanted} polls in {passed_s:.0f} s were left out; its "
-                       f"devices would need {need:.0%} of the line's time: make their every_s {need * _ROOM:.1f} times "
-                       "as long, or give some of them a line of their own")
+            self._told(say("overloaded", bus=self._bus.name, missed=self._missed, wanted=wanted, passed=passed_s,
+                           need=need, times=need * _ROOM))
         elif self._over and not self._missed:
             self._over = False
-            self._told(f"bus {self._bus.name}: all its polls find their time again")
+            self._told(say("in_time", bus=self._bus.name))

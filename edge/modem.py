@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from edge.aside import Aside
 from edge.power import Power, PowerTable
 from tocsin.clock import Clock
 from tocsin.link import Link
@@ -17,6 +18,8 @@ from tocsin.link import Link
 LOOK_S = 1.0
 _COMMAND_S = 60.0
 _KILLED_S = 2.0
+_LEFT_S = 5.0  # what does not even begin, or die, within that is left alone
+_ASIDE = Aside("commands")
 log = logging.getLogger(__name__)
 
 
@@ -38,8 +41,11 @@ class Modem:
         """Until cancelled."""
         while True:
             await self._serve()
-            await command(self._table.modem_off)
-            await self._while(lambda: self.sleeps_s() > 0)
+            ending = asyncio.create_task(command(self._table.modem_off), name="modem off")  # it delays no link either
+            try:
+                await self._while(lambda: self.sleeps_s() > 0)
+            finally:
+                await _ended(ending)
             await self._asleep(0.0)
 
     async def _serve(self) -> None:
@@ -50,9 +56,7 @@ class Modem:
             await self._asleep(self.sleeps_s())
         finally:
             for task in (waking, serving):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await _ended(task)
 
     def sleeps_s(self) -> float:
         """How long the link may sleep from now on; 0: it is wanted."""
@@ -71,6 +75,13 @@ async def command(words: Sequence[str]) -> None:
     """Runs a command of the station file, for a minute at most; one that fails is told and changes nothing."""
     if not words:
         return
+    try:
+        await _ASIDE.do(_run(words), _COMMAND_S + _LEFT_S)
+    except TimeoutError:
+        log.error("%s hangs, and is left alone", words[0])
+
+
+async def _run(words: Sequence[str]) -> None:
     try:
         process = await asyncio.create_subprocess_exec(*words, stdin=asyncio.subprocess.DEVNULL)
     except OSError as err:
@@ -95,3 +106,9 @@ async def _killed(process: asyncio.subprocess.Process) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_KILLED_S):
                 await process.wait()
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

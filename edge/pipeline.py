@@ -135,12 +135,12 @@ class Pipeline:
             try:
                 self._recorder.add(self.decider.remembered(self._now_ms))
             except ValueError as err:  # long windows over many fast series: the checkpoint has it all the same
-                self.told(EventKind.FAULT, f"what is remembered is not in the log: {err}")
+                self.told(EventKind.FAULT, say("not_remembered", why=err))
 
-    def told(self, what: EventKind, detail: Said | str, *, device: str = "", series: str = "") -> None:
+    def told(self, what: EventKind, detail: Said, *, device: str = "", series: str = "") -> None:
         """Something technical happened now."""
-        zh = detail.zh if isinstance(detail, Said) else ""
-        self._recorder.add(Event("", 0, self._now_ms, what, str(detail), device=device, series=series, zh=zh))
+        zh = "" if detail.zh == detail.en else detail.zh
+        self._recorder.add(Event("", 0, self._now_ms, what, detail.en, device=device, series=series, zh=zh))
 
     def sound(self, why: str, decided_s: float) -> None:
         """Commands the siren to what the levels ask for now."""
@@ -269,9 +269,9 @@ class Pipeline:
     def _follow(self, decided: Decided) -> None:
         state = self.decider.live
         for key in decided.stuck:
-            self.told(EventKind.STUCK, "its value does not move as it should: look after it", series=key)
+            self.told(EventKind.STUCK, say("stuck"), series=key)
         for key in decided.moving:
-            self.told(EventKind.STUCK, "its value moves again", series=key)
+            self.told(EventKind.STUCK, say("moving"), series=key)
         for fresh in decided.freshness:
             stale_ms = int(state.tables.series.stale[self.decider.columns[fresh.series.key]])
             busy = self.decider.in_service(fresh.series.key, fresh.t_ms)
@@ -283,6 +283,5 @@ class Pipeline:
             self._recorder.add(shadow(change))
 
 
-def _clock_words(step: ClockStep) -> str:
-    said = f"the clock stepped by {step.step_ms / 1000:+.1f} s"
-    return f"{said}; the time before was wrong and counts no more" if step.epoch else said
+def _clock_words(step: ClockStep) -> Said:
+    return say("new_epoch" if step.epoch else "clock_step", seconds=step.step_ms / 1000)

@@ -19,6 +19,7 @@ from thresholds.kernel import Change
 from thresholds.parts import named
 from tocsin.inputs import Config
 from tocsin.log import Entry, Log
+from tocsin.log_words import say
 from tocsin.messages import Detection, record_of
 
 SUCCESSION = "succession"   # what the hub knew of the station before this one: `tocsin enrol --replace` writes it
@@ -69,9 +70,9 @@ def restored(station: Station, storage: Log) -> Restored:
         if entry.kind == KINDS[Detection] and (known := _detection(entry)) is not None:
             told[known.rule, known.series] = known.revision
             held = (replay.decider is not None and _hold(replay.decider, known)) or held
-    storage.damage += [f"{path.name}: damaged, or cannot be read" for path in storage.suspects]
+    storage.damage += [say("unread_or_damaged", name=path.name) for path in storage.suspects]
     if replay.damage:
-        storage.damage.append(f"{len(replay.damage)} records that cannot be read are left out; {replay.damage[0]}")
+        storage.damage.append(say("left_out", count=len(replay.damage), first=replay.damage[0]))
     decider = replay.decider or Decider(config_of(station.plan, station.candidate, station.file.station.id, 0))
     unlogged = [detection(change) for change in decided if change.revision > told.get(named(change.track), 0)]
     exact = exact and replay.exact and not held and not storage.suspects

@@ -12,6 +12,7 @@ import msgspec
 
 from edge.calibration import KEYS
 from edge.config import StationFile
+from edge.lock import WALK, Lock
 from edge.operate import Reply, ask, away, told
 from edge.sayings import say
 from edge.sheet import in_words, opened
@@ -72,7 +73,24 @@ def _asked(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[st
 
 
 def _commission(folder: Path, args: argparse.Namespace) -> int:
+    """One at a time: two would ask the station to do two things at once, and each write over what the other proved."""
     words = Words(TABLE, args.lang)
+    lock = None
+    try:
+        lock = Lock(folder, WALK)
+    except BlockingIOError:
+        print(words("walks"), file=sys.stderr)
+        return 1
+    except OSError:    # nothing can be kept there either: the walk says so
+        pass
+    try:
+        return _walk(folder, args, words)
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def _walk(folder: Path, args: argparse.Namespace, words: Words) -> int:
 
     def asked(what: dict[str, Any]) -> Reply:
         return ask(folder, what)

@@ -13,10 +13,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge.outputs import Output
 from edge.patterns import ANSWERED, Moment, Program, is_rise, moment_of, program_of
+from edge.rounds import Rounds
 from edge.sayings import rejected, say
 from edge.siren_table import SirenTable
 from edge.sounding import Sound
@@ -79,7 +80,7 @@ class Siren:
         self._told: tuple[Level, str] | None = None
         self._faults: dict[str, Said] = {}
         self._said_s = self._obeyed_s = -math.inf
-        self._wake = asyncio.Event()
+        self._rounds = Rounds(clock)
         if voice is not None:
             voice.on_end = self._words_over
 
@@ -96,6 +97,12 @@ class Siren:
     def level(self) -> Level:
         """What it sounds for now; CLEAR while it is silent, or cannot be switched on."""
         return self._told[0] if self._told and self._on is not None else Level.CLEAR
+
+    @property
+    def idle_s(self) -> float:
+        """For how many real seconds `run` has not come round: edge.rounds.ROUND_S while all is well, or as long as the
+        output takes."""
+        return self._rounds.idle_s
 
     @property
     def faults(self) -> list[Said]:
@@ -116,7 +123,7 @@ class Siren:
         if program is not None and self._testing is not None:
             self._testing.end(proved=False)
             self._testing = None
-        self._wake.set()
+        self._rounds.wake()
 
     def _begin(self, program: Program) -> None:
         """The rhythm, where it is another one or what it plays for has risen. One that has not begun is words first."""
@@ -129,7 +136,7 @@ class Siren:
     def _words_over(self) -> None:
         if self._began_s > self._clock.monotonic_s():
             self._began_s = self._clock.monotonic_s()
-            self._wake.set()
+            self._rounds.wake()
 
     def _in_full(self, program: Program | None) -> Program | None:
         """An answer takes effect once the rhythm was heard in full for a while: the others must hear it too."""
@@ -148,25 +155,25 @@ class Siren:
         A warning that comes meanwhile goes on from there; False then.
         """
         self._testing = test = Trial(self._clock.monotonic_s() + seconds)
-        self._wake.set()
+        self._rounds.wake()
         try:
             return await test.proved
         finally:
             if self._testing is test:
                 self._testing = None
-                self._wake.set()
+                self._rounds.wake()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self._wake.clear()
+            self._rounds.begin()
             now = self._moment()
             good = now is None or await self._obey(now)
             if now is not None and good:
                 if now.words:  # whatever its contact says: one that is stuck must not keep people from the words
                     self._speak()
                 good = await self._looked(now)
-            await self._rest(now.until_s if now else math.inf, self._hold_s(now) if good else _AGAIN_S)
+            await self._rounds.rest(now.until_s if now else math.inf, self._hold_s(now) if good else _AGAIN_S)
 
     def _hold_s(self, now: Moment | None) -> float:
         """How long the output may be left without a word."""
@@ -177,8 +184,8 @@ class Siren:
         look = asyncio.ensure_future(self._look(on=now.on))
         try:
             while not look.done():
-                await self._rest(now.until_s, self._hold_s(now), look)
-                if look.done() or self._wake.is_set() or self._clock.monotonic_s() >= now.until_s:
+                await self._rounds.rest(now.until_s, self._hold_s(now), look)
+                if look.done() or self._rounds.woken or self._clock.monotonic_s() >= now.until_s:
                     break
                 if not await self._obey(now):
                     return False
@@ -278,18 +285,3 @@ class Siren:
             if moment.words:
                 self._said_s = moment.until_s
                 self._voice.say(self._program)
-
-    async def _rest(self, until_s: float, at_most_s: float, *ends: "asyncio.Future[bool]") -> None:
-        """Until the moment of the agent's clock, a new command, one of `ends`, or so many real seconds."""
-        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._wake.wait())}
-        if until_s < math.inf:
-            waits.add(asyncio.ensure_future(self._slept(until_s)))
-        try:
-            timeout = at_most_s if at_most_s < math.inf else None
-            await asyncio.wait({*waits, *ends}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def _slept(self, until_s: float) -> Any:
-        await self._clock.sleep_until(until_s)

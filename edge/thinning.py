@@ -49,16 +49,6 @@ class Step(IntEnum):
     READINGS = 6
 
 
-WORDS = {
-    Step.DELIVERED_OLD: "readings that the hub has had for a day are gone",
-    Step.DELIVERED: "readings that the hub has are gone",
-    Step.CALM_5_MIN: "of readings in calm one in 5 minutes is kept",
-    Step.CALM_HOUR: "of readings in calm one an hour is kept",
-    Step.ACTIVE_5_MIN: "of readings above clear one in 5 minutes is kept",
-    Step.READINGS: "readings that the hub does not have are gone",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bytes that the log may take, and that stay free on its disk for others."""

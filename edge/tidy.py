@@ -9,11 +9,13 @@ from pathlib import Path
 from edge.pipeline import Pipeline
 from edge.recorder import URGENT_KINDS, Ranges, Recorder
 from edge.sayings import say
-from edge.thinning import MB, WORDS, Freed, Limits, thin, used_bytes
+from edge.thinning import MB, Freed, Limits, Step, thin, used_bytes
 from edge.uplink import Uplink
 from tocsin.clock import Clock
 from tocsin.log import Entry, Log, Mended
+from tocsin.log_words import say as unread
 from tocsin.messages import EventKind, LogHealth
+from tocsin.said import Said, said_of
 
 EVERY_S = 60.0
 
@@ -70,7 +72,7 @@ class Tidy:
 
         self._uplink.restore_urgent(await asyncio.to_thread(old))
 
-    async def _quietly(self, part: Callable[[], list[tuple[EventKind, str, Ranges]]]) -> None:
+    async def _quietly(self, part: Callable[[], list[tuple[EventKind, Said, Ranges]]]) -> None:
         """In a thread. What it found is told; a disk that refuses is the recorder's to report."""
         try:
             told = await asyncio.to_thread(part)
@@ -94,7 +96,7 @@ class Tidy:
             self._given_up = status.given_up
         self._refused = status.error is not None
 
-    def _make_room(self) -> list[tuple[EventKind, str, Ranges]]:
+    def _make_room(self) -> list[tuple[EventKind, Said, Ranges]]:
         limits = Limits.of(self._log.folder, *self._limits)
         done: dict[int, list[Freed]] = {}
         try:
@@ -107,12 +109,12 @@ class Tidy:
         return [(EventKind.THINNED, _words(step, parts), [one for part in parts for one in part.removed])
                 for step, parts in done.items()]
 
-    def _mend(self) -> list[tuple[EventKind, str, Ranges]]:
+    def _mend(self) -> list[tuple[EventKind, Said, Ranges]]:
         """Files that a reader found damaged, and the next one in turn."""
         sealed = self._log.sealed
         following = [path for path in sealed if path > self._looked] or sealed
         suspects = [path for path in sealed if path in self._log.suspects]
-        told: list[tuple[EventKind, str, Ranges]] = []
+        told: list[tuple[EventKind, Said, Ranges]] = []
         for path in [*suspects, *following[:1]]:
             mended = self._mended(path)
             if mended is not None:
@@ -129,13 +131,13 @@ class Tidy:
         except OSError as err:
             known = path in self._unreadable
             self._unreadable.add(path)
-            return None if known else Mended(f"{path.name}: cannot be read: {err}", [])
+            return None if known else Mended(unread("unread", name=path.name, why=said_of(err)), [])
         return mended
 
 
-def _words(step: int, parts: list[Freed]) -> str:
+def _words(step: int, parts: list[Freed]) -> Said:
     records = sum(last - first + 1 for part in parts for first, last in part.removed)
     freed = sum(part.bytes for part in parts) / MB
     first, last = parts[0].removed[0][0], parts[-1].removed[-1][1]
-    said = next(words for one, words in WORDS.items() if one == step)
-    return f"step {step} of {len(WORDS)}: {said}; {records} of records {first} to {last}, {freed:.1f} MB freed"
+    return say("thinned", step=step, all=len(Step), what=say(f"thin_{step}"), records=records, first=first, last=last,
+               freed=freed)

@@ -7,6 +7,8 @@ TABLE = {
               "{who} 于 {t} 的验收尚未完成；已通过：{done}。继续进行。"),
     "too_old": ("A walk by {who} of {t} is not finished, and too long ago: everything is gone through anew.",
                 "{who} 于 {t} 的验收尚未完成，但时间过久：全部重新进行。"),
+    "walks": ("somebody else is walking through this station; wait for the end of that",
+              "有人正在对本站验收；请等其结束"),
     "unkept": ("    this cannot be kept: {why}; go on without a break",
                "    结果无法保存：{why}；请一次做完，不要中断"),
     "step": ("--- {number} of {all}: {step}", "--- 第 {number} 步，共 {all} 步：{step}"),

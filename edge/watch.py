@@ -142,8 +142,9 @@ class Watch:
     async def _save(self) -> None:
         """Old segments away, and a checkpoint of the kernel. A disk that refuses is the recorder's to report."""
         now_ms = self._clock.now_ms()
-        with suppress(OSError):  # first, and in any case: on a full disk it is what makes room
-            await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
+        if self._clock.synchronized() is not False:  # by one days ahead nothing is old; the size has a limit
+            with suppress(OSError):
+                await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
         await asyncio.to_thread(self._budget.meter.save_due, now_ms)
         self._pipeline.remember(after_ms=REMEMBER_MS)
         seq, decider, now_s = self._recorder.last_seq, self._pipeline.decider, self._clock.monotonic_s()

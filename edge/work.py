@@ -96,7 +96,7 @@ class Work:
         """At the start: what is wrong with the calibration, and what the station's files now say otherwise."""
         for problem in self._operations.station.calibration.problems:
             log.error("calibration: %s", problem)
-            self._pipeline.told(EventKind.CALIBRATION, problem)
+            self._pipeline.told(EventKind.CALIBRATION, joined([problem]))
         scales = self._scales()
         found = self._changed(scales)
         self._tell(found or [], say("files"))

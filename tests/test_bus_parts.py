@@ -16,6 +16,7 @@ from edge.owed import Owed
 from edge.replies import ReplyTimes
 from tocsin.devices import Request, Write
 from tocsin.readings import Reason, RejectedError
+from tocsin.said import Said
 
 REQUESTS = st.builds(Request, st.sampled_from([1, 3, 4]), st.integers(0, 300), st.integers(1, 125))
 SILENT = RejectedError(Reason.SILENT, "no answer")
@@ -201,7 +202,7 @@ class WoundLoop:
 
 
 def test_an_overload_is_told_once_with_what_it_would_need_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, told = WoundLoop(), list[str]()
+    clock, told = WoundLoop(), list[Said]()
     monkeypatch.setattr(load, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
     bus = Bus(BusTable("mast", "modbus-rtu", "/dev/ttyS9"))
     watched = Load(bus, told.append)
@@ -218,8 +219,8 @@ def test_an_overload_is_told_once_with_what_it_would_need_and_its_end(monkeypatc
     minute(1, 0.96)
     minute(1, 0.96)
     assert len(told) == 1
-    assert told[0].startswith("bus mast: ")
-    assert "192%" in told[0]
+    assert told[0].en.startswith("bus mast: ")
+    assert "192%" in told[0].en
     minute(0, 0.5)
     minute(0, 0.5)
-    assert told[1:] == ["bus mast: all its polls find their time again"]
+    assert [said.en for said in told[1:]] == ["bus mast: all its polls find their time again"]

@@ -8,6 +8,7 @@ from edge.budget import FILE, STEPS, Budget, Meter, step_of
 from edge.recorder import KINDS
 from tocsin.log import Entry
 from tocsin.messages import EventKind, Readings, Summary, encode
+from tocsin.said import Said
 from tocsin.times import ms_of
 from tocsin.traffic import Traffic
 
@@ -83,7 +84,7 @@ class Desk:
 
     def __init__(self, folder: Path, monthly_mb: float) -> None:
         self.summaries: list[Summary] = []
-        self.told: list[tuple[EventKind, str]] = []
+        self.told: list[tuple[EventKind, Said]] = []
         self.budget = Budget(monthly_mb, folder, lambda: True)
         self.budget.traffic = Traffic(10)
 
@@ -111,7 +112,7 @@ def test_over_budget_summaries_come_more_rarely_and_it_is_told_once_each_way(tmp
     desk.tick(JUNE + 31 * DAY_MS)
     assert [what for what, _ in desk.told] == [EventKind.BUDGET] * 3
     said = zip(("every 15 min", "used up", "holds again"), desk.told, strict=True)
-    assert all(words in detail for words, (_, detail) in said)
+    assert all(words in detail.en for words, (_, detail) in said)
     assert (desk.budget.step, desk.budget.thinner.factor) == (0, 1.0)
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import errno
+import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from edge import service
 from edge import walk as walks
 from edge.sheet import Result, Sheet, in_words
 from edge.walk import FILE, Begun, BrokenOffError
@@ -136,3 +138,44 @@ async def test_in_chinese_a_dead_device_says_why_in_chinese(tmp_path: Path) -> N
         with pytest.raises(BrokenOffError):
             await site.goes(lang="zh")
         assert f"    {GAUGE}：无有效读数 无应答: no answer within 0.4 s" in site.told
+
+
+async def test_two_people_do_not_walk_through_one_station_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one comes while the first is asked something, and again when he has gone."""
+    site, codes = Site(tmp_path), list[int]()
+    words = [str(site.files.folder / "station.toml"), "--commission", "--who", "Wang Fang", "--lang", "en"]
+
+    def asked(_prompt: str) -> str:
+        monkeypatch.setattr("builtins.input", closed)
+        codes.append(service.run(words))
+        raise EOFError
+
+    def closed(_prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", asked)
+    async with site.agent():
+        site.wire.set_fault(1, Silent())
+        for _ in range(4):
+            await site._pass_a_minute()
+        codes.append(await asyncio.to_thread(service.run, words))
+        said = capsys.readouterr()
+        assert said.err == "somebody else is walking through this station; wait for the end of that\n"
+        assert (said.out.count("broken off"), codes) == (1, [1, 1])
+        assert await asyncio.to_thread(service.run, words) == 1
+        assert "broken off" in capsys.readouterr().out
+
+
+
+def test_a_walk_makes_no_folder_that_would_belong_to_another_user_than_the_agent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = Site(tmp_path)
+    site.files.port = "tcp://127.0.0.1:9"
+    words = [str(site.files.write()), "--commission", "--who", "Wang Fang", "--lang", "en"]
+    shutil.rmtree(site.folder, ignore_errors=True)
+    assert service.run(words) == 1
+    assert "no agent answers" in capsys.readouterr().err
+    assert not site.folder.exists()

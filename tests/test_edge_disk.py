@@ -272,7 +272,7 @@ async def test_a_file_damaged_in_the_middle_is_set_aside_and_told_by_the_running
     agent = Agent(load_station(path), WoundClock(START_MS + 60_000))
     async with writing(agent.recorder):
         for kind, words, _ in await asyncio.to_thread(agent._tidy._mend):
-            assert (kind, victim.name in words) == (EventKind.DISK, True)
+            assert (kind, victim.name in words.en) == (EventKind.DISK, True)
         assert (folder / victim.name.replace(".log", ".damaged")).read_bytes() == bytes(data)
         assert await asyncio.to_thread(agent._tidy._mend) == []
     agent.recorder.close()
@@ -344,6 +344,6 @@ def test_a_folder_that_became_read_only_keeps_no_agent_from_starting_and_no_seco
 
     monkeypatch.setattr(os, "open", read_only)
     agent = Agent(load_station(path), WoundClock(START_MS + 60_000))
-    assert any("Read-only" in words for words in agent._log.damage)
+    assert any("Read-only" in words.en for words in agent._log.damage)
     with pytest.raises(ConfigError, match="another agent runs"):
         Agent(load_station(path), WoundClock(START_MS + 60_000))

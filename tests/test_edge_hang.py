@@ -26,6 +26,7 @@ from tocsin.clock import WoundClock
 from tocsin.inputs import Tick
 from tocsin.log import Entry, Log
 from tocsin.messages import Answer, EventKind, encode
+from tocsin.said import Said
 
 __all__ = ["hasty"]
 
@@ -187,7 +188,7 @@ async def test_a_stop_writes_nothing_else_to_a_disk_that_hangs(tmp_path: Path, m
         async with site.agent() as agent:
             monkeypatch.setattr(agent._log, "append", hang)
             monkeypatch.setattr(agent.budget.meter, "save", lambda: saved.append(1))
-            agent.pipeline.told(EventKind.FAULT, "something")
+            agent.pipeline.told(EventKind.FAULT, Said("something", "某事"))
             await until(asked.is_set)
         assert not saved
     finally:

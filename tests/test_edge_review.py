@@ -260,7 +260,7 @@ def test_a_record_that_cannot_be_read_does_not_keep_an_agent_from_starting(tmp_p
     storage.append([Entry(1, KINDS[Readings], bad), Entry(2, KINDS[Readings], bad)])
     restored(load_station(path), storage)
     (said,) = storage.damage
-    assert said.startswith("2 records that cannot be read are left out; record 1: ")
+    assert said.en.startswith("2 records that cannot be read are left out; record 1: ")
 
 
 def test_a_checkpoint_that_knows_more_than_the_log_is_not_kept_for_later(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tocsin import __version__
 from tocsin.__main__ import main
 from tocsin.broker import Broker, in_words
 from tocsin.messages import EventKind
-from tocsin.said import LANGS, language
+from tocsin.said import LANGS, Said, language
 
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=200)
 
@@ -211,7 +211,7 @@ def test_where_no_agent_runs_the_folder_tells_what_it_holds(
     assert status.run([str(bench.path), "--lang", "zh"]) == 1
     assert "中没有记录" in capsys.readouterr().out
     bench.read(0.5, 3.0)
-    bench.agent.pipeline.told(EventKind.FAULT, "the last")
+    bench.agent.pipeline.told(EventKind.FAULT, Said("the last", "最后一个"))
     bench.flush()
     (bench.folder / "log" / "segment-00000000000000000000.log.damaged").write_bytes(b"x")
     assert status.run([str(bench.path), "--json"]) == 1

@@ -66,10 +66,11 @@ class Guarded:
 
     def __init__(self, folder: Path, notify: Notify) -> None:
         self.bench = Bench(folder / "station")
-        self.real_s = 0.0
+        self.real_s = self.siren_idle_s = 0.0
         self.said: list[str] = []
         self.dog = Watchdog(notify, self.bench.clock, self.bench.agent.recorder, {"gauge": 60.0, "bucket": 60.0},
-                            self.said.append, lambda: self.real_s)
+                            lambda said: self.said.append(said.en), siren_idle_s=lambda: self.siren_idle_s,
+                            real_s=lambda: self.real_s)
 
     def tried(self, *devices: str) -> None:
         for device in devices:
@@ -140,12 +141,12 @@ def test_a_tick_that_fails_is_none_for_the_watchdog(tmp_path: Path, monkeypatch:
     bench.clock.pass_ms(MINUTE_MS)
     bench.tick()
     bench.clock.pass_ms(MINUTE_MS)
-    assert dog.stalled() == ""
+    assert dog.stalled() is None
     monkeypatch.setattr(bench.agent.pipeline, "_sound_in_time", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         bench.tick()
     bench.clock.pass_ms(11_000)
-    assert dog.stalled() == "the decider has not been told the time for 71 s"
+    assert str(dog.stalled()) == "the decider has not been told the time for 71 s"
     bench.stop()
 
 
@@ -181,9 +182,9 @@ def test_dead_devices_that_take_a_line_long_do_not_end_the_pings(
         dog.tried(f"gauge-{unit}")
     clock.pass_ms(300_000)  # a poll each minute, and two exchanges of five seconds with each of thirty
     dog.ticked()
-    assert dog.stalled() == ""
+    assert dog.stalled() is None
     clock.pass_ms(121_000)
-    assert dog.stalled() == "device gauge-10 has not been asked for 421 s"
+    assert str(dog.stalled()) == "device gauge-10 has not been asked for 421 s"
     agent.recorder.close()
     agent._lock.close()
 

@@ -1,6 +1,7 @@
 """The log survives what happens to files."""
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,21 @@ def test_segments_follow_each_other_and_are_dropped_only_behind_the_cursor(tmp_p
     assert log.drop(older_than_s=10, now_s=now_s) > 0
     assert [entry.seq for entry in log.read(after=20)] == list(range(21, 41))
     assert Log(tmp_path).next_seq == 41
+
+
+def test_what_was_written_with_a_clock_that_was_behind_is_as_old_as_what_follows(tmp_path: Path) -> None:
+    """A start without a battery clock: it is 1970 until the network has set it."""
+    log = Log(tmp_path, segment_bytes=200)
+    for seq in range(1, 41):
+        log.append([Entry(seq, 1, b"p" * 30)])
+    log.move_cursor(40, "hub")
+    first, second, *_ = log.sealed
+    written_s = second.stat().st_mtime
+    os.utime(first, (0, 0))
+    assert log.drop(older_than_s=1000, now_s=written_s + 900) == 0
+    os.utime(second, (written_s - 200, written_s - 200))
+    assert log.drop(older_than_s=1000, now_s=written_s + 900) == 1
+    assert not first.exists()
 
 
 def test_a_log_cut_at_every_byte_keeps_all_before_the_cut(tmp_path: Path) -> None:
@@ -192,7 +208,7 @@ def test_an_end_in_the_middle_of_mending_loses_nothing(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(module, "replace_file", until_the_power_goes)
     half = Log(tmp_path)
-    assert ["the power went" in words for words in half.damage] == [True]
+    assert ["the power went" in words.en for words in half.damage] == [True]
     monkeypatch.undo()
     assert [entry.payload for entry in half.read()] == [b"second", b"third"]
     assert [entry.payload for entry in Log(tmp_path).read()] == [b"second", b"third"]

@@ -101,7 +101,7 @@ def test_a_file_damaged_in_the_middle_is_suspected_by_who_reads_set_aside_and_to
     mended = log.mend(second)
     assert mended is not None
     assert mended.holes == [(5, 5)]
-    assert mended.words == f"{second.name}: damaged; 2 good records kept, set aside as {second.stem}.damaged"
+    assert mended.words.en == f"{second.name}: damaged; 2 good records kept, set aside as {second.stem}.damaged"
     assert second.with_suffix(".damaged").read_bytes() == bytes(data)
     assert thinned_of(second.read_bytes()) == HOLED
     assert [log.mend(path) for path in log.sealed] == [None] * len(log.sealed)
@@ -158,7 +158,7 @@ def test_a_last_segment_that_cannot_be_read_at_all_does_not_keep_a_log_from_goin
     Log(tmp_path).append(entries(1, [b"first"]))
     unreadable(monkeypatch, last_segment(tmp_path), {0, *range(100)})
     log = Log(tmp_path)
-    assert "cannot be opened" in log.damage[0]
+    assert "cannot be opened" in log.damage[0].en
     assert log.next_seq > 1 << 16
     log.append([Entry(log.next_seq, 1, b"goes on")])
     monkeypatch.undo()

@@ -58,7 +58,7 @@ def test_a_copy_of_the_folder_that_followed_the_link_keeps_what_waited(tmp_path:
 def test_what_waited_in_memory_and_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
     log = Log(tmp_path, early=True)
-    assert [words.partition(":")[0] for words in log.damage] == [
+    assert [words.en.partition(":")[0] for words in log.damage] == [
         "records that waited in memory for the disk cannot be read"]
     log.append(entries(1, [b"a"]))
     assert payloads(tmp_path) == [b"a"]

@@ -12,8 +12,10 @@ import pytest
 
 from edge import sayings as of_edge
 from edge import status, status_page, walk_words
+from edge.budget import STEPS
+from edge.thinning import Step
 from hub import sayings as of_hub
-from tocsin import link_words
+from tocsin import link_words, log_words
 from tocsin.levels import Level
 from tocsin.said import Said, SaidError, Sayings, joined, language, said_of
 
@@ -22,13 +24,13 @@ Table = Mapping[str, tuple[str, str]]
 TABLES: dict[str, Table] = {
     "edge.sayings": of_edge.TABLE, "edge.walk_words": walk_words.TABLE, "edge.status": status.AWAY,
     "edge.status_page": status_page.TABLE, "hub.sayings": of_hub.TABLE,
-    "tocsin.link_words": link_words.TABLE,
+    "tocsin.link_words": link_words.TABLE, "tocsin.log_words": log_words.TABLE,
 }  # fmt: skip
 BARE = {"enrol", "on", "heard", "moved", "out"}     # in Chinese only names and marks around what is put in
 # what people are answered by; an error of a table of settings is told by `tocsin check`, in the words of its file
 ANSWERING = ("operate", "operations", "servicing", "service", "work", "survey", "proof", "siren", "siren_parts",
              "siren_off", "commands", "rule_orders", "answers", "walk", "sheet", "calibration", "asked", "button",
-             "service_button")
+             "service_button", "agent", "pipeline", "tidy", "care", "watchdog", "load", "budget")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -73,7 +75,8 @@ def test_every_sentence_gets_the_values_that_it_has_and_none_is_dead(folder: str
             for key in known:
                 assert {name for name, _ in fields(table[key][0])} <= given, f"{path.name}: {key}"
         used |= {key for key in table if f'"{key}"' in text}
-    dynamic = {"not_on", "not_off", "command", "sent", "done", "expired", "rules", "enrolled", "replaced"}
+    dynamic = {"not_on", "not_off", "command", "sent", "done", "expired", "rules", "enrolled", "replaced",
+               *(f"thin_{step:d}" for step in Step), *(f"budget_{step}" for step in range(len(STEPS)))}
     assert set(table) - used - dynamic == set()
 
 

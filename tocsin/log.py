@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.early import MOST_BYTES, NAME, Early, read_early
+from tocsin.log_words import say
 from tocsin.logfiles import cut, first_seq, read_log, read_segment, replace_file, segments_of
+from tocsin.said import Said, said_of
 from tocsin.segment import (
     HEADER_BYTES,
     HOLED,
@@ -38,7 +40,7 @@ __all__ = ["Entry", "Log", "Mended", "check_size", "first_seq", "read_log", "rea
 class Mended:
     """What was wrong with a file, in words, and the stretches (first, last) of records that are not in the log."""
 
-    words: str
+    words: Said
     holes: list[tuple[int, int]]
 
 
@@ -55,7 +57,7 @@ class Log:
         the process (tocsin.early) until the next `sync`.
         """
         self.folder = folder
-        self.damage: list[str] = []
+        self.damage: list[Said] = []
         self.suspects: set[Path] = set()
         self._segment_bytes = segment_bytes
         self._file: Writer | None = None
@@ -73,7 +75,7 @@ class Log:
             except OSError as err:
                 self.next_seq = max(self.next_seq, first_seq(path)) + (1 << 16)  # its records keep their numbers
                 self._on_disk = self.next_seq - 1
-                self.damage.append(f"{path.name}: cannot be opened: {err}; record {self.next_seq} comes next")
+                self.damage.append(say("unopened", name=path.name, why=said_of(err), seq=self.next_seq))
         if self._file is None:
             with suppress(OSError):
                 self._file = self._new_segment()
@@ -81,7 +83,7 @@ class Log:
         try:
             left = read_early(folder, strict=True)
         except OSError as err:  # of another user, for one
-            self.damage.append(f"records that waited in memory for the disk cannot be read: {err}")
+            self.damage.append(say("early_unread", why=said_of(err)))
         self._early = Early.of(folder) if early else None
         self._take_over(left)
 
@@ -137,7 +139,7 @@ class Log:
                 self.sync()
                 os.truncate(self.folder / NAME, 0)
             except OSError as err:
-                self.damage.append(f"{len(fresh)} records that waited in memory cannot be written: {err}")
+                self.damage.append(say("early_unwritten", count=len(fresh), why=said_of(err)))
 
     def _write(self, entries: Sequence[Entry]) -> None:
         data = b"".join(pack(entry) for entry in entries)
@@ -173,11 +175,15 @@ class Log:
         replace_file(self.folder / "cursor", f"{seq} {hub}\n".encode(), sync=False)
 
     def drop(self, older_than_s: float, now_s: float) -> int:
-        """Deletes whole segments behind the cursor last written more than `older_than_s` ago; returns how many."""
+        """Deletes whole segments behind the cursor that are older than that; returns how many.
+
+        Time went on at the latest with the last write of the segment that follows: the one written while a clock stood
+        in 1970, or days behind, is no older than that.
+        """
         paths = segments_of(self.folder)
         dropped = 0
         for path, following in itertools.pairwise(paths):
-            if first_seq(following) - 1 > self.cursor or now_s - path.stat().st_mtime < older_than_s:
+            if first_seq(following) - 1 > self.cursor or now_s - following.stat().st_mtime < older_than_s:
                 break
             path.unlink()
             dropped += 1
@@ -201,7 +207,7 @@ class Log:
             return None
         aside = _set_aside(path, data)
         self.rewrite(path, kept.entries, kept.thinned or HOLED)
-        words = f"{path.name}: damaged; {len(kept.entries)} good records kept, set aside as {aside.name}"
+        words = say("aside", name=path.name, count=len(kept.entries), aside=aside.name)
         return Mended(words, _holes(kept.entries, first_seq(path), last))
 
     def rewrite(self, path: Path, entries: Sequence[Entry], thinned: int) -> None:
@@ -224,7 +230,7 @@ class Log:
         except FileNotFoundError:  # none yet
             return 0, ""
         except (OSError, ValueError) as err:  # everything is offered again, which is harmless
-            self.damage.append(f"cursor: cannot be read: {err}; the hub is offered everything again")
+            self.damage.append(say("cursor", why=said_of(err)))
             return 0, ""
 
     def _open(self, path: Path) -> None:
@@ -241,21 +247,20 @@ class Log:
                 return
             end = path.stat().st_size
         elif kept.behind:
-            self.damage.append(f"{path.name}: {kept.behind} bytes of a torn record cut off")
+            self.damage.append(say("torn", name=path.name, count=kept.behind))
             cut(path, end)
         if version_of(data) != 1 or not kept.whole:  # what an older version wrote stays as it is
             self._file = Writer(path, end, self._segment_bytes)
 
     def _made_anew(self, path: Path, data: bytes, entries: list[Entry]) -> bool:
         """A copy first: at no moment is the segment gone."""
-        words = f"{path.name}: damaged; {len(entries)} good records kept"
         try:
             aside = _set_aside(path, data)
             self.rewrite(path, entries, 0)
         except OSError as err:
-            self.damage.append(f"{words}; it cannot be set aside: {err}")
+            self.damage.append(say("not_aside", name=path.name, count=len(entries), why=said_of(err)))
             return False
-        self.damage.append(f"{words}, set aside as {aside.name}")
+        self.damage.append(say("aside", name=path.name, count=len(entries), aside=aside.name))
         return True
 
     def _new_segment(self, seq: int = 0) -> Writer:
