@@ -19,8 +19,9 @@ _CARD = msgspec.json.Decoder(StationCard)
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One detection or answer. `settled`: the episode's clear lies in the same batch."""
+    """One detection or answer, with its id in `landing`. `settled`: the episode's clear lies in the same batch."""
 
+    id: int
     station: str
     arrived: int
     record: Detection | Answer
@@ -56,7 +57,7 @@ def read(connection: sqlite3.Connection, after: int) -> Batch:
             unread.append(number)
             continue
         if isinstance(record, Detection | Answer):
-            rows.append(Arrival(station, arrived, record))
+            rows.append(Arrival(number, station, arrived, record))
     end = found[-1][0] if len(found) == BATCH else max(newest, start)
     return Batch(_settled(rows), cursor, end, unread)
 

@@ -15,7 +15,8 @@ from hub.groups_memo import Memo
 from hub.groups_rules import GROUP, SCALE, Group, GroupKind, LevelRule
 from hub.groups_state import Decision, Late, Memory, State, Track
 from hub.groups_weigh import Reach, due_of, observed, reach_of
-from hub.warnings import key_of, newer
+from hub.runs import newer
+from hub.warnings import key_of
 from tocsin.digests import digest
 from tocsin.events import EventKind
 from tocsin.levels import Authority, Stage

@@ -12,9 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from hub import groups_kept
+from hub import groups_kept, warnings_kept
 from hub import groups_log as log_of
 from hub.config import HubConfig
 from hub.database import Database
@@ -29,13 +27,11 @@ from hub.groups_rebuild import Rebuilder
 from hub.groups_rules import Group
 from hub.groups_state import State, Track
 from hub.landing import cursor_of
-from hub.model import Warning as HubWarning
 from tocsin.clock import Clock
 from tocsin.config import ConfigError, read_toml
 
 _LAZY = 1_000    # rows that changed no level may lie between the durable cursor and the place read to
 _AWAY_S = 30.0   # without a link: what is shorter is no reason that nobody was heard
-_WARNING = msgspec.json.Decoder(HubWarning)
 
 log = logging.getLogger(__name__)
 
@@ -280,9 +276,7 @@ def _stamp_of(path: Path) -> tuple[int, int] | None:
 def _standing(connection: sqlite3.Connection) -> dict[str, dict[str, Track]]:
     """What stations have raised already, from the warnings that are open."""
     found: dict[str, dict[str, Track]] = {}
-    rows = connection.execute("SELECT state FROM warnings WHERE json_extract(state, '$.state') = 'open' ORDER BY id")
-    for (text,) in rows:
-        warning = _WARNING.decode(text)
+    for warning in warnings_kept.still_open(connection):
         for key, one in warning.episodes.items():
             if one.level > 0 and one.group is None:
                 track = Track(one.series, one.rule, warning.hazard, one.level, one.revision, one.id, one.changed_at,

@@ -1,0 +1,24 @@
+"""Which word of a station is the newer one, where numbers were lost and clocks were wrong. Pure."""
+
+from tocsin.messages import Detection
+
+WRONG_CLOCK_MS = 3_600_000  # a detection further in the future than that was told by a clock that was wrong
+
+
+def newer(
+    detection: Detection, episode: str, revision: int, boot: str, changed_at: int, now_ms: int,
+    *, outlived: bool = False,
+) -> bool:
+    """Than what is known of its rule: the id of the episode, its revision, the run that told it, and its event time.
+
+    `outlived`: the run that tells the detection ended before that run began; its clock may have been ahead.
+    """
+    if detection.revision > revision:
+        return True
+    if outlived:
+        return False
+    # a station whose memory was replaced counts from 1 again, and one that lost its power before the disk took its
+    # records counts their numbers twice; ignoring them would mute it
+    other = detection.episode != episode or detection.revision == revision
+    after_loss = boot not in {"", detection.boot} and detection.t <= now_ms + WRONG_CLOCK_MS
+    return (other or after_loss) and detection.t > changed_at
