@@ -75,6 +75,7 @@ class Desk:
         self._woken.set()
         self._counts: Counter[str] = Counter()
         self._tallies = Tallies()
+        self._closed: dict[int, list[HubWarning]] = {}    # as read: everybody may ask, with a made-up answer link
         with database.transaction() as connection:
             episodes.fill(connection)
         self._board = Board(warnings_kept.everything(database.connection))
@@ -158,7 +159,10 @@ class Desk:
 
     async def recent(self, limit: int) -> list[HubWarning]:
         """Closed ones, newest first."""
-        return await self._database.run(warnings_kept.closed, self._database.connection, limit)
+        closed = self._closed    # another one as soon as one of them changes
+        if limit not in closed:
+            closed[limit] = await self._database.run(warnings_kept.closed, self._database.connection, limit)
+        return closed[limit]
 
     async def warning(self, warning_id: str) -> HubWarning | None:
         return await self._database.run(warnings_kept.load, self._database.connection, warning_id)
@@ -187,6 +191,8 @@ class Desk:
             self._counts = counts
             raise
         self._board = work.board
+        if any(warning.state is WarningState.CLOSED for warning in work.kept.values()):
+            self._closed = {}
         if work.kept:
             self._wake_dispatch()
         return result

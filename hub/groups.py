@@ -90,6 +90,8 @@ class _Work:
             case Landed():
                 self._take_landed(one)
                 self._id = one.id
+            case Heard() if one.station not in self._watched:    # by other rules than those it was logged for
+                return
             case Heard():
                 self._hear(one.station, one.until)
                 self._weigh(self._of.get(one.station, ()))

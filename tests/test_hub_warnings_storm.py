@@ -125,3 +125,18 @@ async def test_closed_warnings_are_found_without_going_through_all(village: Vill
     """Everybody may ask for them, with a link that was made up."""
     found = village.database.connection.execute(f"EXPLAIN QUERY PLAN {CLOSED}", (50,)).fetchall()
     assert [row[-1] for row in found] == ["SCAN warnings USING INDEX warnings_closed"]
+
+
+async def test_whoever_tries_answer_links_costs_no_look_at_the_disk(village: Village) -> None:
+    village.starts("upper-bridge")
+    await village.alarm(Level.ORANGE, 1)
+    assert await village.desk.recent(50) == []
+    village.clock.wind_to(at("14:10"))
+    await village.alarm(Level.CLEAR, 2)
+    (closed,) = await village.desk.recent(50)
+    assert closed.closed_at == at("14:10")
+    statements = list[str]()
+    village.database.connection.set_trace_callback(statements.append)
+    assert await village.desk.recent(50) == [closed]
+    assert await village.desk.open_warnings() == []
+    assert statements == []
