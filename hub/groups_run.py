@@ -126,7 +126,8 @@ class Groups:
         tables, rules = self._read(self._path, kept)
         if kept is None:
             self._read_to = self._saved = log_of.newest(connection)
-            self._take([Ruled(now_ms, tables, self._too_old_ms, _standing(connection))], (tables, rules))
+            self._take([Ruled(now_ms, tables, self._too_old_ms, _standing(connection), log_of.runs(connection))],
+                       (tables, rules))
             return
         self._state, self._inputs = kept.state, kept.inputs
         self._tables, self._rules = kept.tables, groups_of(kept.tables, "the rules in force")
