@@ -14,7 +14,7 @@ from hub.groups_state import Decision
 from hub.runs import with_start
 from tocsin.messages import Detection, Event, encode, record_of
 
-ROWS = 500    # of one piece: what waits for the same thread waits no longer than for that
+ROWS = 500    # of one piece at most
 
 Logged = Ticked | Heard | Started | Ruled
 _LOGGED: msgspec.json.Decoder[Logged] = msgspec.json.Decoder(Logged)

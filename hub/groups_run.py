@@ -16,12 +16,12 @@ from hub import groups_kept, warnings_kept
 from hub import groups_log as log_of
 from hub.config import HubConfig
 from hub.database import Database
-from hub.follow import follow
+from hub.follow import PIECE_S, follow
 from hub.groups import Action, Rebuild, run
 from hub.groups_file import groups_of
 from hub.groups_inputs import Heard, Input, Ruled, Started, Ticked
 from hub.groups_kept import READER, Kept
-from hub.groups_log import Logged, Owed, Told
+from hub.groups_log import ROWS, Logged, Owed, Told
 from hub.groups_memo import Memo
 from hub.groups_rebuild import Rebuilder
 from hub.groups_rules import Group
@@ -60,6 +60,7 @@ class Groups:
         self._rules: tuple[Group, ...] = ()
         self._state, self._memo = State(), Memo()
         self._inputs = 0
+        self._at_once = ROWS // 5    # fewer where groups are so large that these take long
         self._read_to = self._saved = 0
         self._kept: Kept | None = None
         self._hears = hears
@@ -160,8 +161,9 @@ class Groups:
     def _process(self) -> int:
         connection = self._database.connection
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM landing").fetchone()
-        rows = log_of.rows_after(connection, self._read_to, last)
+        rows = log_of.rows_after(connection, self._read_to, last, self._at_once)
         if rows:
+            began_s = self._clock.monotonic_s()
             self._take_heartbeats(rows[-1][1].at)
             before, state_before = self._read_to, self._state
             self._read_to = rows[-1][0]
@@ -170,6 +172,11 @@ class Groups:
             except BaseException:
                 self._read_to, self._state = before, state_before
                 raise
+            took_s = self._clock.monotonic_s() - began_s
+            if took_s > PIECE_S:
+                self._at_once = max(1, round(len(rows) * PIECE_S / took_s))
+            elif took_s < PIECE_S / 2:
+                self._at_once = min(2 * self._at_once, ROWS)
         return len(rows)
 
     def _tick(self, now_ms: int) -> None:
