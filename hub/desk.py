@@ -238,7 +238,7 @@ class Desk:
 
     def _take_answer(self, work: _Work, station: str, answer: Answer) -> None:
         """An answer that names no warning is for all that are open where the station stands."""
-        named = _found(work, answer.warning) if answer.warning else None
+        named = _newest(work, answer.warning) if answer.warning else None
         open_here = work.board.open(arrivals.area_of(arrivals.card_of(work.connection, station)))
         event = Answered(answer.who, answer.how, "", min(answer.t, work.now_ms))
         here = [warning.id for warning in open_here if not warning.technical]
@@ -246,7 +246,7 @@ class Desk:
 
     def _each(self, work: _Work, warning_ids: Sequence[str], event: Event) -> None:
         for warning_id in warning_ids:
-            self._step(work, work.board.get(warning_id) or _found(work, warning_id), event)
+            self._step(work, work.board.get(warning_id) or _newest(work, warning_id), event)
 
     def _step(self, work: _Work, before: HubWarning | None, event: Event) -> None:
         after, actions = step(before, event, work.now_ms, self._policy, self._tallies)
@@ -289,7 +289,7 @@ class Desk:
         work.kept[after.id] = after
 
 
-def _found(work: _Work, warning_id: str) -> HubWarning | None:
+def _newest(work: _Work, warning_id: str) -> HubWarning | None:
     return work.kept.get(warning_id) or warnings_kept.load(work.connection, warning_id)
 
 

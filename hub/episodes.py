@@ -26,8 +26,11 @@ state = excluded.state
 """
 
 
-def keep(connection: sqlite3.Connection, before: HubWarning | None, after: HubWarning, event: Event) -> None:
-    """Inside the transaction of the step from `before` to `after`: what has changed about its episodes."""
+def keep(
+    connection: sqlite3.Connection, before: HubWarning | None, after: HubWarning, event: Event | None = None
+) -> None:
+    """Inside the transaction of the step from `before` to `after`: what has changed about its episodes. `event` made
+    it: a detection changes one alone."""
     known: Mapping[str, Episode] = before.episodes if before is not None and before.id == after.id else {}
     if known is after.episodes:
         return
