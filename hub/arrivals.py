@@ -9,6 +9,7 @@ import msgspec
 from hub.callout import UNKNOWN_AREA
 from hub.landing import cursor_of
 from hub.model import Episode
+from hub.runs import before
 from hub.warnings import EpisodeChanged, key_of
 from tocsin.messages import Answer, Detection, StationCard, record_of
 
@@ -19,8 +20,9 @@ _CARD = msgspec.json.Decoder(StationCard)
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One detection or answer. `settled`: the episode's clear lies in the same batch."""
+    """One detection or answer, with its id in `landing`. `settled`: the episode's clear lies in the same batch."""
 
+    id: int
     station: str
     arrived: int
     record: Detection | Answer
@@ -56,7 +58,7 @@ def read(connection: sqlite3.Connection, after: int) -> Batch:
             unread.append(number)
             continue
         if isinstance(record, Detection | Answer):
-            rows.append(Arrival(station, arrived, record))
+            rows.append(Arrival(number, station, arrived, record))
     end = found[-1][0] if len(found) == BATCH else max(newest, start)
     return Batch(_settled(rows), cursor, end, unread)
 
@@ -77,16 +79,15 @@ def placed(connection: sqlite3.Connection, event: EpisodeChanged, known: Episode
     boot = event.detection.boot
     if known is None or known.boot in {"", boot}:
         return event
-    return msgspec.structs.replace(event, outlived=_before(connection, event.station, boot, known.boot))
+    outlived = before(runs_of(connection, event.station), boot, known.boot)
+    return msgspec.structs.replace(event, outlived=outlived)
 
 
-def _before(connection: sqlite3.Connection, station: str, boot: str, other: str) -> bool:
-    """Whether the first run began before the second. Only where both number and landing of their starts say so: of a
-    memory that was replaced the numbers begin again, and of a backlog the newest comes first."""
-    first, second = (connection.execute(
-        "SELECT min(seq), min(id) FROM landing WHERE station = ? AND boot = ? AND kind = 'start'", (station, one)
-    ).fetchone() for one in (boot, other))
-    return None not in {*first, *second} and first[0] < second[0] and first[1] < second[1]
+def runs_of(connection: sqlite3.Connection, station: str) -> dict[str, int]:
+    """Of each run of which a start is held the lowest number, in the order in which they landed."""
+    return dict(connection.execute(
+        "SELECT boot, min(seq) FROM landing WHERE station = ? AND kind = 'start' GROUP BY boot ORDER BY min(id)",
+        (station,)).fetchall())
 
 
 def card_of(connection: sqlite3.Connection, station: str) -> StationCard | None:

@@ -190,6 +190,10 @@ CREATE TABLE IF NOT EXISTS episodes (
 CREATE INDEX IF NOT EXISTS episodes_station ON episodes (station, id);
 CREATE INDEX IF NOT EXISTS episodes_warning ON episodes (warning, id);
 CREATE INDEX IF NOT EXISTS warnings_opened ON warnings (json_extract(state, '$.opened_at'), id);
+CREATE INDEX IF NOT EXISTS warnings_closed ON warnings (json_extract(state, '$.closed_at') DESC, id)
+    WHERE json_extract(state, '$.state') = 'closed';
+-- which run of a station began first, without going through all that each has told
+CREATE INDEX IF NOT EXISTS landing_starts ON landing (station, boot, seq) WHERE kind = 'start';
 """
 
 

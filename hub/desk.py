@@ -10,44 +10,32 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 import hub.broadcast
-from hub import arrivals, authority, episodes, groups_desk, groups_log, journal, outbox
+from hub import arrivals, authority, episodes, groups_desk, groups_log, journal, outbox, warnings_kept
 from hub.arrivals import READER, Batch
 from hub.board import Board
 from hub.bulletin import compose
 from hub.callout import UNKNOWN_AREA, Policy
 from hub.config import HubConfig
 from hub.database import Database
-from hub.follow import follow
+from hub.follow import follow, in_time
+from hub.happened import Answered, Confirmed, EpisodeChanged, Event, Held, Tick
 from hub.journal import Asked, JournalRow, Said
 from hub.landing import move_cursor
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
-from hub.warnings import (
-    Answered,
-    Confirmed,
-    EpisodeChanged,
-    Event,
-    Held,
-    Say,
-    Tick,
-    key_of,
-    known_of,
-    said,
-    step,
-    why_of,
-)
+from hub.tally import Tallies
+from hub.warnings import Say, key_of, known_of, said, step, why_of
 from tocsin import plugins
 from tocsin.clock import Clock
-from tocsin.messages import Answer, Bulletin, BulletinKind, Detection, encode
+from tocsin.messages import Answer, Bulletin, BulletinKind, Detection
 
 _LAZY = 1_000  # rows of no concern that may lie between the durable cursor and the place read to: a commit costs a sync
 
-_WARNING = msgspec.json.Decoder(HubWarning)
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +74,11 @@ class Desk:
         self._woken = asyncio.Event()
         self._woken.set()
         self._counts: Counter[str] = Counter()
+        self._tallies = Tallies()
+        self._closed: dict[int, list[HubWarning]] = {}    # as read: everybody may ask, with a made-up answer link
         with database.transaction() as connection:
             episodes.fill(connection)
-        states = database.connection.execute("SELECT state FROM warnings")
-        self._board = Board(_WARNING.decode(state) for (state,) in states)
+        self._board = Board(warnings_kept.everything(database.connection))
         self._read_to = 0
 
     @property
@@ -110,16 +99,17 @@ class Desk:
         self._counts["restarts"] += 1
 
     async def process(self) -> int:
-        """Takes one batch of landed detections and answers; returns how many records it took."""
+        """Takes some landed detections and answers, and some decisions of groups; 0 where there were none."""
         async with self._lock:
             batch = await self._database.run(arrivals.read, self._database.connection, self._read_to)
             if batch.rows or batch.unread or batch.end - batch.cursor >= _LAZY:
-                await self._commit(lambda work: self._take(work, batch))
-            self._read_to = batch.end
+                self._read_to = await self._commit(lambda work: self._take(work, batch))
+            else:
+                self._read_to = batch.end
             told = await self._database.run(groups_log.untaken, self._database.connection, arrivals.BATCH)
             if told:
                 await self._commit(lambda work: self._take_groups(work, told))
-            return len(batch.rows) + len(told)
+            return len(batch.rows) + len(batch.unread) + len(told)
 
     async def tick(self) -> None:
         """Lets time pass: repeats calls, goes up a tier, says again what is still in force."""
@@ -169,10 +159,13 @@ class Desk:
 
     async def recent(self, limit: int) -> list[HubWarning]:
         """Closed ones, newest first."""
-        return await self._database.run(self._recent, limit)
+        closed = self._closed    # another one as soon as one of them changes
+        if limit not in closed:
+            closed[limit] = await self._database.run(warnings_kept.closed, self._database.connection, limit)
+        return closed[limit]
 
     async def warning(self, warning_id: str) -> HubWarning | None:
-        return await self._database.run(self._load, warning_id)
+        return await self._database.run(warnings_kept.load, self._database.connection, warning_id)
 
     async def journal_of(self, warning_id: str) -> list[JournalRow]:
         """Oldest first."""
@@ -189,29 +182,33 @@ class Desk:
             raise ValueError(f'"{warning_id}" is not a warning of this hub')
         return warning
 
-    async def _commit(self, function: Callable[[_Work], None]) -> None:
+    async def _commit(self, function: Callable[[_Work], T]) -> T:
         """The board moves on only when the disk has it."""
         counts = Counter(self._counts)
         try:
-            work = await self._database.run(self._transact, function)
+            work, result = await self._database.run(self._transact, function)
         except BaseException:
             self._counts = counts
             raise
         self._board = work.board
+        if any(warning.state is WarningState.CLOSED for warning in work.kept.values()):
+            self._closed = {}
         if work.kept:
             self._wake_dispatch()
+        return result
 
-    def _transact(self, function: Callable[[_Work], None]) -> _Work:
+    def _transact(self, function: Callable[[_Work], T]) -> tuple[_Work, T]:
         with self._database.transaction() as connection:
             work = _Work(connection, self._board.copy(), self._clock.now_ms())
-            function(work)
-            connection.executemany(
-                "INSERT OR REPLACE INTO warnings (id, state) VALUES (?, ?)",
-                [(warning.id, encode(warning).decode()) for warning in work.kept.values()])
-        return work
+            result = function(work)
+            warnings_kept.put(connection, work.kept.values())
+        return work, result
 
-    def _take(self, work: _Work, batch: Batch) -> None:
-        for row in batch.rows:
+    def _take(self, work: _Work, batch: Batch) -> int:
+        """Up to which id it came."""
+        end = batch.end
+        for row in in_time(batch.rows, self._clock):
+            end = row.id
             if isinstance(row.record, Detection):
                 self._counts["detections"] += 1
                 event = arrivals.event_of(work.connection, row, row.record)
@@ -222,22 +219,26 @@ class Desk:
             else:
                 self._counts["answers"] += 1
                 self._take_answer(work, row.station, row.record)
-        if batch.unread:
-            self._counts["unreadable failed"] += len(batch.unread)
-            log.error("desk: landed records %s cannot be read: did a newer hub land them?", list(batch.unread)[:9])
-        move_cursor(work.connection, READER, batch.end)
+        if batch.rows and end == batch.rows[-1].id:
+            end = batch.end
+        if unread := [number for number in batch.unread if number <= end]:
+            self._counts["unreadable failed"] += len(unread)
+            log.error("desk: landed records %s cannot be read: did a newer hub land them?", unread[:9])
+        move_cursor(work.connection, READER, end)
+        return end
 
     def _take_groups(self, work: _Work, told: Sequence[groups_log.Told]) -> None:
         """What the hub's group rules decided, each as the detection of a station that is none."""
-        for one in told:
+        for one in in_time(told, self._clock):
+            last = one.id
             self._counts["group decisions"] += 1
             event = groups_desk.event_of(work.connection, one, work.now_ms)
             self._step(work, work.board.of(event), event)
-        groups_log.mark_taken(work.connection, told[-1].id)
+        groups_log.mark_taken(work.connection, last)
 
     def _take_answer(self, work: _Work, station: str, answer: Answer) -> None:
         """An answer that names no warning is for all that are open where the station stands."""
-        named = work.kept.get(answer.warning) or self._load(answer.warning) if answer.warning else None
+        named = _newest(work, answer.warning) if answer.warning else None
         open_here = work.board.open(arrivals.area_of(arrivals.card_of(work.connection, station)))
         event = Answered(answer.who, answer.how, "", min(answer.t, work.now_ms))
         here = [warning.id for warning in open_here if not warning.technical]
@@ -245,11 +246,10 @@ class Desk:
 
     def _each(self, work: _Work, warning_ids: Sequence[str], event: Event) -> None:
         for warning_id in warning_ids:
-            self._step(work, work.board.get(warning_id) or work.kept.get(warning_id) or self._load(warning_id),
-                       event)
+            self._step(work, work.board.get(warning_id) or _newest(work, warning_id), event)
 
     def _step(self, work: _Work, before: HubWarning | None, event: Event) -> None:
-        after, actions = step(before, event, work.now_ms, self._policy)
+        after, actions = step(before, event, work.now_ms, self._policy, self._tallies)
         if after is None or not _acts(before, (after, actions)):
             self._counts["repeated"] += 1
             return
@@ -257,7 +257,7 @@ class Desk:
         if isinstance(event, EpisodeChanged) or work.board.get(after.id) is not None:
             work.board.put(after)
         work.kept[after.id] = after
-        episodes.keep(work.connection, before, after)
+        episodes.keep(work.connection, before, after, event)
         for action in actions:
             if isinstance(action, Say):
                 cause_t = event.detection.t if isinstance(event, EpisodeChanged) else 0
@@ -288,17 +288,9 @@ class Desk:
         work.board.put(after)
         work.kept[after.id] = after
 
-    def _load(self, warning_id: str) -> HubWarning | None:
-        row = self._database.connection.execute("SELECT state FROM warnings WHERE id = ?", (warning_id,)).fetchone()
-        return _WARNING.decode(row[0]) if row else None
 
-    def _recent(self, limit: int) -> list[HubWarning]:
-        rows = self._database.connection.execute(
-            "SELECT state FROM warnings WHERE json_extract(state, '$.state') = 'closed'"
-            " ORDER BY json_extract(state, '$.closed_at') DESC, id LIMIT ?",
-            (limit,),
-        )
-        return [_WARNING.decode(row[0]) for row in rows]
+def _newest(work: _Work, warning_id: str) -> HubWarning | None:
+    return work.kept.get(warning_id) or warnings_kept.load(work.connection, warning_id)
 
 
 def _acts(before: HubWarning | None, result: tuple[HubWarning | None, Sequence[object]]) -> bool:

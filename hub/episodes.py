@@ -11,7 +11,7 @@ import msgspec
 
 from hub.model import Episode, Why
 from hub.model import Warning as HubWarning
-from hub.warnings import EpisodeChanged, episode_of
+from hub.warnings import EpisodeChanged, Event, episode_of, key_of
 from tocsin.levels import Hazard
 from tocsin.messages import encode
 
@@ -26,10 +26,17 @@ state = excluded.state
 """
 
 
-def keep(connection: sqlite3.Connection, before: HubWarning | None, after: HubWarning) -> None:
-    """Inside the transaction of the step from `before` to `after`: what has changed about its episodes."""
+def keep(
+    connection: sqlite3.Connection, before: HubWarning | None, after: HubWarning, event: Event | None = None
+) -> None:
+    """Inside the transaction of the step from `before` to `after`: what has changed about its episodes. `event` made
+    it: a detection changes one alone."""
     known: Mapping[str, Episode] = before.episodes if before is not None and before.id == after.id else {}
-    for key, episode in after.episodes.items():
+    if known is after.episodes:
+        return
+    told = {key_of(event.station, event.detection)} if isinstance(event, EpisodeChanged) else after.episodes.keys()
+    for key in told:
+        episode = after.episodes[key]
         if (earlier := known.get(key)) is not episode and earlier != episode:
             _put(connection, after.id, after.area, after.hazard, episode)
 

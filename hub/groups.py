@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hub.groups_inputs import Heard, Input, Landed, Ruled, Started, Ticked
+from hub.groups_inputs import Heard, Input, Landed, Ruled, Run, Started, Ticked
 from hub.groups_memo import Memo
 from hub.groups_rules import GROUP, SCALE, Group, GroupKind, LevelRule
 from hub.groups_state import Decision, Late, Memory, State, Track
 from hub.groups_weigh import Reach, due_of, observed, reach_of
-from hub.warnings import key_of, newer
+from hub.runs import before, newer, with_start
+from hub.warnings import key_of
 from tocsin.digests import digest
 from tocsin.events import EventKind
 from tocsin.levels import Authority, Stage
@@ -69,7 +70,7 @@ class _Work:
         self._heard = dict(state.heard)
         self._stale = dict(state.stale)
         self._memories = dict(state.groups)
-        self._late = state.late
+        self._late, self._runs = state.late, dict(state.runs)
         index = memo.index_of(groups)
         self._asked, self._watched, self._of = index.asked, index.watched, index.of
         # when time alone may change a group; a station that is heard makes the real moment later, never earlier
@@ -79,7 +80,8 @@ class _Work:
         self.actions: list[Action] = []
 
     def state(self) -> State:
-        return State(self._t, self._id, self._tracks, self._heard, self._stale, self._memories, self._late)
+        return State(
+            self._t, self._id, self._tracks, self._heard, self._stale, self._memories, self._late, self._runs)
 
     def take(self, one: Input) -> None:
         match one:
@@ -90,6 +92,8 @@ class _Work:
                 self._take_landed(one)
                 self._id = one.id
             case Heard():
+                if one.station not in self._watched:    # by other rules than those it was logged for
+                    return
                 self._hear(one.station, one.until)
                 self._weigh(self._of.get(one.station, ()))
             case Started():
@@ -101,6 +105,7 @@ class _Work:
             case Ruled():
                 self._to(one.at)
                 self._tracks = one.tracks | self._tracks
+                self._runs = one.runs | self._runs
                 self._rule(one.at)
         self.changed = True
 
@@ -113,6 +118,8 @@ class _Work:
                 self._weigh(self._of.get(row.station, ()))
         if isinstance(row.record, Detection):
             self._take_detection(row.station, row.record, late=row.at - row.record.t > self._too_old_ms)
+        elif isinstance(row.record, Run):
+            self._runs[row.station] = with_start(self._runs.get(row.station, {}), row.record.boot, row.record.seq)
         elif isinstance(row.record, Event) and row.station in self._watched:
             self._take_event(row.station, row.record)
 
@@ -120,7 +127,10 @@ class _Work:
         key = key_of(station, found)
         tracks = self._tracks.get(station, {})
         known = tracks.get(key)
-        if known is not None and not newer(found, known.episode, known.revision, known.boot, known.t, self._t):
+        if known is not None and not newer(
+            found, known.episode, known.revision, known.boot, known.t, self._t,
+            outlived=before(self._runs.get(station, {}), found.boot, known.boot),
+        ):
             return
         if late and station in self._asked:
             span = self._late or Late(found.t, found.t, self._t)

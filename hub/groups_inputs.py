@@ -12,12 +12,20 @@ TOO_OLD_MS = 30 * 60_000       # on arrival: from then on a raise is history
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A start record of that run of a station, with its number."""
+
+    boot: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Landed:
     """One landed record of a station; what it says, where group rules ask for it. `at`: when it arrived, ms UTC."""
 
     station: str
     at: int
-    record: Detection | Event | None = None
+    record: Detection | Event | Run | None = None
     id: int = 0
 
 
@@ -43,12 +51,13 @@ class Started(msgspec.Struct, frozen=True, tag="start", tag_field="what"):
 
 class Ruled(msgspec.Struct, frozen=True, tag="rules", tag_field="what"):
     """These rules are in force from now on: the file's tables, and the age from which a raise is history.
-    `tracks`: what stood already when group rules ran for the first time."""
+    `tracks`: what stood already when group rules ran for the first time, and `runs`, as in State."""
 
     at: int
     tables: dict[str, Any]
     too_old_ms: int = TOO_OLD_MS
     tracks: dict[str, dict[str, Track]] = {}
+    runs: dict[str, dict[str, int]] = {}
 
 
 Input = Landed | Ticked | Heard | Started | Ruled

@@ -18,7 +18,8 @@ DAY_MS = 86_400_000
 
 Parts = Mapping[str, Mapping[str, object]]
 _TYPES: Mapping[str, Any] = {
-    "tracks": dict[str, Track], "heard": int, "stale": dict[str, int], "groups": Memory, "tables": dict[str, Any]}
+    "tracks": dict[str, Track], "heard": int, "stale": dict[str, int], "groups": Memory, "runs": dict[str, int],
+    "tables": dict[str, Any]}
 _READ = {part: msgspec.json.Decoder(kind) for part, kind in _TYPES.items()}
 
 
@@ -114,4 +115,4 @@ def _first(connection: sqlite3.Connection) -> tuple[int, str] | None:
 def _parts(kept: Kept) -> Parts:
     state = kept.state
     return {"tracks": state.tracks, "heard": state.heard, "stale": state.stale, "groups": state.groups,
-            "tables": {"": kept.tables}}
+            "runs": state.runs, "tables": {"": kept.tables}}

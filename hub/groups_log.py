@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
-from hub.groups_inputs import Heard, Landed, Ruled, Started, Ticked
+from hub.groups_inputs import Heard, Landed, Ruled, Run, Started, Ticked
 from hub.groups_state import Decision
+from hub.runs import with_start
 from tocsin.messages import Detection, Event, encode, record_of
 
-ROWS = 500    # of one piece: what waits for the same thread waits no longer than for that
+ROWS = 500    # of one piece at most
 
 Logged = Ticked | Heard | Started | Ruled
 _LOGGED: msgspec.json.Decoder[Logged] = msgspec.json.Decoder(Logged)
@@ -52,9 +53,19 @@ def newest(connection: sqlite3.Connection) -> int:
 def rows_after(connection: sqlite3.Connection, after: int, last: int, limit: int = ROWS) -> list[tuple[int, Landed]]:
     """Landed records with after < id <= last, in order; what they say only where group rules ask for it."""
     found = connection.execute(
-        "SELECT id, station, arrived, CASE WHEN kind IN ('detection', 'event') THEN raw END FROM landing"
-        " WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", (after, last, limit))
-    return [(number, Landed(station, arrived, _record(raw), number)) for number, station, arrived, raw in found]
+        "SELECT id, station, arrived, boot, seq, kind, CASE WHEN kind IN ('detection', 'event') THEN raw END"
+        " FROM landing WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", (after, last, limit))
+    return [(number, Landed(station, arrived, Run(boot, seq) if kind == "start" else _record(raw), number))
+            for number, station, arrived, boot, seq, kind, raw in found]
+
+
+def runs(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    """Of each station, as in State."""
+    found: dict[str, dict[str, int]] = {}
+    for station, boot, seq in connection.execute(
+            "SELECT station, boot, min(seq) FROM landing WHERE kind = 'start' GROUP BY station, boot ORDER BY min(id)"):
+        found[station] = with_start(found.get(station, {}), boot, seq)
+    return found
 
 
 def detections_between(

@@ -5,6 +5,7 @@ nothing.
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import tzinfo
@@ -55,7 +56,7 @@ def basis_of(connection: sqlite3.Connection) -> Basis:
 def judged(connection: sqlite3.Connection, groups: Sequence[Group], too_old_ms: int) -> Iterator[Decision]:
     """What other rules would have decided on what is landed."""
     state, begun, read_to = State(), False, 0
-    starts = [(after, one) for _, after, one in groups_log.inputs(connection) if isinstance(one, Started | Heard)]
+    starts = deque((after, one) for _, after, one in groups_log.inputs(connection) if isinstance(one, Started | Heard))
     (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM landing").fetchone()
     while rows := groups_log.rows_after(connection, read_to, last):
         inputs: list[Input] = []
@@ -63,8 +64,8 @@ def judged(connection: sqlite3.Connection, groups: Sequence[Group], too_old_ms: 
             inputs.append(Ruled(rows[0][1].at, {}))
             begun = True
         for number, row in rows:
-            inputs += [one for after, one in starts if read_to <= after < number]
-            starts = [(after, one) for after, one in starts if after >= number]
+            while starts and starts[0][0] < number:
+                inputs.append(starts.popleft()[1])
             inputs.append(row)
         read_to = rows[-1][0]
         state, actions = run(state, inputs, groups, too_old_ms)

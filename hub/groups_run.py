@@ -12,30 +12,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from hub import groups_kept
+from hub import groups_kept, warnings_kept
 from hub import groups_log as log_of
 from hub.config import HubConfig
 from hub.database import Database
-from hub.follow import follow
+from hub.follow import PIECE_S, follow
 from hub.groups import Action, Rebuild, run
 from hub.groups_file import groups_of
 from hub.groups_inputs import Heard, Input, Ruled, Started, Ticked
 from hub.groups_kept import READER, Kept
-from hub.groups_log import Logged, Owed, Told
+from hub.groups_log import ROWS, Logged, Owed, Told
 from hub.groups_memo import Memo
 from hub.groups_rebuild import Rebuilder
 from hub.groups_rules import Group
 from hub.groups_state import State, Track
 from hub.landing import cursor_of
-from hub.model import Warning as HubWarning
 from tocsin.clock import Clock
 from tocsin.config import ConfigError, read_toml
 
 _LAZY = 1_000    # rows that changed no level may lie between the durable cursor and the place read to
 _AWAY_S = 30.0   # without a link: what is shorter is no reason that nobody was heard
-_WARNING = msgspec.json.Decoder(HubWarning)
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +60,7 @@ class Groups:
         self._rules: tuple[Group, ...] = ()
         self._state, self._memo = State(), Memo()
         self._inputs = 0
+        self._at_once = ROWS // 5    # fewer where groups are so large that these take long
         self._read_to = self._saved = 0
         self._kept: Kept | None = None
         self._hears = hears
@@ -130,7 +127,8 @@ class Groups:
         tables, rules = self._read(self._path, kept)
         if kept is None:
             self._read_to = self._saved = log_of.newest(connection)
-            self._take([Ruled(now_ms, tables, self._too_old_ms, _standing(connection))], (tables, rules))
+            self._take([Ruled(now_ms, tables, self._too_old_ms, _standing(connection), log_of.runs(connection))],
+                       (tables, rules))
             return
         self._state, self._inputs = kept.state, kept.inputs
         self._tables, self._rules = kept.tables, groups_of(kept.tables, "the rules in force")
@@ -163,8 +161,9 @@ class Groups:
     def _process(self) -> int:
         connection = self._database.connection
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM landing").fetchone()
-        rows = log_of.rows_after(connection, self._read_to, last)
+        rows = log_of.rows_after(connection, self._read_to, last, self._at_once)
         if rows:
+            began_s = self._clock.monotonic_s()
             self._take_heartbeats(rows[-1][1].at)
             before, state_before = self._read_to, self._state
             self._read_to = rows[-1][0]
@@ -173,6 +172,11 @@ class Groups:
             except BaseException:
                 self._read_to, self._state = before, state_before
                 raise
+            took_s = self._clock.monotonic_s() - began_s
+            if took_s > PIECE_S:
+                self._at_once = max(1, round(len(rows) * PIECE_S / took_s))
+            elif took_s < PIECE_S / 2:
+                self._at_once = min(2 * self._at_once, ROWS)
         return len(rows)
 
     def _tick(self, now_ms: int) -> None:
@@ -280,9 +284,7 @@ def _stamp_of(path: Path) -> tuple[int, int] | None:
 def _standing(connection: sqlite3.Connection) -> dict[str, dict[str, Track]]:
     """What stations have raised already, from the warnings that are open."""
     found: dict[str, dict[str, Track]] = {}
-    rows = connection.execute("SELECT state FROM warnings WHERE json_extract(state, '$.state') = 'open' ORDER BY id")
-    for (text,) in rows:
-        warning = _WARNING.decode(text)
+    for warning in warnings_kept.still_open(connection):
         for key, one in warning.episodes.items():
             if one.level > 0 and one.group is None:
                 track = Track(one.series, one.rule, warning.hazard, one.level, one.revision, one.id, one.changed_at,

@@ -113,7 +113,8 @@ class Late(msgspec.Struct, frozen=True):
 
 class State(msgspec.Struct, frozen=True):
     """Everything that the next decision depends on. `id` is the last landed record; `tracks` and `stale` by station;
-    `heard` of watched stations."""
+    `heard` of watched stations; `runs` of each station: its newest, in the order in which their starts landed, with the
+    lowest number of those."""
 
     t: int = 0
     id: int = 0
@@ -122,3 +123,4 @@ class State(msgspec.Struct, frozen=True):
     stale: dict[str, dict[str, int]] = {}
     groups: dict[str, Memory] = {}
     late: Late | None = None
+    runs: dict[str, dict[str, int]] = {}

@@ -20,12 +20,13 @@ from hub.happened import Held as Held
 from hub.happened import Tick as Tick
 from hub.model import Episode, WarningState, Why
 from hub.model import Warning as HubWarning
+from hub.runs import newer
+from hub.tally import Tallies
 from tocsin.levels import Stage
 from tocsin.messages import BulletinKind, Detection
 from tocsin.times import utc
 
 _STAGES = tuple(Stage)
-WRONG_CLOCK_MS = 3_600_000  # a detection further in the future than that was told by a clock that was wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +41,26 @@ Action = Say | Ask
 
 
 def step(
-    warning: HubWarning | None, event: Event, now_ms: int, policy: Policy
+    warning: HubWarning | None, event: Event, now_ms: int, policy: Policy, tallies: Tallies | None = None
 ) -> tuple[HubWarning | None, list[Action]]:
     """The warning after the event, and what must now be done.
 
     `warning` is the newest one of the event's area and hazard, open or closed; None if there never was one. An event
-    that changes nothing gives the same object back.
+    that changes nothing gives the same object back. `tallies` are the caller's own, the same in every call: they save
+    time.
     """
-    after, actions = _stepped(warning, event, now_ms, policy)
+    after, actions = _stepped(warning, event, now_ms, policy, tallies or Tallies())
     if after is not None and after.technical:    # whoever is on duty is called; the village is told nothing
         actions = [action for action in actions if isinstance(action, Ask)]
     return after, actions
 
 
 def _stepped(
-    warning: HubWarning | None, event: Event, now_ms: int, policy: Policy
+    warning: HubWarning | None, event: Event, now_ms: int, policy: Policy, tallies: Tallies
 ) -> tuple[HubWarning | None, list[Action]]:
     match event:
         case EpisodeChanged():
-            return _changed(warning, event, now_ms, policy)
+            return _changed(warning, event, now_ms, policy, tallies)
         case _ if warning is None:
             return None, []
         case Answered():
@@ -67,11 +69,11 @@ def _stepped(
                 return warning, []
             return answered(warning, event.person, event.how, event.note, event.at, policy), []
         case Confirmed():
-            return _confirmed(warning, event, now_ms, policy)
+            return _confirmed(warning, event, now_ms, policy, tallies)
         case Held():
             return authority.held(warning, event.by, event.at, now_ms), []
         case Tick():
-            return _tick(warning, now_ms, policy)
+            return _tick(warning, now_ms, policy, tallies)
 
 
 def said(warning: HubWarning, bulletin: str, at: int) -> HubWarning:
@@ -113,7 +115,7 @@ def known_of(warning: HubWarning | None, key: str) -> Episode | None:
 
 
 def _changed(
-    warning: HubWarning | None, event: EpisodeChanged, now_ms: int, policy: Policy
+    warning: HubWarning | None, event: EpisodeChanged, now_ms: int, policy: Policy, tallies: Tallies
 ) -> tuple[HubWarning | None, list[Action]]:
     key = key_of(event.station, event.detection)
     known = known_of(warning, key)
@@ -123,32 +125,16 @@ def _changed(
         return warning, []
     episode = authority.asked(_standing(_episode(event, known, policy), known, warning), known, now_ms)
     if warning is not None and warning.state is WarningState.OPEN:
-        earlier = {name: known for name, known in warning.earlier.items() if name != key}
+        earlier = warning.earlier
+        if key in earlier:
+            earlier = {name: known for name, known in earlier.items() if name != key}
         episodes = warning.episodes | {key: episode}
-        warning = msgspec.structs.replace(warning, episodes=episodes, earlier=earlier, changed_at=now_ms)
-        return _weighed(warning, min(event.detection.t, now_ms), now_ms, policy)
+        after = msgspec.structs.replace(warning, episodes=episodes, earlier=earlier, changed_at=now_ms)
+        tallies.move(warning, key, after)
+        return _weighed(after, min(event.detection.t, now_ms), now_ms, policy, tallies)
     if warning is not None and episode.level == 0:
         return msgspec.structs.replace(warning, episodes=warning.episodes | {key: episode}), []
-    return _opened(warning, key, episode, event, now_ms, policy)
-
-
-def newer(
-    detection: Detection, episode: str, revision: int, boot: str, changed_at: int, now_ms: int,
-    *, outlived: bool = False,
-) -> bool:
-    """Than what is known of its rule: the id of the episode, its revision, the run that told it, and its event time.
-
-    `outlived`: the run that tells the detection ended before that run began; its clock may have been ahead.
-    """
-    if detection.revision > revision:
-        return True
-    if outlived:
-        return False
-    # a station whose memory was replaced counts from 1 again, and one that lost its power before the disk took its
-    # records counts their numbers twice; ignoring them would mute it
-    other = detection.episode != episode or detection.revision == revision
-    after_loss = boot not in {"", detection.boot} and detection.t <= now_ms + WRONG_CLOCK_MS
-    return (other or after_loss) and detection.t > changed_at
+    return _opened(warning, key, episode, event, now_ms, policy, tallies)
 
 
 def _episode(event: EpisodeChanged, known: Episode | None, policy: Policy) -> Episode:
@@ -199,7 +185,8 @@ def episode_of(event: EpisodeChanged, *, historic: bool) -> Episode:
 
 
 def _opened(
-    before: HubWarning | None, key: str, episode: Episode, event: EpisodeChanged, now_ms: int, policy: Policy
+    before: HubWarning | None, key: str, episode: Episode, event: EpisodeChanged, now_ms: int, policy: Policy,
+    tallies: Tallies,
 ) -> tuple[HubWarning, list[Action]]:
     earlier = before.earlier | before.episodes if before else {}
     warning = HubWarning(
@@ -217,21 +204,23 @@ def _opened(
         earlier={name: known for name, known in earlier.items() if name != key},
         technical=event.technical,
     )
-    return _weighed(warning, min(event.detection.t, now_ms), now_ms, policy)
+    return _weighed(warning, min(event.detection.t, now_ms), now_ms, policy, tallies)
 
 
-def _weighed(warning: HubWarning, rose_at: int, now_ms: int, policy: Policy) -> tuple[HubWarning, list[Action]]:
+def _weighed(
+    warning: HubWarning, rose_at: int, now_ms: int, policy: Policy, tallies: Tallies
+) -> tuple[HubWarning, list[Action]]:
     """The warning with level and stage as its episodes ask, and what follows from the difference."""
-    raised = [episode for episode in warning.episodes.values() if episode.level > 0]
+    raised = tallies.of(warning)
     if not raised:
         return _closed(warning, now_ms)
-    live = [episode for episode in raised if episode.counted]
+    live = [weight for weight in raised if weight.counted]
     if not live and not warning.historic:
         # only episodes that nobody was told of are left: what was said stands until their stations speak
         return warning, []
     weigh = live or raised
-    level = max(episode.counted or episode.level for episode in weigh)
-    stage = max((authority.stage_of(episode, warning) for episode in weigh), key=_STAGES.index)
+    level = max(weight.counted or weight.level for weight in weigh)
+    stage = max((weight.stage for weight in weigh), key=_STAGES.index)
     after = msgspec.structs.replace(
         warning, level=level, peak=max(level, warning.peak), stage=stage, historic=not live
     )
@@ -261,7 +250,7 @@ def _closed(warning: HubWarning, now_ms: int) -> tuple[HubWarning, list[Action]]
 
 
 def _confirmed(
-    warning: HubWarning, event: Confirmed, now_ms: int, policy: Policy
+    warning: HubWarning, event: Confirmed, now_ms: int, policy: Policy, tallies: Tallies
 ) -> tuple[HubWarning, list[Action]]:
     nothing_new = bool(warning.confirmed_by) and not authority.uncalled(warning)
     if warning.state is WarningState.CLOSED or nothing_new:
@@ -273,16 +262,18 @@ def _confirmed(
     warning = msgspec.structs.replace(
         warning, episodes=episodes, confirmed_by=event.by, confirmed_at=event.at, changed_at=now_ms
     )
-    warning, actions = _weighed(warning, min(event.at, now_ms), now_ms, policy)
+    warning, actions = _weighed(warning, min(event.at, now_ms), now_ms, policy, tallies)
     return warning, [replace(action, why=Why.CONFIRMED) for action in actions]
 
 
-def _tick(warning: HubWarning, now_ms: int, policy: Policy) -> tuple[HubWarning, list[Action]]:
+def _tick(
+    warning: HubWarning, now_ms: int, policy: Policy, tallies: Tallies
+) -> tuple[HubWarning, list[Action]]:
     if warning.state is WarningState.CLOSED:
         return warning, []
     moved = authority.run_out(warning, now_ms)
     if moved is not warning:
-        after, actions = _weighed(moved, now_ms, now_ms, policy)
+        after, actions = _weighed(moved, now_ms, now_ms, policy, tallies)
         return after, [replace(action, why=Why.UNHELD) for action in actions]
     renew = bool(warning.said) and now_ms - warning.said[-1] >= policy.renew_s * 1000
     warning, asks = call_due(warning, now_ms, policy)

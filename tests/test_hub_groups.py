@@ -251,3 +251,12 @@ def test_a_shadow_rule_decides_and_says_that_it_is_one() -> None:
     net = Net.of(COINCIDENCE.replace("over_min", "shadow = true\nover_min"))
     (raised,) = net.takes(row("a", Level.YELLOW, "14:00", 1), row("b", Level.YELLOW, "14:00", 1))
     assert raised.shadow
+
+
+def test_heartbeats_of_stations_that_these_rules_do_not_watch_are_nothing() -> None:
+    """A hub's log is replayed with other rules than it was written for."""
+    net = Net.of(SILENCE)
+    before = net.state
+    net.takes(Heard("elsewhere", at("14:05")))
+    assert net.state is before
+    assert net.takes(Started(at("14:10"))) == []

@@ -17,10 +17,21 @@ from hub.model import WarningState, Why
 from hub.troubles import OfGroups
 from tests.hub_groups_hub import NET, SILENT, GroupHub
 from tests.village import NEXT_VILLAGE, VILLAGE, at, detection
+from tocsin.clock import WoundClock
 from tocsin.config import ConfigError
 from tocsin.health import Heartbeat
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.messages import VERSION, BulletinKind, Readings
+
+
+class Slow(WoundClock):
+    """A second passes between two looks at it."""
+
+    looks = 0
+
+    def monotonic_s(self) -> float:
+        self.looks += 1
+        return super().monotonic_s() + self.looks
 
 
 @pytest.fixture
@@ -252,3 +263,19 @@ async def test_it_runs_woken_and_survives_a_failure(net: GroupHub, monkeypatch: 
     while not net.bodies():
         await asyncio.sleep(0)
     task.cancel()
+
+
+async def test_a_storm_holds_up_intake_for_pieces_of_time(tmp_path: Path) -> None:
+    """Where each piece takes long, it is of fewer records; what is decided stays the same."""
+    hub = GroupHub(tmp_path, NET)
+    hub.village.clock = Slow(at("14:00"))
+    hub.restart()
+    for number in range(130):
+        station = ("upper-bridge", "mill-creek", "next-door")[number % 3]
+        hub.village.finds(detection(Level.RED, "14:00", number + 1, seq=number + 1), station)
+    taken = list[int]()
+    while some := await hub.groups.process():
+        taken.append(some)
+    assert taken == [100, 10, *[1] * 20]
+    assert [told.decision.level for told in await hub.groups.recent(9)] == [Level.ORANGE]
+    hub.village.close()
