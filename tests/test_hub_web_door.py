@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from litestar import Litestar
 
 from hub import officers
 from hub.answers import token
@@ -47,7 +48,11 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asking(view: PlainView, place: str = "10.1.2.3", login: httpx.Auth | None = None) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(cast("Any", app(view)), raise_app_exceptions=False, client=(place, 40_000))
+    return asking_of(app(view), place, login)
+
+
+def asking_of(hub: Litestar, place: str, login: httpx.Auth | None = None) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(cast("Any", hub), raise_app_exceptions=False, client=(place, 40_000))
     return httpx.AsyncClient(transport=transport, base_url="http://hub.example", auth=login)
 
 
@@ -138,32 +143,12 @@ async def test_what_is_no_login_is_refused_without_a_failure(locked: PlainView, 
         assert (await client.get("/", headers={"authorization": given})).status_code == 401
 
 
-async def test_guesses_are_checked_one_at_a_time_and_those_inside_do_not_wait(
-    locked: PlainView, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with asking(locked) as client:
-        assert (await client.get("/", auth=SUN_YAN)).status_code == 200
-        at_once: list[int] = []
-        running = 0
-        genuine = officers.fits
-
-        def counted(password: str, kept: str) -> bool:
-            nonlocal running
-            running += 1
-            at_once.append(running)
-            try:
-                return genuine(password, kept)
-            finally:
-                running -= 1
-
-        monkeypatch.setattr(officers, "fits", counted)
-        guesses = [asyncio.create_task(client.get("/warnings/w-gas", auth=("孙燕", f"guess {n}"))) for n in range(30)]
-        await asyncio.sleep(0)
-        assert (await client.get("/", auth=SUN_YAN)).status_code == 200
-        statuses = [(await guess).status_code for guess in guesses]
-    assert set(at_once) == {1}
-    assert statuses.count(401) == door.MOST_WAITING
-    assert statuses.count(429) == 30 - door.MOST_WAITING
+async def test_an_officer_moves_people_however_the_name_is_written(view: PlainView) -> None:
+    name = "孙\u3000燕"  # a blank as Chinese keyboards make it
+    view.config = msgspec.structs.replace(view.config, officer=[msgspec.structs.replace(OFFICER, name=name)])
+    async with asking(view, login=httpx.BasicAuth(name, PASSWORD)) as client:
+        assert (await client.post("/warnings/w-gas/confirm")).status_code == 303
+    assert view.confirmations == [("w-gas", name)]
 
 
 async def test_an_officer_gets_in_while_every_other_thread_hangs(locked: PlainView) -> None:

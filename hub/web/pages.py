@@ -227,7 +227,9 @@ async def _hold(site: Site, request: Asked, warning_id: str) -> Response[Any]:
 
 def _officer(request: Asked, fields: Mapping[str, str], does: str) -> str:
     """Who is logged in, else the name given, which goes into the journal as it is. Raises Problem."""
-    name = officer_of(request) or fields.get("by", "").strip()
+    if known := officer_of(request):
+        return known  # as hub.toml has it
+    name = fields.get("by", "").strip()
     if not name:
         raise Problem.missing("by", f"the name of the officer who {does}")
     if len(name) > LONGEST_NAME:
