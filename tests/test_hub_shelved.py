@@ -19,7 +19,7 @@ from tests.village import VILLAGERS, Life, Village, at, detection
 from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import BulletinKind, Detection
 
-HUB = "http://hub.example"
+HUB = "http://hub"
 
 
 def shelved(found: Detection) -> Detection:

@@ -53,7 +53,7 @@ def asking(view: PlainView, place: str = "10.1.2.3", login: httpx.Auth | None = 
 
 def asking_of(hub: Litestar, place: str, login: httpx.Auth | None = None) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(cast("Any", hub), raise_app_exceptions=False, client=(place, 40_000))
-    return httpx.AsyncClient(transport=transport, base_url="http://hub.example", auth=login)
+    return httpx.AsyncClient(transport=transport, base_url="http://hub", auth=login)
 
 
 @pytest.fixture
@@ -85,6 +85,27 @@ async def test_without_officers_this_machine_has_the_desk(view: PlainView, place
         assert [(await client.get(path)).status_code for path in FOR_OFFICERS[:4]] == [200] * 4
         assert (await client.post("/warnings/w-gas/confirm", data={"by": "Sun Yan"})).status_code == 303
     assert view.confirmations == [("w-gas", "Sun Yan")]
+
+
+@pytest.mark.parametrize(("host", "status"), [
+    ("127.0.0.1:8080", 200), ("[::1]:8080", 200), ("localhost:8080", 200), ("hub", 200), ("10.1.2.3", 200),
+    ("Warn.example.org", 200),
+    ("evil.example:8080", 403), ("127.0.0.1.evil.example", 403), ("warn.example.org.evil.example", 403), ("[::1", 403),
+    ("localhost.", 403), ("warn.example.org@evil.example", 403),
+])  # fmt: skip
+async def test_a_name_of_another_site_that_leads_here_is_not_taken_for_ours(
+    view: PlainView, host: str, status: int
+) -> None:
+    public = msgspec.structs.replace(view.config.hub, public_url="https://warn.example.org/")
+    view.config = msgspec.structs.replace(view.config, hub=public)
+    async with asking(view, "127.0.0.1") as client:
+        own = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
+        assert (await client.get("/", headers=own)).status_code == status
+        assert (await client.post("/warnings/w-gas/confirm", data={"by": "x"}, headers=own)).status_code == (
+            303 if status == 200 else status)
+        view.config = msgspec.structs.replace(view.config, officer=[OFFICER])
+    async with asking(view, "127.0.0.1", SUN_YAN) as client:
+        assert (await client.get("/", headers=own)).status_code == 200, "no browser gives it to them of itself"
 
 
 @pytest.mark.parametrize("place", ["10.1.2.3", "::ffff:10.1.2.3", "128.0.0.1", "", "no address"])
@@ -176,11 +197,11 @@ async def test_programs_have_tokens_and_officers_their_names(locked: PlainView) 
 
 
 FROM = [
-    ({}, True), ({"origin": "http://hub.example"}, True), ({"origin": "https://warn.example.org"}, True),
+    ({}, True), ({"origin": "http://hub"}, True), ({"origin": "https://warn.example.org"}, True),
     ({"origin": "https://warn.example.org", "sec-fetch-site": "same-origin"}, True),
     ({"origin": "null"}, False), ({"origin": "http://evil.example"}, False), ({"origin": ""}, False),
-    ({"origin": "http://hub.example.evil.example"}, False), ({"origin": "http://hub.example:81"}, False),
-    ({"origin": "http://hub.example", "sec-fetch-site": "cross-site"}, False),
+    ({"origin": "http://hub.evil.example"}, False), ({"origin": "http://hub:81"}, False),
+    ({"origin": "http://hub", "sec-fetch-site": "cross-site"}, False),
 ]
 
 

@@ -5,6 +5,7 @@ import hmac
 import secrets
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 
@@ -38,6 +39,15 @@ def is_here(connection: Asking) -> bool:
     """Whether this machine asks: what the network says, never what a header says."""
     address = _address(connection.client.host if connection.client else "")
     return address is not None and address.is_loopback
+
+
+def is_ours(host: str, public_url: str) -> bool:
+    """Whether this is an address, a name without a dot (which nobody else can own) or that of `public_url`."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return "." not in name or _address(name) is not None or name == urlsplit(public_url).hostname
 
 
 def place_of(connection: Asking) -> str:

@@ -6,14 +6,14 @@ import asyncio
 import hashlib
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from litestar.handlers.base import BaseRouteHandler
 
 from hub import officers
-from hub.config_officers import EXAMPLE_PASSWORD, OfficerTable
-from hub.web.askers import Asking, Seals, is_here, place_of
+from hub.config import HubConfig
+from hub.config_officers import EXAMPLE_PASSWORD
+from hub.web.askers import Asking, Seals, is_here, is_ours, place_of
 from hub.web.lines import Lines
 from hub.web.problems import Problem
 
@@ -31,10 +31,11 @@ class Door:
     was let in with before, so that strangers keep no officer out.
     """
 
-    def __init__(self, known: Sequence[OfficerTable], private_key: str, pause_s: float = PAUSE_S) -> None:
-        self.locked = bool(known)
-        self._kept = {officer.name: officer.password for officer in known}
-        self._seals = Seals(private_key)
+    def __init__(self, config: HubConfig, pause_s: float = PAUSE_S) -> None:
+        self.locked = bool(config.officer)
+        self._kept = {officer.name: officer.password for officer in config.officer}
+        self._public_url = config.hub.public_url
+        self._seals = Seals(config.hub.private_key)
         self._right: dict[bytes, str] = {}  # by a digest of what was given, so that scrypt runs once
         self._strangers = Lines("door", MOST_PLACES, pause_s)
         self._browsers = Lines("door-known", MOST_BROWSERS, pause_s)
@@ -54,6 +55,10 @@ class Door:
                 "password NAME` makes one. Or put a web server with TLS and log-in before it, on this machine", 403,
                 zh="hub.toml 中没有 [[officer]] 时，值班台仅限本机访问。请用 tocsin hub password 姓名 生成值班员口令，"
                 "或在本机前置带 TLS 和登录的网页服务器")
+        elif not is_ours(host := connection.headers.get("host", ""), self._public_url):
+            # a page of another site may have its name lead to this machine, and so be taken for ours by the browser
+            raise Problem.of_value("host", host, "an address, localhost, or the name in public_url of hub.toml", 403,
+                                   zh="地址、localhost 或 hub.toml 中 public_url 的名称")
 
     def new_seal(self, connection: Asking) -> str:
         """What an officer's browser is to keep; "" where it has it already, or no officer asks."""

@@ -53,7 +53,7 @@ class Site:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.door = Door(view.config.officer, view.config.hub.private_key)
+        self.door = Door(view.config)
         self.zone = ZoneInfo(view.config.hub.timezone)
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
