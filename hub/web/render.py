@@ -83,8 +83,11 @@ class Site:
         self, request: Asked, template: str, context: Mapping[str, object], status: int = 200
     ) -> Response[str]:
         """A whole page; `context` is what the template needs beside the words and times that all have."""
-        since = await self.view.wait_changed(-1)
-        return self.plain_page(request, template, {**context, "changes": since}, status)
+        return self.plain_page(request, template, {**context, "changes": request.state.changes}, status)
+
+    async def note_changes(self, request: Asked) -> None:
+        """Before anything is read: what changes while a page is made must bring it anew."""
+        request.state.changes = await self.view.wait_changed(-1)
 
     def problem_page(self, request: Asked, problem: Problem) -> Response[str]:
         try:
