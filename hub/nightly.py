@@ -69,8 +69,9 @@ class Nightly:
         if not self.wanted or not (self.last.error or hangs):
             return ""
         when = f"{utc(self.last.done):%Y-%m-%d %H:%M} UTC" if self.last.done else "never"
-        what = f"has not ended for {lasts_s / 3600:.0f} h" if hangs else f"failed: {self.last.error}"
-        return f"the nightly backup {what} (last good one: {when})"
+        if hangs:
+            return f"the nightly backup has not ended for {lasts_s / 3600:.0f} h (last good one: {when})"
+        return f"the nightly backup failed: {self.last.error} (last good one: {when})"
 
     async def run(self) -> None:
         """Until cancelled. The time is looked at each minute: a clock that was set must not skip a night."""

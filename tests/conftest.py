@@ -18,6 +18,7 @@ from hub.influx import InfluxStore
 from hub.store import Store
 from hub.web.app import app
 from tests.browser import Browser, open_browser
+from tests.hub_web_archive import close_archives
 from tests.hub_web_view import PlainView, client_of, storm
 from tests.services import InfluxDb, Mosquitto, Server
 from tests.shared_data import REPOSITORY
@@ -134,6 +135,13 @@ async def chromium() -> AsyncIterator[Browser]:
         yield browser
         if browser.errors:
             pytest.fail("errors in page scripts: " + "; ".join(browser.errors))
+
+
+@pytest.fixture(autouse=True)
+def no_archive_left_open() -> Iterator[None]:
+    """The pages' view makes one whenever it is asked."""
+    yield
+    close_archives()
 
 
 @pytest.fixture

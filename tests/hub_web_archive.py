@@ -12,6 +12,8 @@ from hub.groups_state import Decision
 from hub.model import Warning as HubWarning
 from tocsin.messages import encode
 
+_made: list[Archive] = []
+
 
 def archive_of(folder: Path, warnings: Sequence[HubWarning], decisions: Sequence[Decision] = ()) -> Archive:
     """Warnings in the order in which they became known; `decisions` of group rules, the newest first."""
@@ -25,4 +27,11 @@ def archive_of(folder: Path, warnings: Sequence[HubWarning], decisions: Sequence
         for decision in reversed(decisions):
             put_decision(connection, 0, decision)
     database.close()
-    return Archive(path)
+    _made.append(Archive(path))
+    return _made[-1]
+
+
+def close_archives() -> None:
+    """All that were made: nothing is asked of them any more."""
+    while _made:
+        _made.pop().close()

@@ -159,7 +159,7 @@ def client_of(view: PlainView, application: Litestar | None = None) -> httpx.Asy
     """Without lifespan, as the hub serves it; a failure inside is answered, not raised."""
     served = cast("Any", application or app(view))  # two libraries' words for the same ASGI
     transport = httpx.ASGITransport(served, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://hub.example", follow_redirects=True)
+    return httpx.AsyncClient(transport=transport, base_url="http://hub", follow_redirects=True)
 
 
 PEOPLE = [

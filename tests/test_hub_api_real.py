@@ -34,7 +34,7 @@ async def hub(village: Village) -> AsyncIterator[Hub]:
 @pytest.fixture
 async def client(hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(cast("Any", app(hub)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://hub.example/api/v1/") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://hub/api/v1/") as client:
         yield client
 
 

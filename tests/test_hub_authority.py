@@ -224,7 +224,7 @@ async def hub(village: Village) -> AsyncIterator[tuple[Hub, Village]]:
 
 def client_of(hub: Hub) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(cast("Any", app(hub)))
-    return httpx.AsyncClient(transport=transport, base_url="http://hub.example", follow_redirects=True)
+    return httpx.AsyncClient(transport=transport, base_url="http://hub", follow_redirects=True)
 
 
 def forms_of(page: html.HtmlElement) -> dict[str, str]:

@@ -19,7 +19,7 @@ from tests.village import VILLAGERS, Life, Village, at, detection
 from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import BulletinKind, Detection
 
-HUB = "http://hub.example"
+HUB = "http://hub"
 
 
 def shelved(found: Detection) -> Detection:
@@ -138,6 +138,7 @@ async def test_a_person_has_people_called_on_the_warnings_page_and_once_more_for
         page = await page_of(client, f"/warnings/{warning.id}")
         (button,) = page.xpath("//section[@id='uncalled']/form/button")
         assert text_of(button) == "Confirm: call people now 确认：立即呼叫"
+        assert (await page_of(client, "/")).xpath("//a[@href=$to]", to=f"/warnings/{warning.id}#uncalled")
         await client.post(f"/warnings/{warning.id}/confirm", data={"by": "Zhao Lei"})
         (warning,) = await hub.open_warnings()
         assert (list(warning.calls), warning.level) == (VILLAGERS, Level.ORANGE)

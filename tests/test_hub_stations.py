@@ -103,7 +103,7 @@ async def answered(body: bytes, takes: str, *, pieces: int = 1) -> httpx.Respons
             await send({"type": "http.response.body", "body": part, "more_body": number < pieces - 1})
 
     transport = httpx.ASGITransport(packed(app))  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://hub.example") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
         return await client.get("/", headers={"accept-encoding": takes})
 
 

@@ -62,7 +62,7 @@ async def test_an_officer_confirms_by_name(
     (field,) = form.xpath("input")
     assert (field.get("name"), field.get("type"), "required" in field.attrib) == ("by", "text", True)
     answer = await client.post(form.get("action"), data={"by": "  孙燕 <b> "})
-    assert (answer.status_code, str(answer.url)) == (200, "http://hub.example/warnings/w-gas")
+    assert (answer.status_code, str(answer.url)) == (200, "http://hub/warnings/w-gas")
     assert view.confirmations == [("w-gas", "孙燕 <b>")]
     for path in ("/warnings/w-gas", "/"):
         page = await page_of(client, path)
@@ -91,6 +91,38 @@ async def test_what_the_hub_refuses_is_told(view: PlainView, client: Client) -> 
     answer = await client.post(PATH, data={"by": "Sun Yan"})
     assert answer.status_code == 409
     assert view.refuse_answers in answer.text
+
+
+@pytest.mark.parametrize(("form", "warning", "fields", "said"), [
+    ("confirm", "w-gas", {}, "缺少 by；请给出：值班员姓名"),
+    ("confirm", "w-gas", {"by": "x" * 81}, "by 有 81 个字符；最多 80 个"),
+    ("confirm", "w-gas", {"by": "a\tb"}, "by “a\\tb” 无效；可用：文字、数字、空格和符号，一行之内"),
+    ("answer", "w-flood", {"person": "Li Mei", "note": "x" * 201}, "note 有 201 个字符；最多 200 个"),
+    ("answer", "w-late", {"person": "nobody"}, "person “nobody” 无效；可用：无：本次预警尚未呼叫任何人"),
+])
+async def test_what_is_wrong_with_a_form_is_told_in_chinese_too(
+    client: Client, form: str, warning: str, fields: dict[str, str], said: str
+) -> None:
+    answer = await client.post(f"/warnings/{warning}/{form}?lang=zh", data=fields)
+    assert answer.status_code == 400
+    assert said in text_of(html.fromstring(answer.text))
+
+
+async def test_what_the_desk_refuses_is_told_in_chinese_too(view: PlainView, client: Client, tmp_path: Path) -> None:
+    village = Village(tmp_path)
+    village.starts()
+    village.finds(detection(Level.ORANGE, "14:00", 1))
+    await village.reads()
+    warning = await village.only()
+    for asked in (village.desk.answer("x", warning.id, "", ""), village.desk.hold(warning.id, "x"),
+                  village.desk.confirm("flood-1", "x")):
+        with pytest.raises(ValueError, match="warning") as caught:
+            await asked
+        view.refuse_answers = str(caught.value)
+        told = (await client.post(PATH, data={"by": "Sun Yan"}, params={"lang": "zh"})).text
+        assert "本次预警没有呼叫" in told or "没有可叫停" in told or "不是本中心的预警" in told
+        assert "Li Mei" not in told
+    village.close()
 
 
 async def test_only_an_open_warning_that_waits_has_the_form(view: PlainView, client: Client) -> None:
@@ -178,7 +210,7 @@ async def test_from_the_form_through_the_real_desk_to_the_outbox(hub: tuple[Hub,
     view, village = hub
     (warning,) = await view.open_warnings()
     transport = httpx.ASGITransport(cast("Any", app(view)))
-    async with Client(transport=transport, base_url="http://hub.example", follow_redirects=True) as client:
+    async with Client(transport=transport, base_url="http://hub", follow_redirects=True) as client:
         page = await page_of(client, f"/warnings/{warning.id}")
         (form,) = forms_of(page)
         answer = await client.post(form.get("action"), data={"by": "Sun Yan"})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.model import Warning as HubWarning
 from hub.web.live import changes, since_of
 from hub.web.problems import Problem
 from tests.hub_web_view import PlainView, calm, client_of
@@ -52,3 +53,19 @@ async def test_a_page_carries_the_number_that_it_shows(view: PlainView) -> None:
     await view.change()
     async with client_of(view) as client:
         assert 'data-changes="1"' in (await client.get("/")).text
+
+
+async def test_what_changes_while_a_page_is_made_brings_it_anew(
+    view: PlainView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = view.open_warnings
+
+    async def read_and_changed() -> list[HubWarning]:
+        found = await read()
+        await view.change()
+        return found
+
+    monkeypatch.setattr(view, "open_warnings", read_and_changed)
+    async with client_of(view) as client:
+        assert 'data-changes="0"' in (await client.get("/")).text
+    assert view.changes == 1

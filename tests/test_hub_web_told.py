@@ -52,7 +52,7 @@ async def test_a_warnings_page_tells_its_journal_in_the_readers_language(tmp_pat
         await hub.answer("Li Ming", warning.id, HOW_OFFICER, "敲门")
         await hub.confirm(warning.id, "孙燕")
         transport = httpx.ASGITransport(cast("Any", app(hub)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://hub.example") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
             lines = {lang: [text_of(line) for line in (await page_of(client, f"/warnings/{warning.id}?lang={lang}"))
                             .xpath("//*[@class='timeline']/li")] for lang in ("zh", "en")}
             told = (await client.get(f"/api/v1/warnings/{warning.id}")).json()["journal"]

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.power import PowerState
-from hub import health, nightly
+from edge.siren_parts import AT_THE_SITE
+from hub import health, nightly, troubles
 from hub.model import Tier, Why
 from hub.store import Point
 from hub.web import words as words_module
@@ -70,6 +71,10 @@ def test_everything_that_the_hub_names_has_a_chinese_word() -> None:
 def test_any_quality_bits_can_be_said(bits: int) -> None:
     for lang in LANGS:
         assert Words(lang).quality(bits)
+
+
+def test_who_pressed_the_button_at_the_site_is_said_as_the_station_says_it() -> None:
+    assert [Words(lang).how(str(AT_THE_SITE)) for lang in LANGS] == [AT_THE_SITE.in_(lang) for lang in LANGS]
 
 
 def test_what_is_not_known_is_said_as_it_came() -> None:
@@ -150,16 +155,16 @@ def test_a_device_that_tells_its_fault_is_not_listed_twice() -> None:
 def said_of_itself() -> set[str]:
     """Every sentence of the hub's health, with 7 for whatever it is filled with."""
     found = set[str]()
-    for module in (health, nightly):
+    for module in (health, nightly, troubles):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in {
-                    "__init__", "look", "stalled", "health", "trouble"}:
+                    "__init__", "look", "stalled", "health", "trouble", "of_landing"}:
                 docs = ast.get_docstring(node, clean=False)
                 texts = [one for one in ast.walk(node) if isinstance(one, ast.JoinedStr | ast.Constant)]
                 inner = {id(part) for one in texts if isinstance(one, ast.JoinedStr) for part in ast.walk(one)} - {
                     id(one) for one in texts if isinstance(one, ast.JoinedStr)}
                 found |= {filled(one) for one in texts if id(one) not in inner} - {docs}
-    return {text for text in found if text.count(" ") > 1 and not text.startswith("SELECT")}
+    return {text for text in found if text.count(" ") > 1 and not text.startswith(("SELECT", " and"))}
 
 
 def filled(node: ast.JoinedStr | ast.Constant) -> str:
@@ -175,5 +180,7 @@ def test_what_the_hub_says_of_its_health_is_said_in_chinese_too() -> None:
         assert re.search("[\u4e00-\u9fff]", chinese), sentence
         assert ("7" in chinese) == ("7" in sentence)
         assert Words("en").health(sentence) == sentence
+    named = "group rules name what is not a station of this hub: a, b and 3 more"
+    assert Words("zh").health(named) == "组合规则中有非本中心的监测站：a, b 等，另有 3 个"
     assert Words("zh").health("something new") == "something new"
     assert Words("zh").health("512 MB are free on the disk of /var/lib") == "/var/lib 所在磁盘仅剩 512 MB"

@@ -12,7 +12,7 @@ import pytest
 
 from edge.agent import Agent
 from edge.config import check
-from hub import send
+from hub import forward, send
 from hub.model import WarningState
 from hub.orders import CommandState
 from hub.service import Hub
@@ -31,6 +31,12 @@ from tocsin.signing import new_signing_key, public_key_of
 MINUTE_MS = 60_000
 PEOPLE = f'[[person]]\nname = "Li Wei"\nrole = "village head"\ntier = "village"\narea = "{AREA}"\n'
 HIGHER = STAGE_RULES.replace("orange = 2.5", "orange = 2.7")
+
+
+@pytest.fixture(autouse=True)
+def forwarded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock stands still while the forwarder would let what lands gather."""
+    monkeypatch.setattr(forward, "GATHER_S", 0.0)
 
 
 @dataclass

@@ -33,6 +33,7 @@ def app(view: View) -> Litestar:
     return Litestar(
         route_handlers=[handler for routes in ROUTES for handler in routes(site)],
         guards=[site.door.guard],
+        before_request=site.note_changes,
         exception_handlers=_refusals(site),
         openapi_config=described(),
         plugins=[Rows()],

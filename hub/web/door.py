@@ -6,38 +6,39 @@ import asyncio
 import hashlib
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv6Address, ip_address
-from typing import Any
+from concurrent.futures import Executor
 
-from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from hub import officers
-from hub.config_officers import EXAMPLE_PASSWORD, OfficerTable
+from hub.config import HubConfig
+from hub.config_officers import EXAMPLE_PASSWORD
+from hub.web.askers import Asking, Seals, is_here, is_ours, place_of
+from hub.web.lines import Lines
 from hub.web.problems import Problem
 
 OPEN = {"open": True}
-MOST_WAITING = 10
-PAUSE_S = 1.0  # after a wrong password: who guesses gets one try a second, and costs the hub nothing
+MOST_PLACES = 20     # at once; a guess a second of each is one core at most
+MOST_BROWSERS = 100  # at once
+PAUSE_S = 1.0        # after a wrong password: who guesses gets one try a second
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="tocsin", charset="UTF-8"'}
-
-Asking = ASGIConnection[Any, Any, Any, Any]
 
 
 class Door:
-    """The guard of every address. After it `officer_of` gives the officer who asks."""
+    """The guard of every address. After it `officer_of` gives the officer who asks.
 
-    def __init__(self, known: Sequence[OfficerTable], pause_s: float = PAUSE_S) -> None:
-        self.locked = bool(known)
-        self._kept = {officer.name: officer.password for officer in known}
-        self._pause_s = pause_s
+    Whoever guesses holds up their own line alone: there is one for each place, and one for each browser that an officer
+    was let in with before, so that strangers keep no officer out.
+    """
+
+    def __init__(self, config: HubConfig, pause_s: float = PAUSE_S) -> None:
+        self.locked = bool(config.officer)
+        self._kept = {officer.name: officer.password for officer in config.officer}
+        self._public_url = config.hub.public_url
+        self._seals = Seals(config.hub.private_key)
         self._right: dict[bytes, str] = {}  # by a digest of what was given, so that scrypt runs once
-        self._one = asyncio.Lock()
-        # of its own: officers must get in also while a store that hangs holds every other thread
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="door")
-        self._waiting = 0
+        self._strangers = Lines("door", MOST_PLACES, pause_s)
+        self._browsers = Lines("door-known", MOST_BROWSERS, pause_s)
 
     async def guard(self, connection: Asking, handler: BaseRouteHandler) -> None:
         """Raises Problem."""
@@ -47,36 +48,43 @@ class Door:
     async def enter(self, connection: Asking) -> None:
         """Raises Problem."""
         if self.locked:
-            connection.scope["user"] = await self._officer(connection.headers.get("authorization", ""))
-        elif not _is_here(connection):
+            connection.scope["user"] = await self._officer(connection)
+        elif not is_here(connection):
             raise Problem(
                 "the duty desk is open to this machine alone as long as hub.toml names no [[officer]]: `tocsin hub "
                 "password NAME` makes one. Or put a web server with TLS and log-in before it, on this machine", 403,
                 zh="hub.toml 中没有 [[officer]] 时，值班台仅限本机访问。请用 tocsin hub password 姓名 生成值班员口令，"
                 "或在本机前置带 TLS 和登录的网页服务器")
+        elif not is_ours(host := connection.headers.get("host", ""), self._public_url):
+            # a page of another site may have its name lead to this machine, and so be taken for ours by the browser
+            raise Problem.of_value("host", host, "an address, localhost, or the name in public_url of hub.toml", 403,
+                                   zh="地址、localhost 或 hub.toml 中 public_url 的名称")
 
-    async def _officer(self, given: str) -> str:
-        mark = hashlib.blake2b(given.encode("utf-8", "surrogateescape")).digest()
+    def new_seal(self, connection: Asking) -> str:
+        """What an officer's browser is to keep; "" where it has it already, or no officer asks."""
+        return "" if not officer_of(connection) or self._seals.of(connection) else self._seals.new()
+
+    async def _officer(self, connection: Asking) -> str:
+        """Raises Problem."""
+        name, password = _pair_of(connection.headers.get("authorization", ""))
+        mark = hashlib.blake2b(f"{name}:{password}".encode()).digest()
         if mark not in self._right:
-            self._right[mark] = await self._checked(*_pair_of(given))
+            browser = self._seals.of(connection)
+            lines, line = (self._browsers, browser) if browser else (self._strangers, place_of(connection))
+            async with lines.turn(line) as thread:
+                # a browser asks for several things at once: the first one was looked at meanwhile
+                if mark not in self._right:
+                    await self._check(thread, name, password, lines.pause_s)
+                    self._right[mark] = name
         return self._right[mark]
 
-    async def _checked(self, name: str, password: str) -> str:
-        """One at a time. Raises Problem."""
-        if self._waiting >= MOST_WAITING:
-            raise Problem("too many log in at once; try again in 10 s", 429, zh="登录过于频繁，请 10 秒后再试",
-                          headers={"Retry-After": "10"})
-        self._waiting += 1
-        try:
-            async with self._one:
-                # of an unknown name too: the time taken must not tell who there is
-                kept = self._kept.get(name, EXAMPLE_PASSWORD)
-                if await asyncio.get_running_loop().run_in_executor(self._thread, officers.fits, password, kept):
-                    return name
-                await asyncio.sleep(self._pause_s)
-        finally:
-            self._waiting -= 1
-        raise _refused()
+    async def _check(self, thread: Executor, name: str, password: str, pause_s: float) -> None:
+        """Raises Problem."""
+        # of an unknown name too: the time taken must not tell who there is
+        kept = self._kept.get(name, EXAMPLE_PASSWORD)
+        if not await asyncio.get_running_loop().run_in_executor(thread, officers.fits, password, kept):
+            await asyncio.sleep(pause_s)
+            raise _refused()
 
 
 def officer_of(connection: Asking) -> str:
@@ -99,13 +107,3 @@ def _pair_of(given: str) -> tuple[str, str]:
 def _refused() -> Problem:
     return Problem("the duty desk needs the name and password of an officer of hub.toml", 401,
                    zh="请输入值班员姓名和口令（见 hub.toml 的 [[officer]]）", headers=_CHALLENGE)
-
-
-def _is_here(connection: Asking) -> bool:
-    """What the network says, never what a header says."""
-    try:
-        address = ip_address(connection.client.host if connection.client else "")
-    except ValueError:
-        return False
-    inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (inner or address).is_loopback

@@ -21,6 +21,7 @@ from hub.web.groups import group_lines
 from hub.web.orders import state_of, words_of
 from hub.web.overview import first_to_see, levels_of
 from hub.web.panels import RANGES, Frame, panels
+from hub.web.patterns import compiled, in_chinese
 from hub.web.problems import Problem
 from hub.web.rain import Rainfall
 from hub.web.render import Asked, Site
@@ -35,6 +36,13 @@ RANGE = "6h"
 LONGEST_NOTE = 200
 LISTED = 20  # station ids in one sentence
 LONGEST_NAME = 80
+_DESK_ZH = compiled((  # of hub.desk
+    (r'"(.*)" is not called in this warning; use nobody yet', "本次预警没有呼叫“{}”；尚未呼叫任何人"),
+    (r'"(.*)" is not called in this warning; use (.*)', "本次预警没有呼叫“{}”；可用：{}"),
+    (r"warning (.*) is closed", "预警 {} 已解除"),
+    (r"nothing in warning (.*) can be held now", "预警 {} 现在没有可叫停的内容"),
+    (r'"(.*)" is not a warning of this hub', "“{}”不是本中心的预警"),
+))
 
 
 def routes(site: Site) -> list[HTTPRouteHandler]:
@@ -175,13 +183,15 @@ async def _answer(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     warning = await find_warning(site.view, warning_id)
     fields = await fields_of(request)
     person, note = fields.get("person", ""), fields.get("note", "").strip()
-    called = ", ".join(warning.calls) or "nobody: no one has been called for this warning"
+    names = ", ".join(warning.calls)
+    called = names or "nobody: no one has been called for this warning"
+    called_zh = names or "无：本次预警尚未呼叫任何人"
     if not person:
-        raise Problem.missing("person", f"one of {called}")
+        raise Problem.missing("person", f"one of {called}", zh=called_zh)
     if person not in warning.calls:
-        raise Problem.of_value("person", person, called)
+        raise Problem.of_value("person", person, called, zh=called_zh)
     if len(note) > LONGEST_NOTE:
-        raise Problem(f"note has {len(note)} characters; use at most {LONGEST_NOTE}")
+        raise _too_long("note", note, LONGEST_NOTE)
     if warning.state == WarningState.CLOSED:
         raise Problem(site.words(request)("over_now"), 409)
     if not warning.calls[person].answered_at:
@@ -204,7 +214,7 @@ async def _confirm(site: Site, request: Asked, warning_id: str) -> Response[Any]
         try:
             await site.view.confirm(warning_id, by)
         except ValueError as err:
-            raise Problem(str(err), 409) from err
+            raise _refused(err) from err
     return Redirect(f"/warnings/{warning_id}", status_code=303)
 
 
@@ -221,20 +231,33 @@ async def _hold(site: Site, request: Asked, warning_id: str) -> Response[Any]:
     try:
         await site.view.hold(warning_id, by)
     except ValueError as err:
-        raise Problem(str(err), 409) from err
+        raise _refused(err) from err
     return Redirect(f"/warnings/{warning_id}", status_code=303)
 
 
 def _officer(request: Asked, fields: Mapping[str, str], does: str) -> str:
     """Who is logged in, else the name given, which goes into the journal as it is. Raises Problem."""
-    name = officer_of(request) or fields.get("by", "").strip()
+    if known := officer_of(request):
+        return known  # as hub.toml has it
+    name = fields.get("by", "").strip()
     if not name:
-        raise Problem.missing("by", f"the name of the officer who {does}")
+        raise Problem.missing("by", f"the name of the officer who {does}", zh="值班员姓名")
     if len(name) > LONGEST_NAME:
-        raise Problem(f"by has {len(name)} characters; use at most {LONGEST_NAME}")
+        raise _too_long("by", name, LONGEST_NAME)
     if not name.isprintable():
-        raise Problem.of_value("by", ascii(name)[1:-1], "letters, digits, blanks and signs, on one line")
+        raise Problem.of_value("by", ascii(name)[1:-1], "letters, digits, blanks and signs, on one line",
+                               zh="文字、数字、空格和符号，一行之内")
     return name
+
+
+def _too_long(field: str, given: str, most: int) -> Problem:
+    return Problem(f"{field} has {len(given)} characters; use at most {most}",
+                   zh=f"{field} 有 {len(given)} 个字符；最多 {most} 个")
+
+
+def _refused(err: ValueError) -> Problem:
+    """What the desk says."""
+    return Problem(str(err), 409, zh=in_chinese(str(err), _DESK_ZH))
 
 
 async def answer_or_refuse(view: View, person: str, warning_id: str, how: str, note: str) -> None:
@@ -242,4 +265,4 @@ async def answer_or_refuse(view: View, person: str, warning_id: str, how: str, n
     try:
         await view.answer(person, warning_id, how, note)
     except ValueError as err:
-        raise Problem(str(err), 409) from err
+        raise _refused(err) from err

@@ -14,6 +14,7 @@ from litestar.datastructures import Cookie, State
 from markupsafe import Markup
 
 from hub.web import moments
+from hub.web.askers import SEAL, SEAL_KEPT_S
 from hub.web.door import Door, officer_of
 from hub.web.problems import Problem
 from hub.web.view import View
@@ -52,7 +53,7 @@ class Site:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.door = Door(view.config.officer)
+        self.door = Door(view.config)
         self.zone = ZoneInfo(view.config.hub.timezone)
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
@@ -82,8 +83,11 @@ class Site:
         self, request: Asked, template: str, context: Mapping[str, object], status: int = 200
     ) -> Response[str]:
         """A whole page; `context` is what the template needs beside the words and times that all have."""
-        since = await self.view.wait_changed(-1)
-        return self.plain_page(request, template, {**context, "changes": since}, status)
+        return self.plain_page(request, template, {**context, "changes": request.state.changes}, status)
+
+    async def note_changes(self, request: Asked) -> None:
+        """Before anything is read: what changes while a page is made must bring it anew."""
+        request.state.changes = await self.view.wait_changed(-1)
 
     def problem_page(self, request: Asked, problem: Problem) -> Response[str]:
         try:
@@ -106,6 +110,8 @@ class Site:
         html = self._templates.get_template(template).render(self._shared(request, say), **context)
         chosen = request.query_params.get("lang")
         keep = [Cookie(key="lang", value=say.lang, max_age=LANG_COOKIE_S, samesite="lax")] if chosen == say.lang else []
+        if seal := self.door.new_seal(request):
+            keep.append(Cookie(key=SEAL, value=seal, max_age=SEAL_KEPT_S, httponly=True, samesite="strict"))
         return Response(html, media_type="text/html", headers=HEADERS, status_code=status, cookies=keep)
 
     def _shared(self, request: Asked, say: Words) -> dict[str, object]:

@@ -33,5 +33,6 @@ async def fields_of(request: Asked) -> dict[str, str]:
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError as err:
-        raise Problem(f"the form cannot be read: {err}; send {FORM} in UTF-8") from err
+        raise Problem(f"the form cannot be read: {err}; send {FORM} in UTF-8",
+                      zh=f"表单无法读取：{err}；请用 UTF-8 编码发送 {FORM}") from err
     return dict(pairs)

@@ -37,7 +37,7 @@ _WHY_ZH = {
 }
 _TIER_ZH = {Tier.HOUSEHOLD: "户", Tier.VILLAGE: "村", Tier.TOWN: "乡镇", Tier.COUNTY: "县"}
 _KIND_ZH = {BulletinKind.ALERT: "发布", BulletinKind.UPDATE: "更新", BulletinKind.CLOSE: "解除"}
-_HOW_ZH = {HOW_PAGE: "网页回应", HOW_OFFICER: "值班员登记"}
+_HOW_ZH = {HOW_PAGE: "网页回应", HOW_OFFICER: "值班员登记", "button at the siren": "警报器旁按钮"}
 _QUALITY_ZH = {
     Quality.MISSING: "缺测",
     Quality.RANGE: "超限",
