@@ -9,7 +9,7 @@ from hub.intake import Intake
 
 LATELY_S = 300.0
 _NAMED = 5
-_BAD = ("restarts", "failed", "damaged", "set aside")
+_BAD = ("restarts", "failed", "damaged", "set aside", "dropped")
 _TRIED_AGAIN = frozenset({"forwarder", "courier", "backup", "downsampler", "intake"})  # and told by what they hold up
 
 Counts = Mapping[str, Mapping[str, int]]

@@ -3,11 +3,13 @@
 import asyncio
 import random
 import socket
+import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lines import until
@@ -46,6 +48,68 @@ def test_what_was_sent_comes_in_order_however_it_is_asked_for(sent: bytes, asked
                 break
         assert found == sent
         assert inflow.recv(1) == b""
+
+
+Step = bytes | int  # what is sent, or how much is asked for
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of the server and of the client."""
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    own = authority.sign("server", "127.0.0.1")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(own.cert, own.key)
+    return server, ssl.create_default_context(cafile=authority.cert)
+
+
+@settings(deadline=None)
+@given(steps=st.lists(st.binary(min_size=1, max_size=300) | st.integers(1, 200_000) | st.integers(1, 50)),
+       times=st.sampled_from([1, 60, 400]), tls=st.booleans())
+def test_no_byte_is_lost_or_doubled_however_pieces_come_and_are_asked_for(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], steps: list[Step], times: int, *, tls: bool
+) -> None:
+    """And whatever the socket has given is either handed out or pending."""
+    there, here = socket.socketpair()
+    if tls:
+        there, here = secured(there, here, contexts)
+    with there, here:
+        here.setblocking(False)
+        inflow, sent, found = Inflow(here), b"", b""
+        for step in steps:
+            if isinstance(step, bytes):
+                while len(sent) - len(found) > 50_000 and (piece := asked(inflow, 7_777)):
+                    found += piece
+                there.sendall(step * times)
+                sent += step * times
+            else:
+                piece = asked(inflow, step)
+                assert len(piece) <= step
+                found += piece
+        there.setblocking(False)
+        while piece := asked(inflow, 1_000):
+            found += piece
+        assert found == sent
+        assert inflow.pending() == 0
+
+
+def asked(inflow: Inflow, most: int) -> bytes:
+    """Nothing where nothing is there; and what is said to be pending must be there."""
+    pending = inflow.pending()
+    try:
+        return inflow.recv(most)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        assert pending == 0
+        return b""
+
+
+def secured(
+    there: socket.socket, here: socket.socket, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+    with ThreadPoolExecutor(1) as beside_us:
+        other = beside_us.submit(contexts[0].wrap_socket, there, server_side=True)
+        mine = contexts[1].wrap_socket(here, server_hostname="127.0.0.1")
+        return other.result(), mine
 
 
 def test_what_was_read_and_not_asked_for_is_pending(pair: Pair) -> None:
