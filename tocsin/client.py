@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
 from paho.mqtt.enums import MQTTErrorCode
@@ -73,6 +73,14 @@ class Client(aiomqtt.Client):
             return Inflow(made)
 
         self._client._create_socket = create  # type: ignore[method-assign]  # noqa: SLF001
+
+    async def __aenter__(self) -> Self:
+        """As aiomqtt's, which leaves the socket open where the broker refuses us, or where it is cancelled."""
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            self._client._sock_close()  # noqa: SLF001 - paho closes only what it says farewell to
+            raise
 
     def waiting(self) -> aiomqtt.Message | None:
         """A message that is here already, at a fraction of what each costs as the next of `messages`."""
