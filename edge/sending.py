@@ -9,7 +9,7 @@ from edge.holding import Holding
 from edge.lanes import Pace
 from edge.underway import Underway
 from tocsin import topics
-from tocsin.link import Link, LinkDownError, TooLargeError
+from tocsin.link import Link, LinkDownError, RefusedError, TooLargeError
 from tocsin.log import Entry
 from tocsin.messages import VERSION, Upload, encode
 from tocsin.packing import WORTH, pack
@@ -43,6 +43,8 @@ class Sending:
             await link.publish(topics.up(self._station, lane), packed)
         except TooLargeError as err:
             await self._in_parts(link, lane, group, str(err))
+        except RefusedError:
+            pass  # it counts as under way, and goes again later: at once it would be refused again; `trouble` says it
         except LinkDownError:
             self.pace.failed(len(message))
             raise

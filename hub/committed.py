@@ -105,19 +105,22 @@ class Answers:
             self._tasks.create_task(self._answer(station), name=f"answers to {station}")
 
     async def _answer(self, station: str) -> None:
-        """All that waits for it, and what comes meanwhile."""
+        """All that waits for it, and what comes meanwhile; then nothing is kept of it."""
         waiting = self._waiting[station]
         while waiting:
             async with self._under_way:
                 await self._send(station, waiting.take())
             await asyncio.sleep(APART_S)
+        del self._waiting[station]
         self._answered.discard(station)
 
     async def _send(self, station: str, ranges: list[Range]) -> None:
-        topic = topics.committed(station)
+        topic, key = topics.committed(station), self._keys.get(station)
+        if key is None:  # it was taken from the roster meanwhile: the answers of all others must not end for it
+            return
         body = encode(Committed(VERSION, self._hub_id, ranges, self._now_ms()))
         try:
-            await self._publish(topic, seal(body, topic, self._keys[station]))
+            await self._publish(topic, seal(body, topic, key))
         except LinkDownError as err:
             self.dropped += 1
             log.info("%s: not answered, the station will ask again: %s", station, err)

@@ -20,7 +20,7 @@ from hub.database import Database
 from hub.roster import Roster
 from tocsin import topics
 from tocsin.clock import Clock
-from tocsin.link import LinkDownError
+from tocsin.link import LinkDownError, RefusedError
 from tocsin.messages import VERSION, encode
 from tocsin.orders import LARGEST_STATE, LARGEST_VERSION, LONGEST_WAY, NewKey, RulesState
 from tocsin.signing import public_key_of, sign
@@ -95,7 +95,7 @@ class Courier:
         self._sent.clear()
         if len(self._keys) > 1:
             for station in list(self._roster):
-                await self._publish(topics.order(station, topics.HUB_KEY), self._way(station), retain=True)
+                await self._give(station, topics.HUB_KEY, self._way(station), retain=True)
         with suppress(sqlite3.Error):
             await self.step()
 
@@ -126,8 +126,18 @@ class Courier:
 
     async def _send(self, station: str, kind: str, body: bytes, *, retain: bool = False) -> None:
         topic = topics.order(station, kind)
-        await self._publish(topic, sign(body, topic, self._key), retain=retain)
-        self.counts[f"{kind} sent"] += 1
+        if await self._give(station, kind, sign(body, topic, self._key), retain=retain):
+            self.counts[f"{kind} sent"] += 1
+
+    async def _give(self, station: str, kind: str, payload: bytes, *, retain: bool) -> bool:
+        """False where the broker refuses it: it goes again in its time, and those of other stations go now."""
+        try:
+            await self._publish(topics.order(station, kind), payload, retain=retain)
+        except RefusedError as err:
+            self.counts[f"{kind} refused by the broker"] += 1
+            log.error("orders: %s of %s: %s", kind, station, err)
+            return False
+        return True
 
     def _way(self, station: str) -> bytes:
         """From the first key that a station may have pinned to the one of now, each signed by the one before."""

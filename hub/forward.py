@@ -9,9 +9,9 @@ lands within a moment goes together: each request costs hub and store as much as
 
 import asyncio
 import logging
-import math
 import random
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +41,7 @@ MOMENT_MS = 600_000
 Moment = tuple[str, int]    # a station, and the begin of ten minutes of which it sent readings, ms UTC
 
 log = logging.getLogger(__name__)
+pause = asyncio.sleep
 
 
 class Forwarder:
@@ -58,7 +59,6 @@ class Forwarder:
         self._clock = clock
         self._more = asyncio.Event()
         self._wait_s = FIRST_WAIT_S
-        self._look_at_s = -math.inf
         self._refills = 0
         self._ahead: asyncio.Task[_Opened | None] | None = None
 
@@ -67,7 +67,8 @@ class Forwarder:
         self._more.set()
 
     async def run(self) -> None:
-        """Until cancelled. A store that is away is tried again for ever, after 1 s to 30 s."""
+        """Until cancelled. A store that is away is tried again for ever, after 1 s to 30 s. What gathers does so in
+        real time, whatever the clock: that is what requests cost in."""
         while True:
             self._more.clear()
             try:
@@ -76,10 +77,10 @@ class Forwarder:
             except (TransientError, sqlite3.Error) as err:
                 await self._back_off(err)
             else:
-                self._look_at_s = self._clock.monotonic_s() + GATHER_S
+                looked_s = time.monotonic()
                 await self._more.wait()
-                if self._look_at_s > self._clock.monotonic_s():
-                    await self._clock.sleep_until(self._look_at_s)
+                if (rest_s := GATHER_S - (time.monotonic() - looked_s)) > 0:
+                    await pause(rest_s)
 
     async def step(self) -> bool:
         """Sends some records on and moves the cursor; False if none was there. Raises TransientError, sqlite3.Error."""

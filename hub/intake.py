@@ -21,6 +21,7 @@ from tocsin.clock import Clock
 MOST_PENDING = 64 << 20  # bytes in memory; beyond it the link is not read, and what it drops is sent again
 MOST_COMMITTED = 4 << 20  # bytes of one commit: answers must come before stations ask again
 NO_ROOM = "not landed: no room"
+DEFECT = "not landed: a defect"
 _RETRY_S = 1.0
 _RESERVE_S = 60.0
 
@@ -54,7 +55,7 @@ class Intake:
     @property
     def counts(self) -> dict[str, int]:
         """Since the start: landed, repeated, clone, `quarantined: <reason>`, failed commits, messages that there was no
-        room for, answers not sent; `disk short` is 1 while readings wait for room."""
+        room for or that landing failed on, answers not sent; `disk short` is 1 while readings wait for room."""
         return {**self._counts, "not answered": self._answers.dropped, "disk short": int(self.room.short)}
 
     async def on_message(self, topic: str, payload: bytes) -> None:
@@ -114,7 +115,7 @@ class Intake:
         """Returns what is on the disk now. A disk that is full or broken is tried again until it is not."""
         while True:
             try:
-                landed = await self._database.run(self._commit, deliveries, self._clock.now_ms())
+                deliveries, landed = await self._database.run(self._commit, deliveries, self._clock.now_ms())
             except sqlite3.Error as err:
                 self._counts["failed commits"] += 1
                 self.trouble = str(err)
@@ -139,10 +140,20 @@ class Intake:
         self._room.set()
         return kept
 
-    def _commit(self, deliveries: list[Delivery], now_ms: int) -> Landed:
+    def _commit(self, deliveries: list[Delivery], now_ms: int) -> tuple[list[Delivery], Landed]:
+        """Returns what is on the disk now. One that landing fails on, not for the disk, must not keep the others from
+        it: it is left out, and its station, which has no answer, sends it again."""
         try:
             with self._database.transaction() as connection:
-                return land(connection, deliveries, now_ms, self._memory)
-        except BaseException:
+                return deliveries, land(connection, deliveries, now_ms, self._memory)
+        except BaseException as err:
             self._memory.forget()
-            raise
+            if not isinstance(err, Exception) or type(err) in {sqlite3.OperationalError, sqlite3.DatabaseError}:
+                raise
+            half = len(deliveries) // 2
+            if half == 0:
+                log.exception("%s: a message could not be landed, by a defect of the hub", deliveries[0].station)
+                return [], Landed(Counter({DEFECT: 1}))
+        first, of_first = self._commit(deliveries[:half], now_ms)
+        second, of_second = self._commit(deliveries[half:], now_ms)
+        return first + second, Landed(of_first.counts + of_second.counts, of_first.clones + of_second.clones)

@@ -250,7 +250,7 @@ class Hub:
             "intake": self._intake.counts, "forwarder": self._forwarder.counts, "pruner": self._pruner.counts,
             "checkpoints": self._checkpoints.counts,
             "desk": self._desk.counts, "groups": self._groups.counts, "dispatch": self._dispatch.counts,
-            "courier": self._courier.counts, "restarts": self._restarts,
+            "courier": self._courier.counts, "restarts": self._restarts, "link": {"dropped": self.link.dropped},
         }
         if self._downsampler:
             counts["downsampler"] = self._downsampler.counts

@@ -9,8 +9,8 @@ from hub.intake import Intake
 
 LATELY_S = 300.0
 _NAMED = 5
-_BAD = ("restarts", "failed", "damaged", "set aside")
-_TRIED_AGAIN = frozenset({"forwarder", "courier", "backup", "downsampler", "intake"})  # and told by what they hold up
+_BAD = ("restarts", "failed", "damaged", "set aside", "dropped", "a defect")
+_TRIED_AGAIN = frozenset({"forwarder", "courier", "backup", "downsampler"})  # and told by what they hold up
 
 Counts = Mapping[str, Mapping[str, int]]
 

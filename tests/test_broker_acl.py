@@ -20,7 +20,7 @@ from tests.test_journey import until
 from tests.test_orders_journey import WHO, Valley, both
 from tocsin import topics
 from tocsin.clock import WoundClock
-from tocsin.link import Broker, Link
+from tocsin.link import Broker, Link, RefusedError
 from tocsin.messages import VERSION, Event, EventKind, Upload, encode
 from tocsin.orders import RulesState
 from tocsin.signing import new_signing_key
@@ -84,8 +84,10 @@ async def test_all_that_a_station_and_its_hub_need_goes_through_and_nobody_speak
             await valley.arrived(hub, agent)
             assert heard == [], "nor does another station hear what this one is told"
             landed = hub.counts()["intake: landed"]
-            await weir.publish(topics.up("bridge", topics.READINGS), word(1))
-            await weir.publish(topics.rules_state("bridge"), encode(RulesState(VERSION, "bridge", 1, 1, "", 99)))
+            with pytest.raises(RefusedError):
+                await weir.publish(topics.up("bridge", topics.READINGS), word(1))
+            with pytest.raises(RefusedError):
+                await weir.publish(topics.rules_state("bridge"), encode(RulesState(VERSION, "bridge", 1, 1, "", 99)))
             await bridge.publish(topics.up("bridge", topics.READINGS), word(2))
 
             async def arrived() -> bool:

@@ -13,6 +13,7 @@ from hub.intake import Intake
 from tests.hub_intakes import KEYS, OTHER, OTHER_KEY, WITHIN_S, Desk, at_work, range_of
 from tests.hub_lander import KEY, STATION
 from tests.hub_messages import BOOT, OTHER_BOOT, readings, upload
+from tests.lines import until
 from tests.tasks import beside
 from tocsin import topics
 from tocsin.messages import Committed, Range, digest, encode
@@ -156,6 +157,26 @@ async def test_answers_that_were_cut_off_begin_again(desk: Desk) -> None:
     answers.add(STATION, [RecordId(BOOT, 2, "bb")], clone=False)
     async with beside(answers.run()):
         assert [(one.first, one.last) for one in (await desk.answer()).ranges] == [(2, 2)]
+
+
+async def test_nothing_is_kept_of_a_station_that_was_answered(desk: Desk) -> None:
+    answers = Answers(desk.database.hub_id, KEYS, desk.publish)
+    async with beside(answers.run()):
+        for seq in (1, 2):
+            answers.add(STATION, [RecordId(BOOT, seq, "aa")], clone=False)
+            assert [(one.first, one.last) for one in (await desk.answer()).ranges] == [(seq, seq)]
+            await until(lambda: not answers._waiting and not answers._answered)
+
+
+async def test_a_station_that_left_the_roster_ends_no_answers_of_others(desk: Desk) -> None:
+    keys = dict(KEYS)
+    answers = Answers(desk.database.hub_id, keys, desk.publish)
+    async with beside(answers.run()):
+        del keys[STATION]
+        answers.add(STATION, [RecordId(BOOT, 1, "aa")], clone=False)
+        await until(lambda: not answers._waiting)
+        answers.add(OTHER, [RecordId(BOOT, 2, "bb")], clone=False)
+        assert [one.first for one in (await desk.answer()).ranges] == [2]
 
 
 def test_no_ids_make_no_ranges() -> None:

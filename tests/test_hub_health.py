@@ -11,7 +11,7 @@ from hub import arrivals, forward
 from hub.config_operations import WatchdogTable
 from hub.database import Database
 from hub.health import Examiner
-from hub.intake import Intake
+from hub.intake import DEFECT, Intake
 from hub.landing import move_cursor
 from hub.pulse import Pulse, count_start
 from hub.room import Room
@@ -199,6 +199,11 @@ async def test_group_rules_that_fail_are_told_and_the_desk_s_time_goes_on(
         await until(both)
         (told,) = hub.health().troubles
         assert told.startswith("failed lately: group time (restarts ")
+
+
+def test_what_was_dropped_and_what_a_defect_kept_from_the_disk_is_told() -> None:
+    failures = Failures(lambda: {"link": {"dropped": 3}, "intake": {DEFECT: 1, "failed commits": 2}}, lambda: 0.0)
+    assert failures.trouble() == "failed lately: intake (not landed: a defect 1), link (dropped 3)"
 
 
 def test_a_failure_is_told_for_five_minutes_and_again_when_it_comes_again() -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import hub.intake
+from hub.checks import Delivery
 from hub.intake import Intake
 from hub.landing import Landed, land
 from tests.hub_intakes import KEYS, WITHIN_S, Desk, at_work, range_of
@@ -112,6 +113,33 @@ async def test_a_full_disk_is_tried_again(desk: Desk, monkeypatch: pytest.Monkey
     assert desk.on_disk() == {1}
     assert desk.intake.counts["failed commits"] == 1
     assert desk.intake.counts["landed"] == 1
+
+
+@pytest.mark.parametrize("err", [OverflowError("too large"), sqlite3.IntegrityError("a constraint")])
+async def test_a_message_that_landing_fails_on_keeps_no_other_from_the_disk(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, err: Exception
+) -> None:
+    """All are in one commit; that one is not answered, so that its station sends it again."""
+    def poisoned(connection: sqlite3.Connection, deliveries: Sequence[Delivery], *rest: Any) -> Landed:
+        landed = land(connection, deliveries, *rest)
+        if any(good.record.seq == 3 for one in deliveries for good in one.good):
+            raise err
+        return landed
+
+    monkeypatch.setattr(hub.intake, "land", poisoned)
+    gate, loop = asyncio.Event(), asyncio.get_running_loop()
+    holding = asyncio.create_task(desk.database.run(asyncio.run_coroutine_threadsafe(gate.wait(), loop).result))
+    for seq in range(1, 6):
+        await desk.tell(readings(seq))
+    gate.set()
+    await holding
+    assert [(one.first, one.last) for one in (await desk.answer()).ranges] == [(1, 2), (4, 5)]
+    assert desk.on_disk() == {1, 2, 4, 5}
+    assert desk.intake.counts[hub.intake.DEFECT] == 1
+    assert desk.intake.counts["landed"] == 4
+    monkeypatch.setattr(hub.intake, "land", land)
+    await desk.tell(readings(3))
+    assert [(one.first, one.last) for one in (await desk.answer()).ranges] == [(3, 3)]
 
 
 async def test_a_link_waits_while_too_much_waits_for_the_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

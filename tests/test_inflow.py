@@ -2,12 +2,15 @@
 
 import asyncio
 import random
+import select
 import socket
+import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lines import until
@@ -46,6 +49,66 @@ def test_what_was_sent_comes_in_order_however_it_is_asked_for(sent: bytes, asked
                 break
         assert found == sent
         assert inflow.recv(1) == b""
+
+
+SIZES = [1, 2, 50, 1_000, 16_384, 16_385, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 90_000]
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of the server and of the client."""
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    own = authority.sign("server", "127.0.0.1")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(own.cert, own.key)
+    return server, ssl.create_default_context(cafile=authority.cert)
+
+
+@settings(deadline=None)
+@given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from(SIZES)), min_size=3), tls=st.booleans())
+def test_no_byte_is_lost_or_doubled_however_pieces_come_and_are_asked_for(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], steps: list[tuple[bool, int]], *, tls: bool
+) -> None:
+    """Each step sends so many bytes or asks for them."""
+    chance, (there, here) = random.Random(len(steps)), socket.socketpair()
+    if tls:
+        there, here = secured(there, here, contexts)
+    with there, here:
+        here.setblocking(False)
+        inflow, sent, found = Inflow(here), b"", b""
+        for sends, size in steps:
+            if sends:
+                while len(sent) - len(found) > 50_000 and (piece := asked(inflow, 7_777)):
+                    found += piece
+                sent += (piece := chance.randbytes(size))
+                there.sendall(piece)
+            else:
+                found += asked(inflow, size)
+        while piece := asked(inflow, 1_000):
+            found += piece
+        assert found == sent
+
+
+def asked(inflow: Inflow, most: int) -> bytes:
+    """Nothing where nothing is there. What is there is pending, or the socket wakes who waits for it."""
+    pending, woken = inflow.pending(), bool(select.select([inflow.fileno()], [], [], 0)[0])
+    try:
+        piece = inflow.recv(most)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        assert not pending
+        return b""
+    assert len(piece) <= most
+    assert pending or woken
+    return piece
+
+
+def secured(
+    there: socket.socket, here: socket.socket, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+    with ThreadPoolExecutor(1) as beside_us:
+        other = beside_us.submit(contexts[0].wrap_socket, there, server_side=True)
+        mine = contexts[1].wrap_socket(here, server_hostname="127.0.0.1")
+        return other.result(), mine
 
 
 def test_what_was_read_and_not_asked_for_is_pending(pair: Pair) -> None:

@@ -3,14 +3,13 @@ four calls of the system for each message, and each of them lets go of the inter
 """
 
 import socket
-import ssl
 
 AT_ONCE = 64 << 10
 
 
 class Inflow:
     """What paho and aiomqtt use of a socket, which must be connected. `pending`: bytes that are read by the next `recv`
-    though nothing more has come; aiomqtt goes on reading while there are any."""
+    though nothing more has come: the socket wakes nobody for them."""
 
     def __init__(self, under: socket.socket) -> None:
         self._under = under
@@ -23,20 +22,16 @@ class Inflow:
 
     def recv(self, most: int) -> bytes:
         """At most so many bytes; b"" at the end. Raises what the socket raises."""
-        if not self.kept:
+        if not self.pending():
             if most >= AT_ONCE:
                 return self._under.recv(most)
             self._piece, self._taken = self._under.recv(AT_ONCE), 0
         begin, self._taken = self._taken, min(self._taken + most, len(self._piece))
         return self._piece[begin : self._taken]
 
-    @property
-    def kept(self) -> int:
-        """Bytes that were read and not yet asked for."""
-        return len(self._piece) - self._taken
-
     def pending(self) -> int:
-        return self.kept + (self._under.pending() if isinstance(self._under, ssl.SSLSocket) else 0)
+        """Of TLS too it is all: a record is shorter than a piece, so that none is left in there half read."""
+        return len(self._piece) - self._taken
 
     def close(self) -> None:
         self._under.close()

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -19,12 +20,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tocsin.broker import Broker as Broker
-from tocsin.broker import TlsError, context_of, in_words
-from tocsin.client import Client
+from tocsin.broker import TlsError, in_words
+from tocsin.client import Client, NotTakenError
 from tocsin.link_words import say
 from tocsin.messages import LARGEST
 from tocsin.said import Said, joined
 from tocsin.traffic import Traffic
+from tocsin.trust import Trust
 
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
@@ -35,7 +37,7 @@ _PUBLISH_S = 30.0  # 32 kB on a bad phone link; a link that is gone is noticed b
 _HEAR_AGAIN_S = 60.0  # a broker that lets us hear nothing may be told better while we are connected
 _AROUND = 16  # bytes of a packet around topic and payload: head, lengths, number, no properties
 LARGEST_PACKET = LARGEST + (64 << 10)  # a topic is as long as that at most
-_INCOMING = 20_000  # beyond it the oldest wait at the sender: what was not committed is sent again
+_TELL_EVERY_S = 60.0
 _AT_ONCE = 10  # messages handled one after the other before others have their turn: some milliseconds
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,10 @@ class LinkDownError(Exception):
 
 class TooLargeError(LinkDownError):
     """A message that would end the connection: it was not sent, and will not go another time."""
+
+
+class RefusedError(LinkDownError):
+    """The broker answered that it does not take this message, as one that its list of rights forbids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,17 @@ class Link:
         will: Callable[[], Will] | None = None,
         keepalive_s: int = KEEPALIVE_S,
     ) -> None:
-        """`traffic` counts what goes over it."""
+        """`traffic` counts what goes over it; `dropped` the messages that came and that there was no room for in
+        memory: what was not committed is sent again."""
         self.traffic = Traffic(keepalive_s)
+        self.dropped = 0
+        self._told_dropped_s = -math.inf
         self._away = say("never")
         self._unheard: dict[str, str] = {}  # topics that the broker does not let us hear, and why
         self._taken_s = 0.0
         self._keepalive_s = keepalive_s
         self._broker = broker
+        self._trust = Trust(broker)
         self._client_id = client_id
         self._subscriptions = subscriptions
         self._on_message = on_message
@@ -112,15 +122,16 @@ class Link:
         wait_s = _FIRST_WAIT_S
         while True:
             try:
-                async with self._new_client() as client:
+                context = await self._trust.context() if self._broker.tls else None
+                async with self._new_client(context) as client:
                     wait_s = _FIRST_WAIT_S
                     await self._serve(client)
             except (aiomqtt.MqttError, TlsError) as err:
                 self._away = in_words(err, self._broker)
                 log.warning("broker %s:%d: %s; next try in %g s",
                             self._broker.host, self._broker.port, self._away, wait_s)
-            except Exception:  # a fault in a handler must not end the link for good
-                log.exception("link: a handler failed; next try in %g s", wait_s)
+            except Exception:  # a fault of a library must not end the link for good
+                log.exception("link: failed; next try in %g s", wait_s)
             finally:
                 self._client = None
                 self._up.clear()
@@ -131,7 +142,8 @@ class Link:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Returns when the broker has it. Raises LinkDownError, and TooLargeError for what it does not take.
+        """Returns when the broker has it. Raises LinkDownError, TooLargeError and RefusedError for what it does not
+        take.
 
         A broker that takes nothing any more though it answers pings is hung up on: what it was given would pile up.
         """
@@ -142,10 +154,8 @@ class Link:
         if size > most:
             raise TooLargeError(f"{size} bytes, and {self._broker.host} takes {most}" if most < LARGEST_PACKET else
                                 f"{size} bytes; at most {most}")
-        # aiomqtt's own deadline is asyncio.wait_for, which before Python 3.12 can swallow a cancellation, and which
-        # waits on though the connection is gone
         begun_s = time.monotonic()
-        publishing = asyncio.ensure_future(client.publish(topic, payload, qos=1, retain=retain, timeout=math.inf))
+        publishing = asyncio.ensure_future(client.put(topic, payload, retain=retain))
         try:
             await asyncio.wait({publishing, lost}, timeout=_PUBLISH_S, return_when=asyncio.FIRST_COMPLETED)
             if not publishing.done():
@@ -156,6 +166,9 @@ class Link:
             publishing.result()
             self._taken_s = time.monotonic()
             self.traffic.published(topic, payload, self._taken_s)
+        except NotTakenError as err:
+            self._taken_s = time.monotonic()  # it answers
+            raise RefusedError(str(err)) from err
         except aiomqtt.MqttError as err:
             raise LinkDownError(str(err)) from err
         finally:
@@ -182,29 +195,54 @@ class Link:
                 await after
 
     async def _take(self, message: aiomqtt.Message) -> None:
-        payload = message.payload if isinstance(message.payload, bytes) else b""
-        self.traffic.received(str(message.topic), payload, time.monotonic())
-        await self._on_message(str(message.topic), payload)
+        topic, payload = str(message.topic), message.payload if isinstance(message.payload, bytes) else b""
+        self.traffic.received(topic, payload, time.monotonic())
+        try:
+            await self._on_message(topic, payload)
+        except Exception:  # one message that its handler fails on must not end the connection of all others
+            log.exception("link: the handler of %s failed", topic)
 
     async def _subscribe(self, client: Client, topics: Sequence[str]) -> None:
-        self._unheard = {}
+        unheard: dict[str, str] = {}
         for topic in topics:
             for code in await client.subscribe(topic, qos=1):
                 if isinstance(code, ReasonCode) and code.is_failure:
-                    self._unheard[topic] = str(code)
+                    unheard[topic] = str(code)
                     log.error("broker %s:%d: does not let us hear %s: %s",
                               self._broker.host, self._broker.port, topic, code)
             _raise_if_cancelled()
+        self._unheard = unheard
 
     async def _after_connect(self, client: Client) -> None:
-        with suppress(LinkDownError, aiomqtt.MqttError):  # it broke again; the next connection calls this again
-            if self._on_connect is not None:
-                await self._on_connect()
-            while self._unheard:
-                await asyncio.sleep(_HEAR_AGAIN_S)
+        """Ended with the connection; until then what fails is done again."""
+        wait_s = _FIRST_WAIT_S
+        while not await self._greet():
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _HEAR_AGAIN_S)
+        while self._unheard:
+            await asyncio.sleep(_HEAR_AGAIN_S)
+            with suppress(aiomqtt.MqttError):
                 await self._subscribe(client, list(self._unheard))
 
-    def _new_client(self) -> Client:
+    async def _greet(self) -> bool:
+        if self._on_connect is not None:
+            try:
+                await self._on_connect()
+            except LinkDownError as err:
+                log.warning("link: what follows a connection did not go through: %s", err)
+                return False
+            except Exception:  # it must not end silently, nor the link with it
+                log.exception("link: what follows a connection failed")
+                return False
+        return True
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        if (now_s := time.monotonic()) - self._told_dropped_s > _TELL_EVERY_S:
+            self._told_dropped_s = now_s
+            log.error("link: more comes than is handled: %d messages were dropped, and must come again", self.dropped)
+
+    def _new_client(self, context: ssl.SSLContext | None) -> Client:
         will = self._will() if self._will else None
         return Client(
             self._broker.host,
@@ -216,14 +254,14 @@ class Link:
             clean_start=True,
             keepalive=self._keepalive_s,
             timeout=_TIMEOUT_S,
-            max_queued_incoming_messages=_INCOMING,
+            dropped=self._drop,
             max_inflight_messages=200,
             options=[
                 (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # else a warning waits 40 ms for an ACK
                 (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS),
             ],
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
-            tls_context=context_of(self._broker) if self._broker.tls else None,
+            tls_context=context,
             properties=_properties(),
         )
 

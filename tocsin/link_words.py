@@ -35,6 +35,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "no_cert": ("cannot be read ({why}); give a certificate and its key in PEM form",
                 "无法读取（{why}）；请提供 PEM 格式的证书及其密钥"),
     "no_ca": ("cannot be read ({why}); give certificates in PEM form", "无法读取（{why}）；请提供 PEM 格式的证书"),
+    "hangs": ("the disk does not give the files for TLS", "存储设备无法读取 TLS 文件"),
     "unopened": ("cannot be opened: {why}", "无法打开：{why}"),
 }
 SIGNS = (
