@@ -73,10 +73,7 @@ class Village:
         """The hub has on disk, in the store and on the desk what the station has logged."""
 
         async def done() -> bool:
-            if not await self.hub.behind():
-                return not self.agent.uplink.backlog
-            self.clock.wind_to(self.clock.now_ms() + 5)  # the forwarder lets what lands gather for a moment
-            return False
+            return not self.agent.uplink.backlog and not await self.hub.behind()
 
         await self.agent.recorder.written(self.agent.recorder.last_seq)
         await until(done)
