@@ -11,7 +11,7 @@ from edge.news import readings_of
 from edge.recorder import KINDS
 from edge.sayings import say
 from edge.underway import Underway
-from tocsin.log import Entry
+from tocsin.log import Entry, Log
 from tocsin.messages import Readings
 from tocsin.said import SaidError
 
@@ -36,11 +36,10 @@ class _Request:
 
 
 class Requests:
-    """`read(after)` is the log; `ready` is called when something was read. `lost` hears of what could not be read."""
+    """`ready` is called when something was read. `lost` hears of what could not be read."""
 
-    def __init__(self, read: Callable[[int], Iterator[Entry]], ready: Callable[[], None],
-                 lost: Callable[[str], None]) -> None:  # fmt: skip
-        self._read = read
+    def __init__(self, storage: Log, ready: Callable[[], None], lost: Callable[[str], None]) -> None:
+        self._storage = storage
         self._reader = Reader(ready)
         self._lost = lost
         self._waiting: deque[_Request] = deque()
@@ -73,7 +72,7 @@ class Requests:
         if now_s < request.again_s:
             return False
         request.lane = request.lane or asked_for(
-            self._read(request.after), request.series, request.start_ms, request.end_ms)
+            self._storage.read(request.after), request.series, request.start_ms, request.end_ms)
         try:
             read = self._reader.next(request.lane, most_bytes)
         except OSError as err:

@@ -61,7 +61,7 @@ class Uplink:
         self._newest = storage.next_seq - 1
         self._wake = asyncio.Event()
         self._reader = Reader(self._wake.set)
-        self._requests = Requests(storage.read, self._wake.set, lambda why: self.on_fault(why))
+        self._requests = Requests(storage, self._wake.set, lambda why: self.on_fault(why))
         self.on_answer: Callable[[Committed], None] = lambda _answer: None
         self.on_fault: Callable[[str], None] = log.error
         self._looked_s = 0.0

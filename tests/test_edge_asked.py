@@ -71,7 +71,7 @@ async def test_readings_that_are_asked_for_go_up_though_the_disk_refuses_for_a_w
             found = list(good(seq))
             return BadSector(*found[:3]) if len(after) < 4 else iter(found)
 
-        monkeypatch.setattr(rig.uplink._requests, "_read", read)
+        monkeypatch.setattr(rig.log, "read", read)
         rig.uplink.ask("", 0, 60_000)
         async with asyncio.timeout(5):
             while not set(range(1, 7)) <= rig.hub.has.keys():
@@ -90,11 +90,12 @@ async def test_readings_that_never_can_be_read_are_given_up_and_told(
     rig.uplink.on_fault = told.append
     async with rig.running():
         await rig.all_settled()
-        monkeypatch.setattr(rig.uplink._requests, "_read", lambda _after: BadSector())
+        good = rig.log.read
+        monkeypatch.setattr(rig.log, "read", lambda _after=0: BadSector())
         rig.uplink.ask("", 0, 60_000)
         await until(lambda: bool(told))
         assert told == ["readings that were asked for cannot be read behind record 0: [Errno 5] Input/output error"]
-        monkeypatch.setattr(rig.uplink._requests, "_read", rig.log.read)
+        monkeypatch.setattr(rig.log, "read", good)
         rig.uplink.ask("", 20_000, 20_000)
         await rig.until_at_hub([2])
 
