@@ -231,7 +231,8 @@ bind-address = "127.0.0.1:{rpc_port}"
 [subscriber]
   enabled = false
 [continuous_queries]
-  enabled = false
+  enabled = {continuous}
+  log-enabled = false
 [http]
   bind-address = "127.0.0.1:{port}"
   log-enabled = false
@@ -243,9 +244,11 @@ class InfluxDb(Server):
 
     command = "influxd"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, continuous: bool = False) -> None:
+        """`continuous`: it runs continuous queries, within a second of when they are due."""
         super().__init__(folder)
         self._rpc_port = free_port()
+        self._continuous = continuous
 
     @property
     def url(self) -> str:
@@ -253,7 +256,8 @@ class InfluxDb(Server):
 
     def arguments(self) -> list[str]:
         config = self.folder / "influxdb.conf"
-        config.write_text(_INFLUXDB_CONFIG.format(rpc_port=self._rpc_port, port=self.port, state=self.state))
+        config.write_text(_INFLUXDB_CONFIG.format(rpc_port=self._rpc_port, port=self.port, state=self.state,
+                                                  continuous=str(self._continuous).lower()))
         return ["run", "-config", str(config)]
 
     def ready(self) -> bool:
