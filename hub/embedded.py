@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from hub import ageing, rollups, store_rows
+from hub import ageing, embedded_tables, rollups, store_rows
 from hub.database import DatabaseError, SqliteFile
 from hub.errors import PermanentError, TransientError
 from hub.rollups import Rollup
 from hub.store import AnyPoint, LabelPoint, Point, Row
 from hub.store_file import is_broken, open_file, problem_in, refuse_newer, set_aside
 from hub.store_rows import find, newest
+from hub.tables import Table, TableRow
 from hub.thinning import thinned
 from tocsin.clock import Clock
 
@@ -113,6 +114,15 @@ class SqliteStore:
             return [LabelPoint(*row) for row in connection.execute(_LABELS, (station, start_ms, end_ms, most))]
 
         return await self._read(look)
+
+    async def stations(self) -> list[str]:
+        """Every station that the store has anything of."""
+        return await self._read(lambda connection: [name for (name,) in connection.execute(embedded_tables.STATIONS)])
+
+    async def table(self, table: Table, station: str, start_ms: int, end_ms: int, most: int) -> list[TableRow]:
+        """Rows of a station from the first at start <= time < end on, in order of time: about `most`, all of each time.
+        The next page begins behind the last one's time. Raises TransientError."""
+        return await self._read(embedded_tables.page, table, station, start_ms, end_ms, most)
 
     async def rollups(self, point: Point, step_ms: int, start_ms: int, end_ms: int) -> list[Rollup]:
         """Lowest, highest, mean, sum and count of the point's series, for each stretch that begins at start <= time <

@@ -16,6 +16,7 @@ from hub.influx.lines import Line, bodies, body_of, rendered
 from hub.influx.place import Place, Where, influxdb1
 from hub.influx.queries import Found, identifier
 from hub.store import AnyPoint, LabelPoint, Point, Row
+from hub.tables import Table, TableRow, whole_times
 
 _TIMEOUT_S = 30.0       # of a write, and of what no page waits for
 _READ_TIMEOUT_S = 5.0   # pages wait for it
@@ -38,7 +39,8 @@ class _Sending:
 class LineStore:
     """A hub.store.Store that speaks line protocol and InfluxQL. `packs`: requests are gzipped; not on one machine."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, patient: bool = False) -> None:
+        """`patient`: no page waits for what is read, and an answer may take as long as that of a write."""
         self.place = place
         self._client = httpx.AsyncClient(
             base_url=place.url,
@@ -47,6 +49,7 @@ class LineStore:
             trust_env=False,  # a proxy of the environment is for the world outside
         )
         self.packs = self._client.base_url.host not in _HERE
+        self._patient = patient
         self._rests_until_s = -math.inf
 
     async def write(self, points: Sequence[AnyPoint]) -> None:
@@ -112,13 +115,29 @@ class LineStore:
     async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
         return queries.words(station, await self.query(queries.labels(station, start_ms, end_ms, most)))
 
+    async def stations(self) -> list[str]:
+        """Every station that the store has anything of."""
+        found = [one["tags"]["station"] for asked in queries.STATIONS for one in await self.query(asked)]
+        return sorted(set(found))
+
+    async def table(self, table: Table, station: str, start_ms: int, end_ms: int, most: int) -> list[TableRow]:
+        """As `hub.embedded.SqliteStore.table`."""
+        rows = queries.table_rows(table, await self.query(queries.table(table, station, start_ms, end_ms, most)))
+        found = whole_times(rows, most)
+        if rows and not found:
+            at_ms = int(rows[0][0] or 0)
+            one = await self.query(queries.table(table, station, at_ms, at_ms + 1, 0))
+            found = queries.table_rows(table, one)
+        return found
+
     async def close(self) -> None:
         await self._client.aclose()
 
     async def query(self, influxql: str, *, patient: bool = False) -> Found:
         """The series of one statement's answer, times in ms; none where nothing was written yet. `patient`: nobody
         looks at a page meanwhile, and its answer may take as long as that of a write."""
-        return await self._ask("GET", {"db": self.place.database, "q": influxql, "epoch": "ms"}, patient=patient)
+        return await self._ask("GET", {"db": self.place.database, "q": influxql, "epoch": "ms"},
+                               patient=patient or self._patient)
 
     async def command(self, influxql: str) -> None:
         """A statement that changes something: CREATE, ALTER, DROP."""
@@ -192,6 +211,8 @@ class LineStore:
                 return []  # nothing was written yet
             raise TransientError(f"{self.place.url}: {error}")
         series: Found = result.get("series", [])
+        if result.get("partial") or any(one.get("partial") for one in series):
+            raise TransientError(f"{self.place.url}: it cuts its answers short; set max-row-limit = 0 in its [http]")
         return series
 
 
