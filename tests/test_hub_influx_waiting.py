@@ -1,11 +1,16 @@
 """Windows of readings that the hub has yet to make: bounded whatever the store is like, and none lost in silence."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hub.influx.downsample import AWAY_MS, DELAY_MS
+from hub.errors import TransientError
+from hub.influx.downsample import AWAY_MS, DELAY_MS, PUT_OFF_MS, TOLD_AFTER_S
+from hub.influx.place import DOWNSAMPLED
+from hub.influx.setup import Plan, prepare
+from hub.web.words import Words
 from tests.hub_downsampling import DAY_MS, Rig, at
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
@@ -81,4 +86,26 @@ async def test_what_the_server_s_tasks_missed_before_the_store_was_away_is_the_h
     noted = rig.waiting()
     rig.downsampler.note(connection, set())    # said once
     assert rig.waiting() == noted
+    await rig.close()
+
+
+async def test_that_setup_was_never_run_is_told_until_something_is_made(new_rig: Callable[..., Rig]) -> None:
+    rig = new_rig()
+    rig.server.query("", f'DROP RETENTION POLICY "{DOWNSAMPLED}" ON "{rig.table.database}"')
+    await rig.send(at(NOON_MS, 1.0))
+    start_ms = NOON_MS + 2 * DAY_MS
+    for passed_s, told in ((0.0, False), (TOLD_AFTER_S - 1, False), (TOLD_AFTER_S, True)):
+        rig.clock.wind_to(start_ms + round(1000 * passed_s))
+        with contextlib.suppress(TransientError):
+            await rig.downsampler.step()
+        assert bool(rig.downsampler.trouble()) == told
+    said = rig.downsampler.trouble()
+    assert "not made: " in said
+    assert "retention policy not found" in said
+    assert said.endswith("see `tocsin hub setup`")
+    assert Words("zh").health(said).startswith("10 分钟、1 小时和 1 天的统计未生成")
+    prepare(rig.table, Plan(dry=False, say=lambda _: None))
+    rig.clock.wind_to(rig.clock.now_ms() + PUT_OFF_MS)
+    assert await rig.downsampler.step()
+    assert rig.downsampler.trouble() == ""
     await rig.close()

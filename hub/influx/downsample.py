@@ -29,6 +29,7 @@ LONGEST_WAIT_S = 300.0
 PUT_OFF_MS = 600_000    # of windows that could not be made: the others come first
 MOST = 1_000_000        # windows that wait, 100 MB: of more, days stand as one; then the oldest go
 AWAY_MS = REACH_MS // 2    # without a write: the server's tasks are not trusted to look back to what came before it
+TOLD_AFTER_S = 900.0
 _FORGOTTEN_AT_ONCE = 50    # one in so many: a look for the oldest is a look at all
 _STEPS = 1_000          # between two looks at how many wait
 _DAY = "day"            # all windows of a day, of each width
@@ -55,6 +56,7 @@ class Downsampler:
         self._clock = clock
         self._late_only = late_only
         self._keep_ms = keep_days * _DAY_MS
+        self._fails: tuple[float, str] | None = None    # since when, and why; whatever is made ends it
 
     def note(self, connection: sqlite3.Connection, moments: Collection[Moment]) -> None:
         """Inside the transaction of the forwarder's cursor."""
@@ -95,8 +97,14 @@ class Downsampler:
             except (TransientError, sqlite3.Error) as err:
                 self.counts["failed"] += 1
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-                log.warning("downsampling: %s; has `tocsin hub setup` been run? Next try in %g s", err, wait_s)
+                log.warning("downsampling: %s; next try in %g s", err, wait_s)
             await self._clock.sleep_until(self._clock.monotonic_s() + wait_s)
+
+    def trouble(self) -> str:
+        """Where nothing could be made for long; "" else."""
+        if self._fails is None or self._clock.monotonic_s() - self._fails[0] < TOLD_AFTER_S:
+            return ""
+        return f"10 min, 1 h and 1 day of readings are not made: {self._fails[1]}; see `tocsin hub setup`"
 
     async def _some_steps(self) -> bool:
         """Whether more may be due."""
@@ -124,9 +132,11 @@ class Downsampler:
         width, station, windows = found
         try:
             await self._make(width, station, [begin for begin, _ in windows])
-        except TransientError:
+        except TransientError as err:
+            self._fails = (self._fails[0] if self._fails else self._clock.monotonic_s()), str(err)
             await self._database.run(self._put_off, width, station, windows)
             raise
+        self._fails = None
         await self._database.run(self._done, width, station, windows)
         self.counts["windows"] += len(windows)
         return True
