@@ -35,10 +35,6 @@ _LATEST_ALL = f"SELECT {_COLUMNS} ORDER BY s.station, s.device, s.quantity"
 _ROWS = """
 SELECT t_ms, value, quality FROM readings WHERE series_id = ? AND t_ms >= ? AND t_ms < ? ORDER BY t_ms LIMIT ?
 """
-_LABELS = """
-SELECT station, device, quantity, t_ms, text FROM labels WHERE station = ? AND t_ms >= ? AND t_ms < ?
-ORDER BY t_ms, device, quantity LIMIT ?
-"""
 _PATIENCE_S = 2.0    # for who asks while the file is being opened
 
 log = logging.getLogger(__name__)
@@ -110,10 +106,8 @@ class SqliteStore:
         return await self._read(look)
 
     async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
-        def look(connection: sqlite3.Connection) -> list[LabelPoint]:
-            return [LabelPoint(*row) for row in connection.execute(_LABELS, (station, start_ms, end_ms, most))]
-
-        return await self._read(look)
+        rows = await self._read(embedded_tables.labels, station, start_ms, end_ms, most)
+        return [LabelPoint(station, device, quantity, t_ms, text) for t_ms, device, quantity, text in rows]
 
     async def stations(self) -> list[str]:
         """Every station that the store has anything of."""

@@ -1,6 +1,7 @@
 """Tables of the embedded store, page by page, for `tocsin export`."""
 
 import sqlite3
+from typing import Any
 
 from hub.rollups import STEPS_MS
 from hub.tables import Table, TableRow, whole_times
@@ -16,6 +17,10 @@ WHERE station = :station AND t_ms >= :start AND t_ms < :end ORDER BY t_ms, serie
 _EVENTS = """
 SELECT t_ms, what, device, detail FROM events
 WHERE station = :station AND t_ms >= :start AND t_ms < :end ORDER BY t_ms, what, device LIMIT :most
+"""
+_LABELS = """
+SELECT t_ms, device, quantity, text FROM labels
+WHERE station = :station AND t_ms >= :start AND t_ms < :end ORDER BY t_ms, device, quantity LIMIT :most
 """
 _SUMMARIES = """
 SELECT t_ms, device, quantity, since_ms, count, low, high, mean FROM series s JOIN summaries ON series_id = s.id
@@ -42,10 +47,21 @@ def page(
     asked: dict[str, str | int] = {"station": station, "start": start_ms, "end": end_ms, "most": most}
     if table in _STEPS:
         return _rollups(connection, asked, _STEPS[table])
-    rows = connection.execute(_SQL[table], asked).fetchall()
+    return _whole(connection, _SQL[table], asked, most)
+
+
+def labels(
+    connection: sqlite3.Connection, station: str, start_ms: int, end_ms: int, most: int
+) -> list[tuple[int, str, str, str]]:
+    """Time, device, quantity and text: see hub.store.Store.labels."""
+    return _whole(connection, _LABELS, {"station": station, "start": start_ms, "end": end_ms, "most": most}, most)
+
+
+def _whole(connection: sqlite3.Connection, sql: str, asked: dict[str, str | int], most: int) -> list[Any]:
+    rows = connection.execute(sql, asked).fetchall()
     found = whole_times(rows, most)
     if rows and not found:
-        found = connection.execute(_SQL[table], asked | {"end": rows[0][0] + 1, "most": _ALL}).fetchall()
+        found = connection.execute(sql, asked | {"end": rows[0][0] + 1, "most": _ALL}).fetchall()
     return found
 
 

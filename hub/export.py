@@ -142,11 +142,8 @@ async def _labels(store: Store, station: str, choice: Choice) -> AsyncIterator[l
     """The station's labels page by page, each once."""
     start_ms = choice.start_ms
     while page := await store.labels(station, start_ms, choice.end_ms, PAGE):
-        if len(page) < PAGE:
-            yield page
-            return
-        start_ms = page[-1].t_ms
-        yield [one for one in page if one.t_ms < start_ms]
+        yield page
+        start_ms = page[-1].t_ms + 1
 
 
 async def _label_names(store: Store, station: str, choice: Choice) -> dict[tuple[str, str], bool]:

@@ -24,20 +24,17 @@ async def export_table(
     count = 0
     with written(path, list(columns), kinds) as put:
         while page := await store.table(table, station, start_ms, end_ms, PAGE):
-            rows = [(_time(row), _cells(table, row)) for row in page if series in {"", _series_of(table, row)}]
+            rows = [(row[0], _cells(table, row)) for row in page if series in {"", _series_of(table, row)}]
             put(rows)
             count += len(rows)
             told(len(rows))
-            start_ms = _time(page[-1]) + 1
+            start_ms = page[-1][0] + 1
     return count
 
 
-def _time(row: TableRow) -> int:
-    return int(row[0] or 0)
-
-
 def _series_of(table: Table, row: TableRow) -> str:
-    return str(row[1]) if table is Table.DETECTIONS else f"{row[1]}/{row[2]}"
+    _, *cells = row
+    return str(cells[0]) if table is Table.DETECTIONS else f"{cells[0]}/{cells[1]}"
 
 
 def _cells(table: Table, row: TableRow) -> list[Cell]:

@@ -1,13 +1,13 @@
 """What a store keeps beside readings, as tables for `tocsin export`: detections, events, summaries, rollups."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-T = TypeVar("T", bound=Sequence[object])
-
 Cell = float | str | int | None
-TableRow = tuple[Cell, ...]    # the time in ms UTC, then a cell a column
+TableRow = tuple[int, *tuple[Cell, ...]]    # the time in ms UTC, then a cell a column
+
+T = TypeVar("T", bound=TableRow)
 
 
 class Table(StrEnum):
@@ -37,8 +37,8 @@ COLUMNS: Mapping[Table, Mapping[str, type]] = {
 
 
 def whole_times(rows: list[T], most: int) -> list[T]:
-    """A page of `most` rows in order of time without its last time, of which there may be more; none where all of them
-    have one time."""
+    """A page of `most` rows in order of time, the time first, without its last time, of which there may be more; none
+    where all of them have one time."""
     if len(rows) < most:
         return rows
     last = rows[-1][0]

@@ -4,8 +4,10 @@ counted and not looked for: the server has kept all others. Everything else is w
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import httpx
 
@@ -17,6 +19,8 @@ from hub.influx.place import Place, Where, influxdb1
 from hub.influx.queries import Found, identifier
 from hub.store import AnyPoint, LabelPoint, Point, Row
 from hub.tables import Table, TableRow, whole_times
+
+T = TypeVar("T", bound=TableRow)
 
 _TIMEOUT_S = 30.0       # of a write, and of what no page waits for
 _READ_TIMEOUT_S = 5.0   # pages wait for it
@@ -113,7 +117,11 @@ class LineStore:
         )
 
     async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
-        return queries.words(station, await self.query(queries.labels(station, start_ms, end_ms, most)))
+        def asked(begin_ms: int, until_ms: int, number: int) -> str:
+            return queries.labels(station, begin_ms, until_ms, number)
+
+        rows = await self._whole(asked, queries.words, start_ms, end_ms, most)
+        return [LabelPoint(station, device, quantity, t, said) for t, said, device, quantity in rows]
 
     async def stations(self) -> list[str]:
         """Every station that the store has anything of."""
@@ -122,13 +130,10 @@ class LineStore:
 
     async def table(self, table: Table, station: str, start_ms: int, end_ms: int, most: int) -> list[TableRow]:
         """As `hub.embedded.SqliteStore.table`."""
-        rows = queries.table_rows(table, await self.query(queries.table(table, station, start_ms, end_ms, most)))
-        found = whole_times(rows, most)
-        if rows and not found:
-            at_ms = int(rows[0][0] or 0)
-            one = await self.query(queries.table(table, station, at_ms, at_ms + 1, 0))
-            found = queries.table_rows(table, one)
-        return found
+        def asked(begin_ms: int, until_ms: int, number: int) -> str:
+            return queries.table(table, station, begin_ms, until_ms, number)
+
+        return await self._whole(asked, partial(queries.table_rows, table), start_ms, end_ms, most)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -142,6 +147,16 @@ class LineStore:
     async def command(self, influxql: str) -> None:
         """A statement that changes something: CREATE, ALTER, DROP."""
         await self._ask("POST", {"db": self.place.database, "q": influxql}, patient=True)
+
+    async def _whole(self, asked: Callable[[int, int, int], str], read: Callable[[Found], list[T]],
+                     start_ms: int, end_ms: int, most: int) -> list[T]:
+        """A page that cuts no time; `asked` makes the question from begin, end and number of rows, 0 for all."""
+        rows = read(await self.query(asked(start_ms, end_ms, most)))
+        found = whole_times(rows, most)
+        if rows and not found:
+            at_ms = rows[0][0]
+            found = read(await self.query(asked(at_ms, at_ms + 1, 0)))
+        return found
 
     async def _send(self, lines: Sequence[Line], sending: _Sending) -> None:
         answer = await self._post(self.place.write, [line for _, line in lines])
