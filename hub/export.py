@@ -223,7 +223,8 @@ async def _stations(place: Path, store: AnyStore, choice: Choice) -> list[str]:
         raise ExportError(f'{place}: the store has nothing of "{choice.station}"; '
                           f"use {', '.join(stations) or 'a hub that has heard something'}")
     chosen = [choice.station] if choice.station else stations
-    if choice.series and not (known := await _known(store, chosen)) & {choice.series}:
+    by_name = choice.series and choice.what is not Table.DETECTIONS    # those may be of a series without readings here
+    if by_name and not (known := await _known(store, chosen)) & {choice.series}:
         raise ExportError(f'{place}: the store has no series "{choice.series}" of {", ".join(chosen)}; '
                           f"use {', '.join(sorted(known))}")
     return chosen
@@ -273,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--csv", type=Path, metavar="DIR", help="gzipped CSV")
     form.add_argument("--parquet", type=Path, metavar="DIR", help="Parquet; needs pip install 'tocsin[parquet]'")
-    parser.add_argument("--what", choices=[_READINGS, *Table], default=_READINGS, help="readings with the labels of "
+    parser.add_argument("--what", choices=[_READINGS, *map(str, Table)], default=_READINGS, help="readings with the labels of "
                         "records, as without this option, or another table of the store; 10m, 1h, 1d are rollups")
     parser.add_argument("--station", default="", help="only this one")
     parser.add_argument("--series", default="", metavar="DEVICE/QUANTITY", help="only this one")

@@ -120,6 +120,8 @@ def test_detections_and_events_go_out_as_files(
         ["time", *COLUMNS[Table.DETECTIONS]],
         [iso(NOON_MS), "gauge/stage_m", "stage", "3", "3.25", "3.0", "episode-1", "1"],
         [iso(NOON_MS + 1), "x/y", "other", "3", "3.25", "3.0", "episode-1", "1"]]
+    out(hub, "--what", "detections", "--series", "x/y")
+    assert [row[1] for row in rows(folder / "bridge.detections.csv.gz")] == ["series", "x/y"]
     out(hub, "--what", "events")
     assert list(rows(folder / "bridge.events.csv.gz"))[1:] == [[iso(NOON_MS), "refused", "gauge", event.detail]]
     out(hub, "--what", "summaries", "--series", "radar/stage_m")
@@ -132,6 +134,9 @@ def test_detections_and_events_go_out_as_files(
     capsys.readouterr()
     assert export.run([str(hub), "--what", "events", "--series", "radar/stage_m", "--csv", str(folder)]) == 1
     assert "--series is not for events; leave it out" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        export.run([str(hub), "--what", "warnings", "--csv", str(folder)])
+    assert "'readings', 'detections', 'events'" in capsys.readouterr().err
 
 
 def test_a_table_that_the_store_has_nothing_of_gives_no_file(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
