@@ -274,8 +274,9 @@ def _parser() -> argparse.ArgumentParser:
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--csv", type=Path, metavar="DIR", help="gzipped CSV")
     form.add_argument("--parquet", type=Path, metavar="DIR", help="Parquet; needs pip install 'tocsin[parquet]'")
-    parser.add_argument("--what", choices=[_READINGS, *map(str, Table)], default=_READINGS, help="readings with the labels of "
-                        "records, as without this option, or another table of the store; 10m, 1h, 1d are rollups")
+    parser.add_argument("--what", choices=[_READINGS, *map(str, Table)], default=_READINGS,
+                        help="readings with the labels of records, as without this option, or another table of the "
+                             "store; 10m, 1h, 1d are rollups")
     parser.add_argument("--station", default="", help="only this one")
     parser.add_argument("--series", default="", metavar="DEVICE/QUANTITY", help="only this one")
     parser.add_argument("--from", dest="start", type=_moment, default=OLDEST_MS, metavar="TIME",
