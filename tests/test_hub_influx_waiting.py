@@ -3,17 +3,23 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
+from hub.config_store import StoreTable
 from hub.errors import TransientError
-from hub.influx.downsample import AWAY_MS, DELAY_MS, PUT_OFF_MS, TOLD_AFTER_S
+from hub.influx.downsample import AWAY_MS, DELAY_MS, PUT_OFF_MS, TOLD_AFTER_S, Downsampler
 from hub.influx.place import DOWNSAMPLED
 from hub.influx.setup import Plan, prepare
+from hub.service import Hub
 from hub.web.words import Words
+from tests import village
 from tests.hub_downsampling import DAY_MS, Rig, at
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
+from tocsin.clock import WoundClock
 
 
 @pytest.fixture
@@ -109,3 +115,14 @@ async def test_that_setup_was_never_run_is_told_until_something_is_made(new_rig:
     assert await rig.downsampler.step()
     assert rig.downsampler.trouble() == ""
     await rig.close()
+
+
+@pytest.mark.parametrize("downsample", ["off", "hub"])
+async def test_the_hub_asks_its_downsampler_for_troubles(tmp_path: Path, downsample: Literal["off", "hub"]) -> None:
+    table = StoreTable("influxdb1", "http://127.0.0.1:9", downsample=downsample)
+    hub = Hub(msgspec.structs.replace(village.config(tmp_path), store=table), WoundClock(NOON_MS))
+    asked = [getattr(one, "__self__", None) for one in hub.operations.also]
+    assert any(isinstance(one, Downsampler) for one in asked) == (downsample == "hub")
+    await hub.store.close()
+    hub.archive.close()
+    hub._database.close()
