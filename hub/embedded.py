@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from hub import ageing, rollups, store_rows
+from hub import ageing, embedded_tables, rollups, store_rows
 from hub.database import DatabaseError, SqliteFile
 from hub.errors import PermanentError, TransientError
 from hub.rollups import Rollup
 from hub.store import AnyPoint, LabelPoint, Point, Row
 from hub.store_file import is_broken, open_file, problem_in, refuse_newer, set_aside
 from hub.store_rows import find, newest
+from hub.tables import Table, TableRow
 from hub.thinning import thinned
 from tocsin.clock import Clock
 
@@ -33,10 +34,6 @@ _LATEST = f"SELECT {_COLUMNS} WHERE s.station = ? ORDER BY s.device, s.quantity"
 _LATEST_ALL = f"SELECT {_COLUMNS} ORDER BY s.station, s.device, s.quantity"
 _ROWS = """
 SELECT t_ms, value, quality FROM readings WHERE series_id = ? AND t_ms >= ? AND t_ms < ? ORDER BY t_ms LIMIT ?
-"""
-_LABELS = """
-SELECT station, device, quantity, t_ms, text FROM labels WHERE station = ? AND t_ms >= ? AND t_ms < ?
-ORDER BY t_ms, device, quantity LIMIT ?
 """
 _PATIENCE_S = 2.0    # for who asks while the file is being opened
 
@@ -109,10 +106,17 @@ class SqliteStore:
         return await self._read(look)
 
     async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
-        def look(connection: sqlite3.Connection) -> list[LabelPoint]:
-            return [LabelPoint(*row) for row in connection.execute(_LABELS, (station, start_ms, end_ms, most))]
+        rows = await self._read(embedded_tables.labels, station, start_ms, end_ms, most)
+        return [LabelPoint(station, device, quantity, t_ms, text) for t_ms, device, quantity, text in rows]
 
-        return await self._read(look)
+    async def stations(self) -> list[str]:
+        """Every station that the store has anything of."""
+        return await self._read(lambda connection: [name for (name,) in connection.execute(embedded_tables.STATIONS)])
+
+    async def table(self, table: Table, station: str, start_ms: int, end_ms: int, most: int) -> list[TableRow]:
+        """Rows of a station from the first at start <= time < end on, in order of time: about `most`, all of each time.
+        The next page begins behind the last one's time. Raises TransientError."""
+        return await self._read(embedded_tables.page, table, station, start_ms, end_ms, most)
 
     async def rollups(self, point: Point, step_ms: int, start_ms: int, end_ms: int) -> list[Rollup]:
         """Lowest, highest, mean, sum and count of the point's series, for each stretch that begins at start <= time <

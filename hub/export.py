@@ -1,4 +1,5 @@
-"""`tocsin export HUB.toml --csv DIR | --parquet DIR`: the readings and labels of the hub's store, a file a station.
+"""`tocsin export HUB.toml --csv DIR | --parquet DIR`: the readings and labels of the hub's store, a file a station, or
+another of its tables (`--what`).
 
 The hub may run meanwhile. A file has its name only when it is whole.
 """
@@ -17,24 +18,17 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from hub.config import load_hub
 from hub.database import DatabaseError
 from hub.errors import TransientError
+from hub.export_tables import export_table
 from hub.importing import STOPPED
-from hub.sheets import (
-    CSV_ENDS,
-    PARQUET_END,
-    QUALITY,
-    Cell,
-    SheetError,
-    column_of,
-    csv_writer,
-    need_parquet,
-    parquet_writer,
-)
+from hub.sheets import CSV_ENDS, PARQUET_END, QUALITY, SheetError, column_of, need_parquet, written
 from hub.store import LATEST_MS, OLDEST_MS, LabelPoint, Point, Row, Store
-from hub.stores import open_existing
+from hub.stores import AnyStore, open_existing
+from hub.tables import Cell, Table
 from tocsin.config import ConfigError
 from tocsin.times import iso, ms_of
 
 PAGE = 20_000
+_READINGS = "readings"
 
 Rows = list[tuple[int, list[Cell]]]
 
@@ -45,8 +39,9 @@ class ExportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is exported: "" is every station or series, start <= time < end in ms."""
+    """What is exported: "" is every station or series, start <= time < end in ms; a `what` of None is readings."""
 
+    what: Table | None = None
     station: str = ""
     series: str = ""
     start_ms: int = OLDEST_MS
@@ -75,19 +70,12 @@ async def export_station(store: Store, station: str, choice: Choice, path: Path,
     marks = {(one.device, one.quantity): len(columns) + at for at, one in enumerate(marked)}
     head = [column_of(*name) for name in columns] + [column_of(*name) + QUALITY for name in marks]
     kinds: list[type] = [str if names.get(name) else float for name in columns] + [int] * len(marks)
-    writer = parquet_writer if path.suffix == PARQUET_END else csv_writer
-    part = path.with_name(f".{path.name}.part")
     count = 0
-    try:
-        with writer(part, head, kinds) as put:
-            async for rows in _rows(store, station, points, names, choice, place, marks):
-                put(rows)
-                count += len(rows)
-                told(len(rows))
-        if count:
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written(path, head, kinds) as put:
+        async for rows in _rows(store, station, points, names, choice, place, marks):
+            put(rows)
+            count += len(rows)
+            told(len(rows))
     return count
 
 
@@ -154,11 +142,8 @@ async def _labels(store: Store, station: str, choice: Choice) -> AsyncIterator[l
     """The station's labels page by page, each once."""
     start_ms = choice.start_ms
     while page := await store.labels(station, start_ms, choice.end_ms, PAGE):
-        if len(page) < PAGE:
-            yield page
-            return
-        start_ms = page[-1].t_ms
-        yield [one for one in page if one.t_ms < start_ms]
+        yield page
+        start_ms = page[-1].t_ms + 1
 
 
 async def _label_names(store: Store, station: str, choice: Choice) -> dict[tuple[str, str], bool]:
@@ -185,7 +170,8 @@ async def _is_marked(store: Store, point: Point, choice: Choice) -> bool:
 def run(argv: list[str]) -> int:
     """Exit code: 0 all is written, 1 something is not, 2 the command line is off, 130 stopped."""
     args = _parser().parse_args(argv)
-    choice = Choice(args.station, args.series, args.start, args.end)
+    what = None if args.what == _READINGS else Table(args.what)
+    choice = Choice(what, args.station, args.series, args.start, args.end)
     try:
         if args.parquet is not None:
             need_parquet()
@@ -201,29 +187,47 @@ def run(argv: list[str]) -> int:
 async def _export(args: argparse.Namespace, choice: Choice) -> int:
     if choice.start_ms >= choice.end_ms:
         raise ExportError(f"--from {iso(choice.start_ms)} is not before --to {iso(choice.end_ms)}; use an earlier one")
+    if choice.series and choice.what is Table.EVENTS:
+        raise ExportError(f"--series is not for {choice.what}; leave it out")
     folder, ending = (args.csv, CSV_ENDS[1]) if args.csv is not None else (args.parquet, PARQUET_END)
     store = open_existing(load_hub(args.hub))
     try:
-        stations = sorted({one.station for one in await store.latest_all()})
-        if choice.station and choice.station not in stations:
-            raise ExportError(f'{args.hub}: the store has nothing of "{choice.station}"; '
-                              f"use {', '.join(stations) or 'a hub that has heard something'}")
-        chosen = [choice.station] if choice.station else stations
-        if choice.series and not (known := await _known(store, chosen)) & {choice.series}:
-            raise ExportError(f'{args.hub}: the store has no series "{choice.series}" of {", ".join(chosen)}; '
-                              f"use {', '.join(sorted(known))}")
+        chosen = await _stations(args.hub, store, choice)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as err:
             raise ExportError(f"{folder}: is not a folder; use one, or a new name") from err
         for station in chosen:
-            path = folder / f"{station}{ending}"
-            with _spinner(path.name) as told:
-                count = await export_station(store, station, choice, path, told)
-            print(f"{path}: {count} rows" if count else f"{station}: nothing in this choice, no file")
+            await _export_one(store, station, choice, folder, ending)
     finally:
         await store.close()
     return 0
+
+
+async def _export_one(store: AnyStore, station: str, choice: Choice, folder: Path, ending: str) -> None:
+    middle = f".{choice.what}" if choice.what else ""
+    path = folder / f"{station}{middle}{ending}"
+    with _spinner(path.name) as told:
+        if choice.what is None:
+            count = await export_station(store, station, choice, path, told)
+        else:
+            span = choice.start_ms, choice.end_ms
+            count = await export_table(store, choice.what, station, span, choice.series, path, told)
+    print(f"{path}: {count} rows" if count else f"{station}: nothing in this choice, no file")
+
+
+async def _stations(place: Path, store: AnyStore, choice: Choice) -> list[str]:
+    """Those that are exported. Raises ExportError where the store does not know what was chosen."""
+    stations = await store.stations()
+    if choice.station and choice.station not in stations:
+        raise ExportError(f'{place}: the store has nothing of "{choice.station}"; '
+                          f"use {', '.join(stations) or 'a hub that has heard something'}")
+    chosen = [choice.station] if choice.station else stations
+    by_name = choice.series and choice.what is not Table.DETECTIONS    # those may be of a series without readings here
+    if by_name and not (known := await _known(store, chosen)) & {choice.series}:
+        raise ExportError(f'{place}: the store has no series "{choice.series}" of {", ".join(chosen)}; '
+                          f"use {', '.join(sorted(known))}")
+    return chosen
 
 
 async def _known(store: Store, stations: list[str]) -> set[str]:
@@ -263,12 +267,16 @@ def _moment(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tocsin export", description="Write the readings of the hub's store into files, one a station.",
-        epilog="tocsin export hub.toml --station upper-bridge --from 2024-06-01 --csv export")
+        prog="tocsin export", description="Write what the hub's store holds into files, one a station.",
+        epilog="tocsin export hub.toml --station upper-bridge --from 2024-06-01 --csv export; "
+               "tocsin export hub.toml --what detections --csv export")
     parser.add_argument("hub", type=Path, metavar="HUB.toml")
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--csv", type=Path, metavar="DIR", help="gzipped CSV")
     form.add_argument("--parquet", type=Path, metavar="DIR", help="Parquet; needs pip install 'tocsin[parquet]'")
+    parser.add_argument("--what", choices=[_READINGS, *map(str, Table)], default=_READINGS,
+                        help="readings with the labels of records, as without this option, or another table of the "
+                             "store; 10m, 1h, 1d are rollups")
     parser.add_argument("--station", default="", help="only this one")
     parser.add_argument("--series", default="", metavar="DEVICE/QUANTITY", help="only this one")
     parser.add_argument("--from", dest="start", type=_moment, default=OLDEST_MS, metavar="TIME",

@@ -105,7 +105,7 @@ class Importer:
         start, end = min(labels, default=0), max(labels, default=-1) + 1
         while start < end and (page := await self._store.labels(self._station, start, end, _PAGE)):
             found |= {(LabelPoint, one.device, one.quantity, one.t_ms): one.text for one in page}
-            start = page[-1].t_ms if len(page) == _PAGE else end
+            start = page[-1].t_ms + 1
         return found
 
     def _differs(self, point: Point | LabelPoint, there: Content) -> None:

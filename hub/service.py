@@ -80,6 +80,7 @@ class Hub:
         self._downsampler = downsampler_of(config, self._database, self.store, clock)
         if self._downsampler:
             self._forwarder.on_forwarded.append(self._downsampler.note)
+            self.operations.also.append(self._downsampler.trouble)
         self._care = (StoreCare(self.store, config.store, mending, self._forwarder, clock)
                       if isinstance(self.store, SqliteStore) else None)
         channels = {name: plugins.load(hub.broadcast, name).Channel(config, self.link.publish)

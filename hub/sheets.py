@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from hub.tables import Cell
 from thresholds.replay.columns import DEVICE, series_name
 from tocsin.quantities import QUANTITIES
 from tocsin.times import iso
@@ -25,7 +26,6 @@ NO_PARQUET = "Parquet needs pyarrow, which is not installed: pip install 'tocsin
 _PAGE = 8192
 _LONG_UNITS = ("pct_lel", "pct_vol", "l_s", "l_min", "mm_h", "mg_m3")    # in names of quantities; others have no "_"
 
-Cell = float | str | int | None
 Line = tuple[int, list[str]]    # where it stands in the file, from 2 on; its cells as text, the time first
 Put = Callable[[Sequence[tuple[int, list[Cell]]]], None]
 
@@ -85,7 +85,28 @@ def lines(path: Path) -> Generator[Line, None, None]:
 
 
 @contextmanager
-def csv_writer(path: Path, columns: Sequence[str], _kinds: Sequence[type]) -> Iterator[Put]:
+def written(path: Path, columns: Sequence[str], kinds: Sequence[type]) -> Iterator[Put]:
+    """A file of this name, Parquet by its ending, once it is whole; none where no row was put. `kinds`: float, int or
+    str, a column. Raises OSError and SheetError."""
+    part = path.with_name(f".{path.name}.part")
+    count = 0
+    try:
+        with (_parquet_writer if path.suffix == PARQUET_END else _csv_writer)(part, columns, kinds) as put:
+
+            def counted(rows: Sequence[tuple[int, list[Cell]]]) -> None:
+                nonlocal count
+                put(rows)
+                count += len(rows)
+
+            yield counted
+        if count:
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _csv_writer(path: Path, columns: Sequence[str], _kinds: Sequence[type]) -> Iterator[Put]:
     """Gzipped. Numbers are written so that reading gives the same bits back. Raises OSError."""
     with gzip.open(path, "wt", encoding="utf-8", newline="", compresslevel=6) as file:
         out = csv.writer(file, lineterminator="\n")
@@ -94,8 +115,8 @@ def csv_writer(path: Path, columns: Sequence[str], _kinds: Sequence[type]) -> It
 
 
 @contextmanager
-def parquet_writer(path: Path, columns: Sequence[str], kinds: Sequence[type]) -> Iterator[Put]:
-    """`kinds`: float, int or str, a column. Raises OSError and SheetError."""
+def _parquet_writer(path: Path, columns: Sequence[str], kinds: Sequence[type]) -> Iterator[Put]:
+    """Raises OSError and SheetError."""
     arrow, parquet = _arrow()
     types = {float: arrow.float64(), int: arrow.int64(), str: arrow.string()}
     schema = arrow.schema([(TIME, arrow.timestamp("ms", tz="UTC")),

@@ -120,8 +120,8 @@ class Store(Protocol):
         received. The next page begins behind the last one's time."""
 
     async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
-        """The first `most` labels of a station with start <= time < end, in order of time. The next page begins with
-        the last one's time, at which there may be more."""
+        """Labels of a station from the first at start <= time < end on, in order of time: about `most`, all of each
+        time. The next page begins behind the last one's time."""
 
     async def close(self) -> None:
         """Lets go of files and connections."""

@@ -6,20 +6,21 @@ from hub.config import HubConfig
 from hub.database import DatabaseError
 from hub.embedded import Mending, SqliteStore
 from hub.influx import LineStore, place_of
-from hub.store import Store
 
 FILE = "store.sqlite"
 
+AnyStore = SqliteStore | LineStore
 
-def open_store(config: HubConfig, mending: Mending | None = None) -> Store:
-    """Opens the embedded store, with `mending` for the hub itself, or makes a client that connects when it is asked.
-    Raises DatabaseError."""
+
+def open_store(config: HubConfig, mending: Mending | None = None) -> AnyStore:
+    """Opens the embedded store, with `mending` for the hub itself, or makes a client that connects when it is asked
+    and, for all but the hub, waits long for answers. Raises DatabaseError."""
     if config.store.kind != "embedded":
-        return LineStore(place_of(config.store))
+        return LineStore(place_of(config.store), patient=mending is None)
     return SqliteStore(Path(config.hub.data) / FILE, mending)
 
 
-def open_existing(config: HubConfig) -> Store:
+def open_existing(config: HubConfig) -> AnyStore:
     """The same for who looks in beside the hub. Raises DatabaseError where the embedded store is not there yet."""
     path = Path(config.hub.data) / FILE
     if config.store.kind == "embedded" and not path.exists():

@@ -7,7 +7,7 @@ from typing import Any
 
 from hub import export, importing
 from hub.embedded import SqliteStore
-from hub.store import LabelPoint, Point
+from hub.store import AnyPoint, Point
 from tests.hub_messages import NOON_MS
 from tocsin.times import iso
 
@@ -19,7 +19,7 @@ def store_of(hub: Path) -> Path:
     return hub.parent / "hub-data" / "store.sqlite"
 
 
-def write(hub: Path, *points: Point | LabelPoint) -> None:
+def write(hub: Path, *points: AnyPoint) -> None:
     async def put() -> None:
         store = SqliteStore(store_of(hub))
         await store.write(points)

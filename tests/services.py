@@ -231,10 +231,12 @@ bind-address = "127.0.0.1:{rpc_port}"
 [subscriber]
   enabled = false
 [continuous_queries]
-  enabled = false
+  enabled = {continuous}
+  log-enabled = false
 [http]
   bind-address = "127.0.0.1:{port}"
   log-enabled = false
+  max-row-limit = {most_rows}
 """
 
 
@@ -243,9 +245,13 @@ class InfluxDb(Server):
 
     command = "influxd"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, continuous: bool = False, most_rows: int = 0) -> None:
+        """`continuous`: it runs continuous queries, within a second of when they are due. `most_rows` of an answer: 0
+        is all."""
         super().__init__(folder)
         self._rpc_port = free_port()
+        self._continuous = continuous
+        self._most_rows = most_rows
 
     @property
     def url(self) -> str:
@@ -253,7 +259,8 @@ class InfluxDb(Server):
 
     def arguments(self) -> list[str]:
         config = self.folder / "influxdb.conf"
-        config.write_text(_INFLUXDB_CONFIG.format(rpc_port=self._rpc_port, port=self.port, state=self.state))
+        config.write_text(_INFLUXDB_CONFIG.format(rpc_port=self._rpc_port, port=self.port, state=self.state,
+                                                  continuous=str(self._continuous).lower(), most_rows=self._most_rows))
         return ["run", "-config", str(config)]
 
     def ready(self) -> bool:

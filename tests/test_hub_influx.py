@@ -6,19 +6,26 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.config_store import StoreTable
+from hub.embedded import Mending
 from hub.errors import PermanentError, TransientError
 from hub.influx import InfluxStore, line_of
 from hub.store import LONGEST_NAME, AnyPoint, EventPoint, LabelPoint, LevelPoint, Point, SummaryPoint
+from hub.stores import open_existing, open_store
+from tests import village
 from tests.fault_proxy import Fault, FaultProxy
 from tests.hub_messages import NOON_MS
 from tests.services import InfluxDb
 from tests.test_hub_stores import STAGE, WEEK_MS, stage_series, stages
+from tocsin.clock import WoundClock
 
 NAMES = st.text(
     st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\\\x7f"),
@@ -244,4 +251,22 @@ async def test_a_long_question_that_no_page_waits_for_is_answered_and_holds_up_n
                 await store.query('SELECT "value" FROM "readings"', patient=True)
         proxy.fault = Fault.NONE
         assert await stage_series(store) == [1.0]
+        await store.close()
+
+
+async def test_commands_wait_for_an_answer_as_long_as_for_a_write(
+    influxdb: InfluxDb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with FaultProxy(influxdb.url, slow_s=0.3).running() as proxy:
+        table = StoreTable("influxdb1", proxy.url, f"slow_{uuid4().hex}")
+        config = msgspec.structs.replace(village.config(tmp_path), store=table)
+        store = open_existing(config)
+        await store.write(stages(1.0))
+        proxy.fault = Fault.SLOW
+        monkeypatch.setattr("hub.influx.store._READ_TIMEOUT_S", 0.05)
+        assert [row[1] for row in await store.readings(STAGE, NOON_MS, NOON_MS + 1, 10)] == [1.0]
+        of_hub = open_store(config, Mending(WoundClock(NOON_MS), asyncio.Event()))
+        with pytest.raises(TransientError):
+            await of_hub.latest("lin-an-01")
+        await of_hub.close()
         await store.close()

@@ -105,7 +105,13 @@ async def test_labels_are_kept_word_for_word_and_an_empty_one_too(store: Store) 
     later = [replace(LABEL, t_ms=NOON_MS + n, text=text) for n, text in enumerate(["", "水 G", "a,b c=d"], 1)]
     await store.write([*later, LABEL, replace(LABEL, station="lin-an-02")])
     assert await store.labels("lin-an-01", NOON_MS, NOON_MS + 4, 10) == [LABEL, *later]
-    assert await store.labels("lin-an-01", NOON_MS, NOON_MS + 4, 2) == [LABEL, later[0]]
+    assert await store.labels("lin-an-01", NOON_MS, NOON_MS + 4, 2) == [LABEL]
+    same: list[AnyPoint] = [replace(LABEL, quantity=name) for name in ("a", "b", "c")]
+    await store.write(same)
+    for most in (1, 2, 3, 4):    # a time is never cut
+        found = await store.labels("lin-an-01", NOON_MS, NOON_MS + 4, most)
+        assert sorted(one.quantity for one in found) == ["a", "b", "c", "quality"]
+    assert await store.labels("lin-an-01", NOON_MS + 1, NOON_MS + 4, 2) == later[:1]
     assert await store.labels("lin-an-01", NOON_MS + 2, NOON_MS + 3, 10) == [later[1]]
 
 

@@ -3,7 +3,11 @@ bound parameters of 1.x are not in the published API of 2.x."""
 
 from typing import Any
 
-from hub.store import LabelPoint, Point, Row
+from hub.influx.place import DOWNSAMPLED
+from hub.store import Point, Row
+from hub.tables import COLUMNS, Table, TableRow
+
+_WIDTHS = frozenset({Table.BY_10_MIN, Table.BY_HOUR, Table.BY_DAY})
 
 Found = list[dict[str, Any]]    # the series of one statement's answer
 
@@ -18,8 +22,31 @@ def latest_all() -> str:
 
 
 def labels(station: str, start_ms: int, end_ms: int, most: int) -> str:
+    """`most` of 0 is all."""
     return (f'SELECT "text", "device", "quantity" FROM "labels" WHERE "station" = {text(station)}'  # noqa: S608 - quoted
-            f" AND time >= {int(start_ms)}ms AND time < {int(end_ms)}ms ORDER BY time LIMIT {int(most)}")
+            f" AND time >= {int(start_ms)}ms AND time < {int(end_ms)}ms ORDER BY time{_cut(most)}")
+
+
+STATIONS = ('SELECT last("value") FROM "readings" GROUP BY "station"',
+            'SELECT last("text") FROM "labels" GROUP BY "station"',
+            'SELECT last("level") FROM "detections" GROUP BY "station"',
+            'SELECT last("detail") FROM "events" GROUP BY "station"')
+
+
+def table(asked: Table, station: str, start_ms: int, end_ms: int, most: int) -> str:
+    """`most` of 0 is all."""
+    source = f'"{asked}"' if asked not in _WIDTHS else f'"{DOWNSAMPLED}"."readings_{asked}"'
+    names = ", ".join(f'"{name}"' for name in COLUMNS[asked])
+    return (f'SELECT {names} FROM {source} WHERE "station" = {text(station)}'  # noqa: S608 - quoted
+            f" AND time >= {int(start_ms)}ms AND time < {int(end_ms)}ms ORDER BY time{_cut(most)}")
+
+
+def table_rows(asked: Table, found: Found) -> list[TableRow]:
+    """The answer to `table`. An event of the station itself has no device."""
+    kinds = tuple(COLUMNS[asked].values())
+    return [(int(t), *("" if cell is None and kind is str else None if cell is None else kind(cell)
+                       for kind, cell in zip(kinds, cells, strict=True)))
+            for one in found for t, *cells in one["values"]]
 
 
 def span(station: str, device: str, quantity: str, start_ms: int, end_ms: int) -> str:
@@ -47,10 +74,13 @@ def points(found: Found, station: str = "") -> list[Point]:
     return sorted(made, key=lambda point: (point.station, point.device, point.quantity))
 
 
-def words(station: str, found: Found) -> list[LabelPoint]:
-    """The answer to `labels`."""
-    return [LabelPoint(station, device, quantity, int(t), said) for one in found
-            for t, said, device, quantity in one["values"]]
+def words(found: Found) -> list[tuple[int, str, str, str]]:
+    """The answer to `labels`: time, text, device, quantity."""
+    return [(int(t), said, device, quantity) for one in found for t, said, device, quantity in one["values"]]
+
+
+def _cut(most: int) -> str:
+    return f" LIMIT {int(most)}" if most else ""
 
 
 def values(found: Found) -> list[tuple[int, float]]:

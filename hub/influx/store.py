@@ -4,8 +4,10 @@ counted and not looked for: the server has kept all others. Everything else is w
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import httpx
 
@@ -16,6 +18,9 @@ from hub.influx.lines import Line, bodies, body_of, rendered
 from hub.influx.place import Place, Where, influxdb1
 from hub.influx.queries import Found, identifier
 from hub.store import AnyPoint, LabelPoint, Point, Row
+from hub.tables import Table, TableRow, whole_times
+
+T = TypeVar("T", bound=TableRow)
 
 _TIMEOUT_S = 30.0       # of a write, and of what no page waits for
 _READ_TIMEOUT_S = 5.0   # pages wait for it
@@ -38,7 +43,8 @@ class _Sending:
 class LineStore:
     """A hub.store.Store that speaks line protocol and InfluxQL. `packs`: requests are gzipped; not on one machine."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, patient: bool = False) -> None:
+        """`patient`: no page waits for what is read, and an answer may take as long as that of a write."""
         self.place = place
         self._client = httpx.AsyncClient(
             base_url=place.url,
@@ -47,6 +53,7 @@ class LineStore:
             trust_env=False,  # a proxy of the environment is for the world outside
         )
         self.packs = self._client.base_url.host not in _HERE
+        self._patient = patient
         self._rests_until_s = -math.inf
 
     async def write(self, points: Sequence[AnyPoint]) -> None:
@@ -110,7 +117,23 @@ class LineStore:
         )
 
     async def labels(self, station: str, start_ms: int, end_ms: int, most: int) -> list[LabelPoint]:
-        return queries.words(station, await self.query(queries.labels(station, start_ms, end_ms, most)))
+        def asked(begin_ms: int, until_ms: int, number: int) -> str:
+            return queries.labels(station, begin_ms, until_ms, number)
+
+        rows = await self._whole(asked, queries.words, start_ms, end_ms, most)
+        return [LabelPoint(station, device, quantity, t, said) for t, said, device, quantity in rows]
+
+    async def stations(self) -> list[str]:
+        """Every station that the store has anything of."""
+        found = [one["tags"]["station"] for asked in queries.STATIONS for one in await self.query(asked)]
+        return sorted(set(found))
+
+    async def table(self, table: Table, station: str, start_ms: int, end_ms: int, most: int) -> list[TableRow]:
+        """As `hub.embedded.SqliteStore.table`."""
+        def asked(begin_ms: int, until_ms: int, number: int) -> str:
+            return queries.table(table, station, begin_ms, until_ms, number)
+
+        return await self._whole(asked, partial(queries.table_rows, table), start_ms, end_ms, most)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -118,11 +141,22 @@ class LineStore:
     async def query(self, influxql: str, *, patient: bool = False) -> Found:
         """The series of one statement's answer, times in ms; none where nothing was written yet. `patient`: nobody
         looks at a page meanwhile, and its answer may take as long as that of a write."""
-        return await self._ask("GET", {"db": self.place.database, "q": influxql, "epoch": "ms"}, patient=patient)
+        return await self._ask("GET", {"db": self.place.database, "q": influxql, "epoch": "ms"},
+                               patient=patient or self._patient)
 
     async def command(self, influxql: str) -> None:
         """A statement that changes something: CREATE, ALTER, DROP."""
         await self._ask("POST", {"db": self.place.database, "q": influxql}, patient=True)
+
+    async def _whole(self, asked: Callable[[int, int, int], str], read: Callable[[Found], list[T]],
+                     start_ms: int, end_ms: int, most: int) -> list[T]:
+        """A page that cuts no time; `asked` makes the question from begin, end and number of rows, 0 for all."""
+        rows = read(await self.query(asked(start_ms, end_ms, most)))
+        found = whole_times(rows, most)
+        if rows and not found:
+            at_ms = rows[0][0]
+            found = read(await self.query(asked(at_ms, at_ms + 1, 0)))
+        return found
 
     async def _send(self, lines: Sequence[Line], sending: _Sending) -> None:
         answer = await self._post(self.place.write, [line for _, line in lines])
@@ -192,6 +226,8 @@ class LineStore:
                 return []  # nothing was written yet
             raise TransientError(f"{self.place.url}: {error}")
         series: Found = result.get("series", [])
+        if result.get("partial") or any(one.get("partial") for one in series):
+            raise TransientError(f"{self.place.url}: it cuts its answers short; set max-row-limit = 0 in its [http]")
         return series
 
 

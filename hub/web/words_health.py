@@ -13,6 +13,8 @@ HEALTH = compiled((
     (r"landing has not moved for (.*) s", "数据接收已停滞 {} 秒"),
     (r"the hub has not looked at itself for (.*) s", "中心已 {} 秒未自检"),
     (r"the store is (.*) s behind", "数据写入存储滞后 {} 秒"),
+    (r"10 min, 1 h and 1 day of readings are not made: (.*); see `tocsin hub setup`",
+     "10 分钟、1 小时和 1 天的统计未生成：{}；请运行 `tocsin hub setup`"),
     (r"(.*) MB are free on the disk of (.*)", "{1} 所在磁盘仅剩 {0} MB"),
     (r"failed lately: (.*)", "近期发生故障：{}"),
     (r"the group rules in force stay: (.*)", "继续使用现行组合规则：{}"),
