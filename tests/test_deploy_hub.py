@@ -22,7 +22,7 @@ from tests.tls import Authority, Pair
 from tocsin import topics
 from tocsin.__main__ import main
 from tocsin.broker import Broker
-from tocsin.link import Link
+from tocsin.link import Link, RefusedError
 
 DEPLOY = REPOSITORY / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8"))
@@ -131,8 +131,9 @@ async def test_the_broker_lets_in_who_has_a_password_and_lets_nobody_speak_for_a
                 beside(wrong.link.run())):
         for ear in (hub, bridge, watcher):
             await ear.link.wait_connected()
-        await bridge.link.publish(topics.up("weir", topics.READINGS), b"for another")
-        await bridge.link.publish(topics.ALIVE, b"for the hub")
+        for topic in (topics.up("weir", topics.READINGS), topics.ALIVE):
+            with pytest.raises(RefusedError, match="Not authorized"):
+                await bridge.link.publish(topic, b"of another")
         await bridge.link.publish(topics.up("bridge", topics.READINGS), b"own")
         for topic in (topics.committed("weir"), topics.committed("bridge"), topics.ALIVE):
             await hub.link.publish(topic, b"hub")

@@ -220,7 +220,7 @@ async def test_above_clear_every_reading_is_on_the_card_at_once_and_in_calm_it_w
         assert recorder._synced < recorder.last_seq
         for stage in (2.1, 2.2, 2.1, 3.2):    # from the second on no level changes, but for the last
             await site.read(agent, stage)
-            assert recorder._synced == recorder.last_seq
+            await until(lambda: recorder._synced == recorder.last_seq)
         await site.read(agent, 0.5)
         assert not recorder.urgent
         await recorder.synced(recorder.last_seq)

@@ -120,5 +120,5 @@ def test_what_the_disk_refuses_is_answered_too(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(bench.operations, "levels", refused)
     reply = asyncio.run(bench.agent._operate.answer(b'{"do":"levels"}'))
-    assert reply == Reply(False, "[Errno 5] Input/output error", "系统错误：[Errno 5] Input/output error")
+    assert reply == Reply(False, "[Errno 5] Input/output error", "磁盘读写出错")
     bench.stop()

@@ -56,7 +56,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         scope["client"] = "127.0.0.1", 40_000
         await served(scope, receive, send)
 
-    with TestClient(from_here, raise_server_exceptions=False) as client:
+    with TestClient(from_here, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
 

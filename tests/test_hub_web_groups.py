@@ -37,7 +37,7 @@ def decision(**more: object) -> Decision:
 
 async def page(view: PlainView, path: str) -> str:
     async with client_of(view) as client:
-        answer = await client.get(f"http://hub.test{path}")
+        answer = await client.get(path)
         assert answer.status_code == 200
         return " ".join(answer.text.split())
 
