@@ -105,8 +105,10 @@ def _reads(payload: bytes) -> list[tuple[int, int, int, int]]:
     """Unit, read counter, change counter and number of registers of every poll in a message."""
     found = []
     for record in json.loads(plain_of(payload))["records"]:
+        if record["kind"] != "readings":    # an event has a series too, one
+            continue
         units: dict[str, dict[str, float]] = {}
-        for key, value in zip(record.get("series", ()), record.get("value", ()), strict=True):
+        for key, value in zip(record["series"], record["value"], strict=True):
             device, _, name = key.partition("/")
             units.setdefault(device, {})[name] = value
         found += [(int(device[1:]), round(values["flow_m3s"]), round(values["displacement_mm"]), len(values))
