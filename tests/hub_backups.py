@@ -3,6 +3,9 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+from hub.config import HubConfig, load_hub
 from hub.database import Database
 from hub.forward import READER
 from hub.landing import move_cursor
@@ -30,3 +33,13 @@ def hub_that_ran(folder: Path) -> Path:
     (data / "cap").mkdir()
     (data / "cap" / "one.xml").write_text("<alert/>", encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return hub_that_ran(tmp_path)
+
+
+@pytest.fixture
+def config(file: Path) -> HubConfig:
+    return load_hub(file)

@@ -12,18 +12,10 @@ from hub.backup import BackupError, archives, make, thin
 from hub.config import HubConfig, load_hub
 from hub.database import Database
 from hub.restore import restore, verify
-from tests.hub_backups import NAME, NOW, hub_that_ran
+from tests.hub_backups import NAME, NOW, config, file
 from tocsin.__main__ import main
 
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return hub_that_ran(tmp_path)
-
-
-@pytest.fixture
-def config(file: Path) -> HubConfig:
-    return load_hub(file)
+__all__ = ["config", "file"]
 
 
 def test_a_backup_holds_what_is_not_yet_in_the_main_file_and_writers_go_on(

@@ -14,17 +14,9 @@ from hub.database import Database
 from hub.forward import READER
 from hub.landing import cursor_of
 from hub.restore import restore, verify
-from tests.hub_backups import NAME, NOW, hub_that_ran
+from tests.hub_backups import NAME, NOW, config, file
 
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return hub_that_ran(tmp_path)
-
-
-@pytest.fixture
-def config(file: Path) -> HubConfig:
-    return load_hub(file)
+__all__ = ["config", "file"]
 
 
 def test_what_is_restored_is_what_was_there_but_for_the_id_and_the_forwarder_s_place(
