@@ -50,6 +50,7 @@ class Courier:
         self._clock = clock
         self._publish = publish
         self._changed = changed
+        self._way_said = len(self._keys) == 1       # a station that does not know the newest key refuses what it signs
         self._seen = -1
         self._rules_due = True
         self._rules_due_s = 0.0
@@ -70,7 +71,9 @@ class Courier:
             await asyncio.sleep(LOOK_S)
 
     async def step(self) -> None:
-        """Sends what is new or due. Raises LinkDownError and sqlite3.Error."""
+        """Sends what is new or due, once the way to the newest key is said. Raises LinkDownError and sqlite3.Error."""
+        if not self._way_said:
+            return
         now_s = asyncio.get_running_loop().time()
         if await self._database.run(self._news):
             self._rules_due = True
@@ -96,6 +99,7 @@ class Courier:
         if len(self._keys) > 1:
             for station in list(self._roster):
                 await self._give(station, topics.HUB_KEY, self._way(station), retain=True)
+            self._way_said = True
         with suppress(sqlite3.Error):
             await self.step()
 

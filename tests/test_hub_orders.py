@@ -207,6 +207,18 @@ async def test_a_hub_with_former_keys_says_the_way_to_its_newest(tmp_path: Path)
     village.close()
 
 
+async def test_nothing_is_signed_with_a_newer_key_before_the_way_to_it_is_said(tmp_path: Path) -> None:
+    village = Village(tmp_path)
+    table = msgspec.structs.replace(village.config.hub, former_keys=[new_signing_key()[0]])
+    desk = Desk(village, msgspec.structs.replace(village.config, hub=table))
+    desk.put()
+    await desk.courier.step()
+    assert desk.sent == []
+    await desk.courier.connected()
+    assert desk.topics == ["hub_key", "hub_key", "hub_key", "command"]
+    village.close()
+
+
 async def test_of_a_long_way_the_newest_part_is_said(tmp_path: Path) -> None:
     village = Village(tmp_path)
     keys = [new_signing_key()[0] for _ in range(LONGEST_WAY + 5)]

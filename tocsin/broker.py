@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tocsin.link_words import SIGNS, say
+from tocsin.link_words import HUNG_UP, SIGNS, say
 from tocsin.said import Said
 
 
@@ -109,4 +109,6 @@ def in_words(err: Exception, broker: Broker) -> Said:
     for sign, key in SIGNS:
         if sign.lower() in text.lower():
             return say("and", words=say(key, host=broker.host, trusted=trusted), text=text)
+    if broker.tls and any(sign in text for sign in HUNG_UP):
+        return say("and", words=say("ours_perhaps_untrusted" if broker.cert else "ours_perhaps_wanted"), text=text)
     return Said(text, text)

@@ -18,6 +18,11 @@ TABLE: dict[str, tuple[str, str]] = {
                     "消息服务器要求本机证书：请设置 cert 和 cert_key"),
     "no_tls": ("no TLS is spoken on this port", "此端口不使用 TLS"),
     "ours_untrusted": ("the broker does not trust our certificate", "消息服务器不信任本机证书"),
+    "ours_perhaps_wanted": ("the broker hung up in the TLS handshake: it may want a certificate of ours "
+                            "(cert and cert_key)",
+                            "消息服务器在 TLS 握手时挂断：它可能要求本机证书（cert 和 cert_key）"),
+    "ours_perhaps_untrusted": ("the broker hung up in the TLS handshake: it may not trust our certificate",
+                               "消息服务器在 TLS 握手时挂断：它可能不信任本机证书"),
     "refused": ("the broker refuses our user, password or certificate", "消息服务器拒绝本机的用户名、密码或证书"),
     "password": ("the broker refuses our user and password", "消息服务器拒绝本机的用户名和密码"),
     "nobody": ("nobody listens there", "该地址无人监听"),
@@ -48,4 +53,6 @@ SIGNS = (
     ("name resolution", "no_name"), ("No address associated", "no_name"), ("timed out", "no_answer"),
     ("Disconnected during message iteration", "broke"),
 )  # fmt: skip
+# TLS 1.3 refuses a client's certificate after the handshake, and what we send meanwhile can lose us its alert
+HUNG_UP = ("EOF occurred in violation of protocol", "Connection reset by peer", "Broken pipe")
 say = Sayings(TABLE)
