@@ -20,7 +20,7 @@ from edge.words import Words
 from tocsin.health_words import fault_zh
 from tocsin.log import replace_file
 from tocsin.quantities import QUANTITIES
-from tocsin.readings import Quality
+from tocsin.readings import EXCLUDED, Quality
 from tocsin.said import Said, Sayings, joined
 from tocsin.times import iso
 
@@ -35,8 +35,7 @@ _PERIODS = 3
 _GOES_ON_MS = 48 * 3_600_000    # what was proved longer ago says little of today
 _UNDER_WAY_MS = 1000  # a reading that was under way when the person answered may be of before
 _say = Sayings(TABLE)
-_GOOD = ~int(Quality.CLOCK | Quality.STUCK | Quality.SERVICE)
-
+_SPOILS = EXCLUDED & ~int(Quality.SERVICE)    # of a series that is walked through, and in service for that
 _NONE = Said("", "")
 
 Say = Callable[[dict[str, Any]], Reply]
@@ -227,7 +226,7 @@ class Walk:
         begun = now = self._now()
         while now.t - begun.t <= (_PERIODS * one.every_s + 10) * 1000:
             for found in now.series:
-                if found.key == one.key and found.t > begun.t + _UNDER_WAY_MS and found.quality & _GOOD == 0:
+                if found.key == one.key and found.t > begun.t + _UNDER_WAY_MS and found.quality & _SPOILS == 0:
                     return found.value
             self._wait(_LOOK_S)
             now = self._now()
@@ -275,4 +274,4 @@ class Walk:
 
 def _is_live(one: SeriesNow, now: StationNow) -> bool:
     """Its newest reading is fresh and good."""
-    return bool(one.t) and now.t - one.t <= _PERIODS * one.every_s * 1000 and one.quality & _GOOD == 0
+    return bool(one.t) and now.t - one.t <= _PERIODS * one.every_s * 1000 and one.quality & _SPOILS == 0

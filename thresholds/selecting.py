@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from thresholds.rule import MINUTE_MS
+from thresholds.rule import HOUR_MS, MINUTE_MS
 from thresholds.selection import (
     AllSums,
     CusumPart,
@@ -20,7 +20,6 @@ from thresholds.tables import (
     AMOUNT,
     BEYOND,
     GAP_PERIODS,
-    HOUR_MS,
     I64,
     LONE_PERIODS,
     NEVER,

@@ -14,9 +14,7 @@ from thresholds.selection import Selection
 from thresholds.state import State
 from thresholds.tables import HOLD_MAX_MS, I64, NEVER, Bools
 from tocsin.levels import Level
-from tocsin.readings import Quality
-
-__all__ = ["HOLD_MAX_MS", "take", "tick"]
+from tocsin.readings import EXCLUDED, Quality
 
 MISSING = int(Quality.MISSING)
 RANGE = int(Quality.RANGE)
@@ -24,7 +22,6 @@ LATE = int(Quality.LATE)
 SERVICE = int(Quality.SERVICE)
 HELD = int(Quality.SPIKE_HELD)
 STUCK = int(Quality.STUCK)
-EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
 
 
 def tick(state: State, now_ms: int, outcome: tell.Outcome) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 
 from thresholds.batch.stream import Stream
 from thresholds.bounds import LEAST_MINUTES
-from thresholds.detectors.cusum import GAP_PERIODS, HOUR_MINUTES, TENTH
+from thresholds.detectors.cusum import HOUR_MINUTES, TENTH
 from thresholds.rule import MINUTE_MS
 from thresholds.state import State
-from thresholds.tables import BEYOND, I64, MINIMA, NEVER, Bools
+from thresholds.tables import BEYOND, GAP_PERIODS, I64, MINIMA, NEVER, Bools
 
 # So many readings are summed at once; where the cap is met, they go on one by one until the sum is 0.
 STRETCH = 4096

@@ -9,7 +9,7 @@ from thresholds.batch import sift
 from thresholds.state import State
 from thresholds.tables import BEYOND, I64, TOTAL, Bools
 from thresholds.tell import Outcome
-from tocsin.readings import Quality
+from tocsin.readings import EXCLUDED, Quality
 
 if TYPE_CHECKING:
     from thresholds.kernel import Block
@@ -18,7 +18,6 @@ MISSING = int(Quality.MISSING)
 RANGE = int(Quality.RANGE)
 LATE = int(Quality.LATE)
 SERVICE = int(Quality.SERVICE)
-EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
 
 # Tracks are looked at in stretches of so many readings: most of them are at rest throughout.
 STRETCH = 512

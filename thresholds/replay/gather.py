@@ -12,9 +12,7 @@ from thresholds.replay.history import MISSING, History, HistoryError, check_time
 from thresholds.rule import Rules
 from thresholds.series import Series
 from thresholds.tables import I64
-from tocsin.readings import Quality
-
-GIVEN = int(Quality.SERVICE | Quality.CLOCK)    # what a reading brings along; all other marks are found again
+from tocsin.readings import GIVEN
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from thresholds.replay.episodes import unit_of
 from thresholds.replay.words import duration, number
 from thresholds.rule import MINUTE_MS, SCALE
-from thresholds.tune.choose import MANAGEABLE, Certainty, Interval, Said, Score
+from thresholds.tune.choose import MANAGEABLE, Certainty, Interval, Score
+from thresholds.tune.events import Said
 from thresholds.tune.score import Terms
 from thresholds.tune.sweep import Candidate
 from tocsin.levels import Level
