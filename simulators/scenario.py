@@ -123,12 +123,13 @@ class DeviceKind(StrEnum):
     @property
     def table(self) -> type[AnyDeviceTable]:
         """The class of its `[device.settings]`."""
-        tables: dict[str, type[AnyDeviceTable]] = {
-            "rain_counter": RainCounterTable, "radar_level": RadarLevelTable, "pressure_level": PressureLevelTable,
-            "gas_detector": GasDetectorTable, "tank_gauge": TankGaugeTable, "relay_output": RelayTable,
-            "ascii_level": AsciiLevelTable,
+        tables: dict[DeviceKind, type[AnyDeviceTable]] = {
+            DeviceKind.RAIN_COUNTER: RainCounterTable, DeviceKind.RADAR_LEVEL: RadarLevelTable,
+            DeviceKind.PRESSURE_LEVEL: PressureLevelTable, DeviceKind.GAS_DETECTOR: GasDetectorTable,
+            DeviceKind.TANK_GAUGE: TankGaugeTable, DeviceKind.RELAY_OUTPUT: RelayTable,
+            DeviceKind.ASCII_LEVEL: AsciiLevelTable,
         }
-        return tables[self.value]
+        return tables[self]
 
 
 class DeviceTable(Table, frozen=True, kw_only=True):
