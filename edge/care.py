@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from edge.bus import Bus
 from edge.checkup import Checkup
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
 from edge.health import Health
 from edge.modem import Modem, command
 from edge.pipeline import Pipeline

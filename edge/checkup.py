@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
 from edge.faults import Change, Faults, Look
 from edge.health import Health
 from edge.power import Power, PowerState

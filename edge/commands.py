@@ -16,9 +16,9 @@ from typing import TypeVar
 
 import msgspec
 
-from edge.answers import PAGED, fitting, page_of
+from edge.answers import fitting, page_of
 from edge.config import Station
-from edge.operate import SLOW_WITHIN_S, Operate
+from edge.operate import LOOKS, SLOW_WITHIN_S, Operate
 from edge.operations import Operations
 from edge.orders import KeyRing, Known, Ledger
 from edge.papers import Outgoing
@@ -192,7 +192,7 @@ class Commands:
         except TimeoutError:
             self._answer(known, say("endless", seconds=SLOW_WITHIN_S), done=False)
             return
-        if not reply.done or verb.do not in PAGED:
+        if not reply.done or verb.do not in LOOKS:
             self._answer(known, fitting(reply.words), done=reply.done)
             return
         try:

@@ -16,7 +16,6 @@ from tocsin.said import Said
 
 CURE_S = 60.0  # what comes and goes within it is one fault
 
-
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=10_080)]
 Count = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 

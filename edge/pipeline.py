@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from edge.config import Device
 from edge.decider import Decided, Decider, Input
+from edge.device import Device
 from edge.findings import detection, freshness, implausible, reason_of, shadow
 from edge.health import Health
 from edge.recorder import Recorder

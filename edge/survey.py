@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from edge.care import battery_of
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
 from edge.mounts import journal_s
 from edge.pipeline import Pipeline
 from edge.poll import Poller
