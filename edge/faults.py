@@ -79,6 +79,7 @@ class Faults:
 
     @property
     def open(self) -> list[OpenFault]:
+        """Those that stand."""
         order = list(Fault)
         standing = [(order.index(fault), what, seen.open) for (fault, what), seen in self._seen.items() if seen.open]
         return [one for *_, one in sorted(standing, key=lambda item: item[:2])]

@@ -21,6 +21,7 @@ class Holding:
 
     @property
     def on(self) -> bool:
+        """Whether readings are ever held back: there is a data budget."""
         return self._thinner is not None
 
     @property

@@ -96,6 +96,7 @@ def crc16(data: bytes) -> int:
 
 
 def rtu_frame(unit: int, pdu: bytes) -> bytes:
+    """Unit, PDU and CRC, low byte first (Modbus over Serial Line 1.02, 2.5.1)."""
     body = bytes([unit]) + pdu
     return body + crc16(body).to_bytes(2, "little")
 
@@ -177,6 +178,7 @@ def _rtu_length(function: int, count: int) -> int:
 
 
 def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
+    """MBAP header and PDU (Modbus Messaging on TCP/IP 1.0b, 3.1.3)."""
     return _MBAP.pack(transaction, 0, len(pdu) + 1, unit) + pdu
 
 

@@ -72,6 +72,7 @@ class Window:
     rows: dict[str, _Row] = field(default_factory=dict)
 
     def add(self, record: Readings, seq: int) -> None:
+        """The record with that number; least, most and mean are of readings that count."""
         self.last_seq = seq
         self.records += 1
         for t, series, value, quality in zip(record.t, record.series, record.value, record.quality, strict=True):

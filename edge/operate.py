@@ -86,6 +86,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> Said:
+        """In both languages."""
         return Said(self.said, self.zh or self.said)
 
 
@@ -248,6 +249,7 @@ def away(place: Path, err: OSError) -> Said:
 
 
 def why_away(err: OSError) -> Said:
+    """Why `ask` reached no agent, in words."""
     if isinstance(err, FileNotFoundError | ConnectionRefusedError):
         return say("nobody")
     if isinstance(err, PermissionError):

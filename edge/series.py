@@ -48,6 +48,7 @@ class SeriesPlan:
     constant: float
 
     def value(self, reading: Reading) -> float:
+        """In the unit of the series, to six decimals."""
         return round(self.constant + self.sign * reading.value, _DIGITS)
 
 

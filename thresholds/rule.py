@@ -88,6 +88,7 @@ class Rule:
 
     @property
     def over_s(self) -> int:
+        """The window in s."""
         return self.over_ms // 1000
 
     @property

@@ -199,6 +199,7 @@ def _first_word(record: Record, column: str) -> str:
 
 
 def check_times(name: str, t_ms: I64) -> None:
+    """Raises HistoryError for no row, or a time that the kernel does not take."""
     if not len(t_ms):
         raise HistoryError(f"{name}: holds no row")
     wrong = t_ms[(t_ms < 0) | (t_ms >= LAST_T)]

@@ -46,6 +46,7 @@ def bare(value: float, unit: str) -> str:
 
 
 def amount(value: float, unit: str) -> str:
+    """The number with its unit."""
     return f"{bare(value, unit)} {unit}".strip()
 
 

@@ -79,14 +79,17 @@ class Score:
 
     @property
     def pod(self) -> float:
+        """Probability of detection: of the events, those warned of in time."""
         return _ratio(self.hits, self.events)
 
     @property
     def far(self) -> float:
+        """False alarm ratio: of the alarms, those in no window of an event."""
         return _ratio(self.false, self.alarms)
 
     @property
     def csi(self) -> float:
+        """Critical success index: the hits, of events and false alarms together."""
         return _ratio(self.hits, self.events + self.false)
 
     @property

@@ -52,6 +52,7 @@ def unit(one: Candidate) -> str:
 
 
 def ratio(value: float) -> str:
+    """With two decimals; a dash where there is nothing to divide by."""
     return "–" if value != value else f"{value:.2f}"
 
 
@@ -61,6 +62,7 @@ def rate(value: float) -> str:
 
 
 def lead(ms: float) -> str:
+    """As a duration, negative after the moment; a dash where there is none."""
     if ms != ms:
         return "–"
     return f"-{duration(round(-ms))[0]}" if ms < 0 else duration(round(ms))[0]
