@@ -29,7 +29,7 @@ HOLD_MAX_MS = 6 * HOUR_MS    # a level that stands on a silence longer than that
 SPARE_ENTRIES = 3     # the one before the window, the one that the window cuts, the one being written
 SPARE_MINUTES = 2     # the one being written, the one that the window begins in
 LONE_PERIODS = 3      # a second reading of rain counts at least for so long
-GAP_PERIODS = 10      # a CUSUM is halved after a longer silence
+SILENT_PERIODS = 10      # a CUSUM is halved after a longer silence
 MINIMA = DAY_MS // MINUTE_MS
 
 

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from thresholds import groups, latches, tell
+from thresholds.block import MISSING
 from thresholds.detectors.window_sum import Others, others_of
 from thresholds.features import accept
 from thresholds.hold import sift
@@ -16,7 +17,6 @@ from thresholds.tables import HOLD_MAX_MS, I64, NEVER, Bools
 from tocsin.levels import Level
 from tocsin.readings import EXCLUDED, Quality
 
-MISSING = int(Quality.MISSING)
 RANGE = int(Quality.RANGE)
 LATE = int(Quality.LATE)
 SERVICE = int(Quality.SERVICE)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from thresholds.block import MISSING
 from thresholds.kernel import quantize
-from thresholds.replay.history import MISSING, History, HistoryError, check_times
+from thresholds.replay.history import History, HistoryError, check_times
 from thresholds.rule import Rules
 from thresholds.series import Series
 from thresholds.tables import I64

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from thresholds.binding import bind, fitting_checks
-from thresholds.kernel import LAST_T, Block, quantize
+from thresholds.block import MISSING, Block
+from thresholds.kernel import LAST_T, quantize
 from thresholds.plan import Plan
 from thresholds.replay.columns import ColumnError, series_of
 from thresholds.rule import Feature, Rule, Rules
@@ -17,11 +18,9 @@ from thresholds.series import Series
 from thresholds.tables import HOLD_MAX_MS, I64, STALE_PERIODS
 from tocsin.config import ConfigError
 from tocsin.quantities import QUANTITIES
-from tocsin.readings import Quality
 from tocsin.records import Record
 from tocsin.times import iso
 
-MISSING = int(Quality.MISSING)
 ROWS = 65_536
 PERIOD_MS = 60_000            # where a series has too few readings to tell
 LONGEST_PERIOD_MS = 366 * 86_400_000    # as --period

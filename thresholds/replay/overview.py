@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thresholds.replay.history import MISSING, ROWS, History
+from thresholds.block import MISSING
+from thresholds.replay.history import ROWS, History
 from thresholds.replay.look import Window
 from thresholds.replay.tally import GAP_PERIODS
 from thresholds.replay.words import MARK_WORDS

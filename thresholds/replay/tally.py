@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thresholds.replay.history import MISSING, Piece
+from thresholds.block import MISSING
+from thresholds.replay.history import Piece
 from thresholds.series import Series
 from thresholds.tables import I64, Bools
 from thresholds.tell import Freshness
