@@ -13,7 +13,7 @@ from tocsin.readings import Reason, RejectedError
 
 PATIENCE = 3
 _SHARE = 0.02
-_LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 60.0
 _COSTLY = {Reason.SILENT, Reason.CHECKSUM, Reason.FOREIGN, Reason.FORMAT}
 
 
@@ -59,7 +59,7 @@ class Breaker:
         """How many of its periods on it is asked next, if a probe may take `deadline_s`."""
         if not self.open:
             return 1
-        longest_s = min(_LONGEST_PAUSE_S, deadline_s / _SHARE)
+        longest_s = min(LONGEST_PAUSE_S, deadline_s / _SHARE)
         longest = max(1, int(longest_s // self._every_s))
         return min(1 << min(self._failures - PATIENCE + 1, 16), longest)
 

@@ -240,8 +240,7 @@ class Commands:
         raise SaidError(say("disk_late", seconds=_SYNCED_S))
 
     def _say(self, command: str, said: Said, *, done: bool) -> int:
-        zh = "" if said.zh == said.en else said.zh
-        return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said.en, zh))
+        return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said.en, said.own_zh))
 
     async def _rules(self, topic: str, payload: bytes) -> None:
         order = decode(_RULES, verify(payload, topic, self._keys.public_key))

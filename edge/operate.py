@@ -82,7 +82,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, said: Said, *, done: bool) -> "Reply":
-        return cls(done, said.en, "" if said.zh == said.en else said.zh)
+        return cls(done, said.en, said.own_zh)
 
     @property
     def words(self) -> Said:

@@ -76,11 +76,13 @@ class Walk:
         name = now.name_zh if self._words.at else now.name
         self._tell(self._words("hello", name=name, station=now.station))
         self._begun = self._read(now)
+        walks = {"probe": self._probe, "rain": self._rain, "staff": self._staff, "siren": self._siren,
+                 "echo": self._echo}
         for number, step in enumerate(STEPS, 1):
             if step in self._begun.results and self._begun.results[step].proved is not False:
                 continue
             self._tell(self._words("step", number=number, all=len(STEPS), step=self._words(step)))
-            self._note(step, *getattr(self, f"_{step}")())
+            self._note(step, *walks[step]())
         return self.sheet()
 
     def sheet(self) -> Sheet:
