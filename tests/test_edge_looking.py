@@ -9,10 +9,11 @@ from edge.looking import Looking
 
 
 async def test_whoever_asks_while_it_hangs_is_answered_by_the_same_look() -> None:
-    free, begun = threading.Event(), []
+    free = threading.Event()
+    begun: list[str] = []
 
     def look() -> int:
-        begun.append(None)
+        begun.append("one more")
         free.wait(30)
         return len(begun)
 
@@ -21,7 +22,8 @@ async def test_whoever_asks_while_it_hangs_is_answered_by_the_same_look() -> Non
         with pytest.raises(TimeoutError):
             await looking.result(0.0)
     free.set()
-    assert await asyncio.gather(looking.result(30.0), looking.result(30.0)) == [1, 1]
+    both = await asyncio.gather(looking.result(30.0), looking.result(30.0))
+    assert list(both) == [1, 1]
     assert await looking.result(30.0) == 2
 
 
