@@ -16,12 +16,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from drivers._spans import Span, check_span
+from drivers._spans import Span, check_span, within
 from drivers._words import check_answers, int16, int32, uint32
 from tocsin.config import Table
 from tocsin.devices import Request
 from tocsin.quantities import quantity
-from tocsin.readings import Reading, Reason, Rejection
+from tocsin.readings import Reading, Rejection
 
 _MOST = 60
 _DIGITS = 9  # takes float noise away: 126 steps of 0.1 are 12.6
@@ -103,9 +103,4 @@ def _number(one: Register, words: Sequence[int]) -> int:
 
 
 def _value(one: Register, words: Sequence[int]) -> Reading | Rejection:
-    value = round(_number(one, words) * one.scale, _DIGITS)
-    low_end, high_end = one.span
-    if low_end <= value <= high_end:
-        return Reading(one.quantity, value)
-    detail = f"{value:g} is outside the instrument's span {low_end} to {high_end}"
-    return Rejection(Reason.RANGE, detail, one.quantity)
+    return within(one.quantity, round(_number(one, words) * one.scale, _DIGITS), one.span)

@@ -18,7 +18,8 @@ from edge.bus import Bus
 from edge.card import card_of
 from edge.care import Care
 from edge.commands import Commands
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
 from edge.gather import Gather
 from edge.health import Health
 from edge.listening import listen

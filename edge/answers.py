@@ -3,7 +3,6 @@
 from edge.sayings import say
 from tocsin.said import Said, SaidError
 
-PAGED = frozenset({"levels", "status"})
 LONGEST = 16_000    # characters of one language: some 200 series, and packed a few kB on the link
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from edge.entries import readings_of
 from edge.lanes import Reader
-from edge.news import readings_of
 from edge.recorder import KINDS
 from edge.sayings import say
 from edge.underway import Underway

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from edge.entries import record_in
 from edge.recorder import KINDS
 from edge.rows import HISTORY_MS
 from tocsin.inputs import ClockStep, Config
 from tocsin.log import Entry, first_seq, read_log, read_segment, segments_of
-from tocsin.messages import Readings, record_of
+from tocsin.messages import Readings
 
 _RECENT = {KINDS[Readings], KINDS[ClockStep], KINDS[Config]}
 
@@ -18,10 +17,7 @@ def remembered(folder: Path) -> Iterator[Config]:
     """Records of all that the agent remembered, the newest first. What cannot be read is left out."""
     for path in reversed(segments_of(folder)):
         for entry in reversed(_all_of(path, KINDS[Config])):
-            try:
-                record = record_of(entry.payload)
-            except msgspec.DecodeError:
-                continue
+            record = record_in(entry)
             if isinstance(record, Config) and record.memory:
                 yield record
 
@@ -50,9 +46,9 @@ def _begins_by(path: Path, t_ms: int) -> bool:
     """Whether its first reading is not later than that: what stands before it is older still, or of another epoch."""
     try:
         for entry in read_segment(path, {KINDS[Readings]}):
-            record = record_of(entry.payload)
+            record = record_in(entry)
             return isinstance(record, Readings) and bool(record.t) and record.t[0] <= t_ms
-    except (OSError, msgspec.DecodeError):
+    except OSError:
         pass
     return False
 

@@ -7,12 +7,12 @@ nobody wants is read along. A request itself is never cut: what a driver reads a
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge.modbus import BIT_FUNCTIONS
 from tocsin.devices import Request
 
 MAX_REGISTERS, MAX_BITS = 125, 2000     # Modbus Application Protocol 1.1b3, 6.1 and 6.3
 GAP = 8
 _BITS_A_REGISTER = 16
-_BIT_FUNCTIONS = {1, 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def cut(requests: Sequence[Request], block: Block, words: list[int]) -> dict[int
 
 def _joined(first: Request, then: Request, max_registers: int) -> Request | None:
     """Both in one read, or None where they do not belong together; `then` does not begin before `first`."""
-    bits = first.function in _BIT_FUNCTIONS
+    bits = first.function in BIT_FUNCTIONS
     most = min(MAX_BITS, max_registers * _BITS_A_REGISTER) if bits else min(MAX_REGISTERS, max_registers)
     gap = GAP * _BITS_A_REGISTER if bits else GAP
     end = first.address + first.count

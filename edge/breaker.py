@@ -7,15 +7,14 @@ takes a fiftieth of the line: with a probe and, in turn, with the poll itself, f
 that is shorter than what they are made for. The first good answer ends that.
 """
 
-from edge.modbus import DeviceRefusedError
+from edge.modbus import BIT_FUNCTIONS, DeviceRefusedError
 from tocsin.devices import Request
 from tocsin.readings import Reason, RejectedError
 
 PATIENCE = 3
 _SHARE = 0.02
-_LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 60.0
 _COSTLY = {Reason.SILENT, Reason.CHECKSUM, Reason.FOREIGN, Reason.FORMAT}
-_BITS = {1, 2}
 
 
 class Breaker:
@@ -60,7 +59,7 @@ class Breaker:
         """How many of its periods on it is asked next, if a probe may take `deadline_s`."""
         if not self.open:
             return 1
-        longest_s = min(_LONGEST_PAUSE_S, deadline_s / _SHARE)
+        longest_s = min(LONGEST_PAUSE_S, deadline_s / _SHARE)
         longest = max(1, int(longest_s // self._every_s))
         return min(1 << min(self._failures - PATIENCE + 1, 16), longest)
 
@@ -75,6 +74,6 @@ def probe_of(request: Request) -> Request:
 
     So a late answer to the request is never taken for the probe's.
     """
-    alone, other = (8, 9) if request.function in _BITS else (1, 2)
+    alone, other = (8, 9) if request.function in BIT_FUNCTIONS else (1, 2)
     count = 1 if request.count > alone else other
     return Request(request.function, min(request.address, 0x1_0000 - count), count)

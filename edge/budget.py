@@ -64,9 +64,11 @@ class Meter:
             del self._days[old]
 
     def today(self, now_ms: int) -> int:
+        """Bytes of that day so far, UTC."""
         return self._days.get(f"{utc(now_ms):%Y-%m-%d}", 0)
 
     def month(self, now_ms: int) -> int:
+        """Bytes of that month so far, UTC."""
         return sum(count for day, count in self._days.items() if day.startswith(f"{utc(now_ms):%Y-%m}"))
 
     def save_due(self, now_ms: int) -> None:
@@ -76,6 +78,7 @@ class Meter:
             self.save()
 
     def save(self) -> None:
+        """A disk that refuses is told in the log of the process alone."""
         try:
             replace_file(self._path, msgspec.json.encode(self._days), sync=False)
         except OSError as err:  # the recorder tells of the disk
@@ -103,6 +106,7 @@ class Budget:
 
     @property
     def heartbeat_s(self) -> float:
+        """From heartbeat to heartbeat."""
         return STEPS[self.step].heartbeat_s if self.thinner else _HEARTBEAT_S
 
     @property

@@ -217,4 +217,3 @@ def _words(before: dict[str, Any], after: dict[str, Any]) -> Said:
 
 def _shown(value: object) -> Said | str:
     return say("not_given") if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-

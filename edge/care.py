@@ -4,9 +4,11 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
+from edge.breaker import LONGEST_PAUSE_S
 from edge.bus import Bus
 from edge.checkup import Checkup
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
 from edge.health import Health
 from edge.modem import Modem, command
 from edge.pipeline import Pipeline
@@ -26,7 +28,6 @@ from tocsin.notify import Notify
 from tocsin.readings import Reading, RejectedError, Rejection
 from tocsin.said import Said
 
-_LONGEST_PAUSE_S = 60.0   # edge.poll asks a silent device as seldom as that
 REST_EVERY_S = 300.0
 REST_BLIND_S = 3600.0     # a battery that nobody can read any more must not keep a station blind
 END_S = 60.0              # a phone modem dials within it
@@ -56,7 +57,7 @@ class Care:
                                recorder=recorder, uplink=uplink, periods=self._periods)
         self.checkup.has_battery = self._battery is not None
         self._rounds_s = rounds_s(station)
-        self._pauses_s = {device.table.name: max(_LONGEST_PAUSE_S, device.table.every_s)
+        self._pauses_s = {device.table.name: max(LONGEST_PAUSE_S, device.table.every_s)
                           + self._rounds_s[device.table.bus]
                           for device in station.devices if isinstance(device.driver, PolledDriver)}
         siren = pipeline.siren

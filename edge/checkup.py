@@ -1,15 +1,16 @@
 """Looks at the station itself every ten seconds: devices, buses, disk, clock, battery, heat, link."""
 
-import asyncio
 import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
 from edge.faults import Change, Faults, Look
 from edge.health import Health
+from edge.looking import Looking
 from edge.power import Power, PowerState
 from edge.recorder import Recorder
 from edge.sayings import say
@@ -61,7 +62,7 @@ class Checkup:
         self._hubs_ms: deque[tuple[float, int]] = deque(maxlen=_COMPARISONS)
         self._begun_s = clock.monotonic_s()
         self._answers = 0
-        self._asked: asyncio.Future[Said | None] | None = None
+        self._room = Looking(lambda: _disk_wrong(station.folder, self._rules.disk_free_mb))
         uplink.on_answer = self.answered
 
     async def run(self) -> None:
@@ -135,13 +136,9 @@ class Checkup:
         return device.table.every_s * self._periods(device)
 
     async def _disk(self) -> list[Look]:
-        if self._asked is None:  # one at a time: each that hangs keeps a thread that others need
-            self._asked = asyncio.ensure_future(
-                asyncio.to_thread(_disk_wrong, self._station.folder, self._rules.disk_free_mb))
-        await asyncio.wait({self._asked}, timeout=_DISK_WITHIN_S)
-        if self._asked.done():
-            wrong, self._asked = self._asked.result(), None
-        else:
+        try:
+            wrong = await self._room.result(_DISK_WITHIN_S)
+        except TimeoutError:
             wrong = say("folder_silent", folder=self._station.folder, seconds=_DISK_WITHIN_S)
         error = self._recorder.status.error
         return [Look(Fault.DISK, "room", wrong),

@@ -16,9 +16,9 @@ from typing import TypeVar
 
 import msgspec
 
-from edge.answers import PAGED, fitting, page_of
+from edge.answers import fitting, page_of
 from edge.config import Station
-from edge.operate import SLOW_WITHIN_S, Operate
+from edge.operate import LOOKS, SLOW_WITHIN_S, Operate
 from edge.operations import Operations
 from edge.orders import KeyRing, Known, Ledger
 from edge.papers import Outgoing
@@ -192,7 +192,7 @@ class Commands:
         except TimeoutError:
             self._answer(known, say("endless", seconds=SLOW_WITHIN_S), done=False)
             return
-        if not reply.done or verb.do not in PAGED:
+        if not reply.done or verb.do not in LOOKS:
             self._answer(known, fitting(reply.words), done=reply.done)
             return
         try:
@@ -240,8 +240,7 @@ class Commands:
         raise SaidError(say("disk_late", seconds=_SYNCED_S))
 
     def _say(self, command: str, said: Said, *, done: bool) -> int:
-        zh = "" if said.zh == said.en else said.zh
-        return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said.en, zh))
+        return self._recorder.add(Obeyed("", 0, self._now_ms(), command, done, said.en, said.own_zh))
 
     async def _rules(self, topic: str, payload: bytes) -> None:
         order = decode(_RULES, verify(payload, topic, self._keys.public_key))

@@ -9,8 +9,7 @@ import msgspec
 
 from edge.calibration import Calibration, Entry, Tabled, calibrated, instead, read_entries
 from edge.config_problems import bus_problems, siren_problems
-from edge.device import Device as Device
-from edge.device import device_of as device_of
+from edge.device import Device, device_of
 from edge.faults import HealthTable
 from edge.power import PowerTable
 from edge.rule_source import (

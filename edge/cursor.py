@@ -37,6 +37,7 @@ class Cursor:
             self._saved_s = now_s
 
     def move(self, seq: int, hub: str) -> None:
+        """Written at once, in the thread. `seq` 0: everything is offered again."""
         self.seq, self.hub = seq, hub
         self._writing = self._thread.submit(self._write, seq, hub)
 
@@ -47,6 +48,7 @@ class Cursor:
             log.error("the log's cursor cannot be written: %s", err)
 
     def close(self, seq: int) -> None:
+        """Writes where the hub has the log, and waits for that as long as its thread may."""
         if seq > self.seq and self.hub:
             self.move(seq, self.hub)
         self._thread.shutdown(wait=True)

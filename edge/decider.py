@@ -35,11 +35,10 @@ from thresholds.reload import moved, reload
 from tocsin.config import ConfigError
 from tocsin.inputs import Acknowledge, ClockStep, Config, OperatorClear, Service, Shelve, Silence, Tick
 from tocsin.messages import Readings
-from tocsin.readings import Quality
+from tocsin.readings import EXCLUDED, Quality
 
 REFUSED = (ValueError, ConfigError, StateError)    # what a record that cannot be taken raises
 _STUCK = int(Quality.STUCK)
-_EXCLUDES = ~int(Quality.CLOCK | Quality.STUCK)
 LONGEST_SERVICE_MS = 3_600_000
 Input = Readings | Tick | Config | ClockStep | Acknowledge | OperatorClear | Shelve | Service | Silence
 
@@ -179,7 +178,7 @@ class Decider:
         suspect = {key for key, bits in zip(keys, found, strict=True) if bits & _STUCK}
         stuck, moving = sorted(suspect - self.stuck), []
         if self.stuck:
-            taken = {key for key, bits in zip(keys, found, strict=True) if bits & _EXCLUDES == 0}
+            taken = {key for key, bits in zip(keys, found, strict=True) if bits & EXCLUDED == 0}
             moving = sorted((taken - suspect) & self.stuck)
         self.stuck = (self.stuck | suspect) - set(moving)
         shadow = step(self.shadow, block).changes if self.shadow else []

@@ -16,7 +16,6 @@ from tocsin.said import Said
 
 CURE_S = 60.0  # what comes and goes within it is one fault
 
-
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=10_080)]
 Count = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
@@ -80,6 +79,7 @@ class Faults:
 
     @property
     def open(self) -> list[OpenFault]:
+        """Those that stand."""
         order = list(Fault)
         standing = [(order.index(fault), what, seen.open) for (fault, what), seen in self._seen.items() if seen.open]
         return [one for *_, one in sorted(standing, key=lambda item: item[:2])]

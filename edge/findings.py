@@ -1,6 +1,6 @@
 """What the kernel finds, as records and in words."""
 
-from edge.config import Device
+from edge.device import Device
 from thresholds.kernel import Change, Freshness
 from thresholds.rule import SCALE, Feature, Rule
 from tocsin.inputs import Shadow

@@ -9,7 +9,7 @@ up whole, and one that moves would take along those that do not.
 import asyncio
 from collections.abc import Sequence
 
-from edge.config import Device
+from edge.device import Device
 from edge.pipeline import Pipeline, Poll
 from tocsin.readings import Reading, Rejection
 

@@ -79,6 +79,7 @@ class Health:
         return known.error_t, known.error
 
     def report(self) -> list[DeviceHealth]:
+        """Of each device, for the heartbeat."""
         return [
             DeviceHealth(device, known.readings, known.refused, known.last_t, "; ".join(known.faults.values()),
                          known.held, known.confirmed)

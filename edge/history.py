@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge.entries import record_in
 from edge.own_log import replayed
 from edge.recorder import KINDS
 from thresholds.replay.choice import Choice
@@ -15,8 +16,8 @@ from thresholds.replay.history import History, HistoryError
 from thresholds.rule import Rule, Rules
 from thresholds.series import Series
 from tocsin.inputs import Config
-from tocsin.log import Entry, read_log
-from tocsin.messages import Detection, Readings, Record, Start, record_of
+from tocsin.log import Entry, read_log, segments_of
+from tocsin.messages import Detection, Readings, Record, Start
 from tocsin.quantities import QUANTITIES
 
 _CARDS = {KINDS[Start], KINDS[Config]}
@@ -26,8 +27,8 @@ _CARDS = {KINDS[Start], KINDS[Config]}
 class Own:
     """What a station decided, found again from the inputs in its log. `same`: it had told exactly that.
 
-    `whole`: no record of the log is damaged or missing, but
-    for those that went when it was near its limit. `quantities` are those that rules judge, by the rule's name.
+    `whole`: no record of the log is damaged or missing, but for those that went when it was near its limit.
+    `quantities` are those that rules judge, by the rule's name.
     """
 
     station: str
@@ -102,16 +103,13 @@ def _of_card(key: str, quantity: str, period_s: float, plausible: tuple[float, f
 def _records(path: Path, kinds: set[int]) -> Iterator[Record]:
     """Records of these kinds; those that cannot be read are left out. Raises HistoryError where there is no log."""
     for entry in _entries(path):
-        if entry.kind in kinds:
-            try:
-                yield record_of(entry.payload)
-            except msgspec.DecodeError:
-                continue
+        if entry.kind in kinds and (record := record_in(entry)) is not None:
+            yield record
 
 
 def _entries(path: Path) -> Iterator[Entry]:
     if not (path / "log").is_dir():
         raise HistoryError(f"{path}: is no station's data folder: it has no folder named log")
-    if not any((path / "log").glob("segment-*.log")):
+    if not segments_of(path / "log"):
         raise HistoryError(f"{path}: its folder log holds nothing yet")
     return read_log(path / "log")

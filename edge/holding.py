@@ -4,13 +4,11 @@ from contextlib import suppress
 
 import msgspec
 
+from edge.entries import readings_of, summary_of
 from edge.lanes import History
-from edge.news import Thinner, readings_of
+from edge.news import Thinner
 from edge.spans import within
 from tocsin.log import Entry
-from tocsin.messages import Summary, decode
-
-_SUMMARY = msgspec.json.Decoder(Summary)
 
 
 class Holding:
@@ -23,6 +21,7 @@ class Holding:
 
     @property
     def on(self) -> bool:
+        """Whether readings are ever held back: there is a data budget."""
         return self._thinner is not None
 
     @property
@@ -45,7 +44,7 @@ class Holding:
     def cover(self, entry: Entry) -> None:
         """What waits for this summary is settled with it."""
         try:
-            summary = decode(_SUMMARY, entry.payload)
+            summary = summary_of(entry)
         except msgspec.DecodeError:     # of another version: who waits for it goes up in the end
             return
         waited = [seq for seq in self.open if summary.first_seq <= seq <= summary.last_seq]

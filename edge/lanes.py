@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from edge.news import Changes, readings_of
+from edge.entries import readings_of, summary_of
+from edge.news import Changes
 from edge.recorder import KINDS
 from edge.spans import Spans
 from tocsin.log import Entry
-from tocsin.messages import Detection, Readings, Start, Summary, decode
+from tocsin.messages import Detection, Readings, Start, Summary
 
 MOST_RECORDS = 500  # of one message
 _LEAST, _FIRST, _MOST = 1024, 4096, 32 * 1024  # bytes of records in one
@@ -19,7 +20,6 @@ _SLOW_S, _QUICK_S = 1.0, 0.5
 _AHEAD = 10_000    # records of readings; behind so many more no summary comes (thinning.MOST_RECORDS, and ten seconds)
 _READINGS, _SUMMARY, _START = KINDS[Readings], KINDS[Summary], KINDS[Start]
 _DETECTION = KINDS[Detection]
-_DECODER = msgspec.json.Decoder(Summary)
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class History:
         if entry.kind != _SUMMARY:
             return [entry], []
         try:
-            summary = decode(_DECODER, entry.payload)
+            summary = summary_of(entry)
         except msgspec.DecodeError:     # of another version: the hub may know it
             return [entry], []
         rest = self._all()

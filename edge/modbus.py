@@ -17,7 +17,8 @@ _EXCEPTIONS = {
     11: "gateway target device failed to respond",
 }  # fmt: skip
 _BY_GATEWAY = {10, 11}
-_BITS = {1, 2}
+_NOT_SO_MANY = {2, 3}
+BIT_FUNCTIONS = {1, 2}
 _FUNCTIONS = {1, 2, 3, 4, 5, 6}
 _MBAP = struct.Struct(">HHHB")
 MAX_FRAME = 260
@@ -34,6 +35,11 @@ class DeviceRefusedError(RejectedError):
     def by_gateway(self) -> bool:
         """It is a gateway that says so, because the device did not answer."""
         return self.code in _BY_GATEWAY
+
+    @property
+    def not_so_many(self) -> bool:
+        """It is of the address or the count: what was read together may be there one by one."""
+        return self.code in _NOT_SO_MANY
 
 
 class Frame(NamedTuple):
@@ -69,7 +75,7 @@ def values(ask: Request | Write, data: bytes) -> list[int]:
     """The bits or words of an answer's data bytes; a write's answer has none."""
     if isinstance(ask, Write):
         return []
-    if ask.function in _BITS:
+    if ask.function in BIT_FUNCTIONS:
         return [data[i // 8] >> (i % 8) & 1 for i in range(ask.count)]
     return list(struct.unpack(f">{ask.count}H", data))
 
@@ -78,7 +84,7 @@ def answer_length(ask: Request | Write) -> int:
     """Bytes of the answer's PDU when all is well."""
     if isinstance(ask, Write):
         return 5
-    return 2 + ((ask.count + 7) // 8 if ask.function in _BITS else 2 * ask.count)
+    return 2 + ((ask.count + 7) // 8 if ask.function in BIT_FUNCTIONS else 2 * ask.count)
 
 
 def crc16(data: bytes) -> int:
@@ -90,6 +96,7 @@ def crc16(data: bytes) -> int:
 
 
 def rtu_frame(unit: int, pdu: bytes) -> bytes:
+    """Unit, PDU and CRC, low byte first (Modbus over Serial Line 1.02, 2.5.1)."""
     body = bytes([unit]) + pdu
     return body + crc16(body).to_bytes(2, "little")
 
@@ -123,7 +130,7 @@ def _rtu_at(buffer: bytes, at: int, unit: int, ask: Request | Write) -> Found | 
     else:
         return _rtu_foreign(buffer, at, unit)
     end = at + 1 + length + 2
-    if end > len(buffer) or crc16(buffer[at:end - 2]) != int.from_bytes(buffer[end - 2:end], "little"):
+    if not _checked(buffer, at, end):
         return _rtu_foreign(buffer, at, unit)
     if buffer[at] != unit:
         detail = f"a frame of unit {buffer[at]} while unit {unit} was asked"
@@ -132,12 +139,17 @@ def _rtu_at(buffer: bytes, at: int, unit: int, ask: Request | Write) -> Found | 
     return _judged(end, ask, buffer[at + 1:end - 2])
 
 
+def _checked(buffer: bytes, at: int, end: int) -> bool:
+    """Whether a frame from `at` to `end` is there as a whole, and its check fits."""
+    return end <= len(buffer) and crc16(buffer[at:end - 2]) == int.from_bytes(buffer[end - 2:end], "little")
+
+
 def _rtu_foreign(buffer: bytes, at: int, unit: int) -> Found | None:
     """A whole, checked read answer to some other question."""
     if buffer[at + 1] not in {1, 2, 3, 4}:
         return None
     end = at + 3 + buffer[at + 2] + 2
-    if end > len(buffer) or crc16(buffer[at:end - 2]) != int.from_bytes(buffer[end - 2:end], "little"):
+    if not _checked(buffer, at, end):
         return None
     detail = f"unit {buffer[at]}, function {buffer[at + 1]}, {buffer[at + 2]} bytes; unit {unit} was asked otherwise"
     frame = Frame(buffer[at], buffer[at + 1], end - at - 3)
@@ -150,7 +162,7 @@ def rtu_frames(buffer: bytes) -> list[Frame]:
     at = 0
     while at + 5 <= len(buffer):
         end = at + _rtu_length(buffer[at + 1], buffer[at + 2])
-        if at < end <= len(buffer) and crc16(buffer[at:end - 2]) == int.from_bytes(buffer[end - 2:end], "little"):
+        if at < end and _checked(buffer, at, end):
             frames.append(Frame(buffer[at], buffer[at + 1], end - at - 3))
             at = end
         else:
@@ -166,6 +178,7 @@ def _rtu_length(function: int, count: int) -> int:
 
 
 def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
+    """MBAP header and PDU (Modbus Messaging on TCP/IP 1.0b, 3.1.3)."""
     return _MBAP.pack(transaction, 0, len(pdu) + 1, unit) + pdu
 
 

@@ -8,23 +8,15 @@ settled when the hub has the summary that stands for them.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
-
+from edge.entries import readings_of
 from tocsin.deadbands import deadband_of
 from tocsin.log import Entry
-from tocsin.messages import Readings, Summary, decode
+from tocsin.messages import Readings, Summary
 from tocsin.quantities import SUMMED
-from tocsin.readings import Quality
+from tocsin.readings import EXCLUDED
 
 MOST_RECORDS = 5_000  # of one window: who reads the log need look no farther ahead for the summary of a record
 _ROUNDING = 1e-9
-_JUDGED = ~(Quality.CLOCK | Quality.STUCK)  # marks that a reading may carry and still count
-_READINGS = msgspec.json.Decoder(Readings)
-
-
-def readings_of(entry: Entry) -> Readings:
-    """Raises msgspec.DecodeError."""
-    return decode(_READINGS, entry.payload)
 
 
 class Changes:
@@ -80,12 +72,13 @@ class Window:
     rows: dict[str, _Row] = field(default_factory=dict)
 
     def add(self, record: Readings, seq: int) -> None:
+        """The record with that number; least, most and mean are of readings that count."""
         self.last_seq = seq
         self.records += 1
         for t, series, value, quality in zip(record.t, record.series, record.value, record.quality, strict=True):
             row = self.rows.setdefault(series, _Row())
             row.t, row.last, row.quality = t, value, quality
-            if not quality & _JUDGED:
+            if not quality & EXCLUDED:
                 row.least = min(row.least, value) if row.count else value
                 row.most = max(row.most, value) if row.count else value
                 row.total += value

@@ -1,4 +1,4 @@
-"""Outputs of this computer itself: a pin (gpiozero, extra `tocsin[gpio]`), and tones from the sound card."""
+"""What this computer itself has for a siren: pin and button (gpiozero, extra `tocsin[gpio]`), and the sound card."""
 
 import asyncio
 import math

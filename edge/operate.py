@@ -36,8 +36,8 @@ _SYNCED_S = 5.0
 _LONGEST_LINE = 64 * 1024
 VERBS = ("levels", "ack", "clear", "shelve", "service", "reload", "siren_test", "silence", "raw", "status", "calibrate",
          "echo", "commission")
-_LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
-_NOBODYS = {*_LOOKS, "reload"}
+LOOKS = {"levels", "status"}    # change nothing, so that nothing must be on the disk
+_NOBODYS = {*LOOKS, "reload"}
 # as in the names of rules; str.isprintable would refuse the wide blank of Chinese text too
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -82,10 +82,11 @@ class Reply(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, said: Said, *, done: bool) -> "Reply":
-        return cls(done, said.en, "" if said.zh == said.en else said.zh)
+        return cls(done, said.en, said.own_zh)
 
     @property
     def words(self) -> Said:
+        """In both languages."""
         return Said(self.said, self.zh or self.said)
 
 
@@ -134,7 +135,7 @@ class Operate:
             said = await (self.work.page() if afar and asked.do == "status" else self._do(asked))
         except (ValueError, OSError) as err:
             return Reply.of(_why(err), done=False)
-        if asked.do in _LOOKS:
+        if asked.do in LOOKS:
             return Reply.of(said, done=True)
         try:
             async with asyncio.timeout(_SYNCED_S):
@@ -248,6 +249,7 @@ def away(place: Path, err: OSError) -> Said:
 
 
 def why_away(err: OSError) -> Said:
+    """Why `ask` reached no agent, in words."""
     if isinstance(err, FileNotFoundError | ConnectionRefusedError):
         return say("nobody")
     if isinstance(err, PermissionError):

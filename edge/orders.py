@@ -74,9 +74,11 @@ class Ledger:
 
     @property
     def newest(self) -> int:
+        """ms UTC; where no command is known, that of the newest forgotten one."""
         return max((one.issued for one in self._known.values()), default=self.forgotten)
 
     def has(self, command: str) -> bool:
+        """Whether a command of this id came and is known still."""
         return command in self._known
 
     def begun(self) -> list[Known]:

@@ -19,6 +19,7 @@ import msgspec
 
 from edge.backward import recent
 from edge.decider import REFUSED, Decided, Decider
+from edge.entries import record_in
 from edge.findings import detection
 from edge.recorder import KINDS
 from edge.rows import Recent
@@ -130,10 +131,7 @@ def replayed(folder: Path) -> OwnLog:
 
 def _thinned(entry: Entry, found: OwnLog) -> int:
     """The last record of a stretch of which only a part is there."""
-    try:
-        record = record_of(entry.payload)
-    except msgspec.DecodeError:
-        return entry.seq
+    record = record_in(entry)
     if not isinstance(record, Thinned):
         return entry.seq
     found.thinned += record.removed
@@ -144,10 +142,7 @@ def _remembers(entry: Entry, after: int) -> bool:
     """Whether a replay can begin here again, behind a stretch of which records are missing."""
     if entry.kind != KINDS[Config] or entry.seq <= after:
         return False
-    try:
-        record = record_of(entry.payload)
-    except msgspec.DecodeError:
-        return False
+    record = record_in(entry)
     return isinstance(record, Config) and bool(record.memory)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from edge.config import Device
 from edge.decider import Decided, Decider, Input
+from edge.device import Device
 from edge.findings import detection, freshness, implausible, reason_of, shadow
 from edge.health import Health
 from edge.recorder import Recorder
@@ -139,8 +139,8 @@ class Pipeline:
 
     def told(self, what: EventKind, detail: Said, *, device: str = "", series: str = "") -> None:
         """Something technical happened now."""
-        zh = "" if detail.zh == detail.en else detail.zh
-        self._recorder.add(Event("", 0, self._now_ms, what, detail.en, device=device, series=series, zh=zh))
+        self._recorder.add(
+            Event("", 0, self._now_ms, what, detail.en, device=device, series=series, zh=detail.own_zh))
 
     def sound(self, why: str, decided_s: float) -> None:
         """Commands the siren to what the levels ask for now."""

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from edge import blocks
 from edge.breaker import Breaker, is_costly, probe_of
 from edge.bus import Bus
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
 from edge.load import Load
 from edge.modbus import DeviceRefusedError
 from tocsin.clock import Clock
@@ -18,7 +19,6 @@ Heard = Callable[[Device, Items, float], Awaitable[bool]]
 
 _OFTEN_S = 5.0              # devices asked so often can fill a line: spread, none waits for a burst of the others
 _SPREAD_S = 1.0             # first polls lie within this, so that a start is not blind for long
-_NOT_SO_MANY = {2, 3}       # exceptions: illegal data address, illegal data value
 
 
 def _at_full_rate() -> int:
@@ -119,7 +119,7 @@ class Poller:
         try:
             return blocks.cut(self._requests, block, await self._ask(block.request))
         except DeviceRefusedError as err:
-            if err.code not in _NOT_SO_MANY or len(block.parts) == 1:
+            if not err.not_so_many or len(block.parts) == 1:
                 raise
         answers: dict[int, list[int]] = {}
         alone = blocks.singles(self._requests, block)

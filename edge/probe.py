@@ -12,14 +12,13 @@ from contextlib import suppress
 
 from edge.bus import Bus
 from edge.config import BusTable
+from edge.modbus import DeviceRefusedError
 from edge.port import Port
 from tocsin.config import ConfigError, convert
 from tocsin.devices import Request
 from tocsin.readings import Reason, RejectedError
 
 KINDS = {4: "input registers", 3: "holding registers", 2: "discrete inputs", 1: "coils"}
-_ABSENT = ("exception 10:", "exception 11:")    # a gateway's own words for a unit that is not there
-_TOO_MANY = ("exception 2:", "exception 3:")
 _MOST_SHOWN = 64
 
 
@@ -74,7 +73,7 @@ async def answers(bus: Bus, unit: int, address: int, count: int, deadline_s: flo
         except RejectedError as err:
             if err.reason is Reason.LINK:
                 raise
-            if err.reason is Reason.SILENT or err.detail.startswith(_ABSENT):
+            if err.reason is Reason.SILENT or (isinstance(err, DeviceRefusedError) and err.by_gateway):
                 return said
             said.append(f"{kind}: {err.reason}: {err.detail}")
         else:
@@ -86,8 +85,8 @@ async def _read(bus: Bus, unit: int, request: Request, deadline_s: float) -> lis
     """A device that has not so many is asked for one. Raises RejectedError."""
     try:
         return await bus.exchange(unit, request, deadline_s)
-    except RejectedError as err:
-        if request.count == 1 or not err.detail.startswith(_TOO_MANY):
+    except DeviceRefusedError as err:
+        if request.count == 1 or not err.not_so_many:
             raise
     return await bus.exchange(unit, Request(request.function, request.address, 1), deadline_s)
 

@@ -93,10 +93,12 @@ class Recorder:
 
     @property
     def last_seq(self) -> int:
+        """The number of the last record that was added, written or not."""
         return self._next_seq - 1
 
     @property
     def status(self) -> Status:
+        """As of now."""
         return Status(self._written, len(self._pending), self._error, self._given_up)
 
     def add(self, record: Record) -> int:

@@ -22,11 +22,6 @@ class ReplyTimes:
         self._mean_s = self._spread_s = 0.0
         self._count = 0
 
-    @property
-    def mean_s(self) -> float:
-        """0 until it is known."""
-        return self._mean_s if self._count >= _ENOUGH else 0.0
-
     def heard(self, took_s: float) -> None:
         """An answer took so long, whether or not it came in time."""
         took_s = max(0.0, took_s)

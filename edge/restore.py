@@ -11,6 +11,7 @@ from edge.backward import recent, remembered
 from edge.checkpoint import checkpoint_of
 from edge.config import Station
 from edge.decider import REFUSED, Decider
+from edge.entries import record_in
 from edge.findings import detection
 from edge.own_log import Replay
 from edge.recorder import KINDS, URGENT_KINDS
@@ -20,7 +21,7 @@ from thresholds.parts import named
 from tocsin.inputs import Config
 from tocsin.log import Entry, Log
 from tocsin.log_words import say
-from tocsin.messages import Detection, record_of
+from tocsin.messages import Detection
 
 SUCCESSION = "succession"   # what the hub knew of the station before this one: `tocsin enrol --replace` writes it
 
@@ -101,10 +102,7 @@ def _before(folder: Path) -> list[Detection]:
 
 
 def _detection(entry: Entry) -> Detection | None:
-    try:
-        record = record_of(entry.payload)
-    except msgspec.DecodeError:
-        return None
+    record = record_in(entry)
     return record if isinstance(record, Detection) else None
 
 

@@ -15,9 +15,8 @@ from thresholds.tables import I64
 from tocsin.inputs import ClockStep, Config
 from tocsin.log import Entry
 from tocsin.messages import Readings, record_of
-from tocsin.readings import Quality
+from tocsin.readings import GIVEN, Quality
 
-GIVEN = int(Quality.SERVICE | Quality.CLOCK)  # what a reading brings along; all other bits are found
 # The longest window is a day; an hour more lets held readings and counters find their base.
 HISTORY_MS = 25 * 3_600_000
 _ROWS = 4096             # of a block: a day at one reading a second must not become one array

@@ -40,6 +40,7 @@ class RuleOrders:
         self._waiting.put_nowait(order)
 
     async def next(self) -> RulesOrder:
+        """Waits for one."""
         return await self._waiting.get()
 
     @property

@@ -24,7 +24,6 @@ _SIGN = {"distance_m": -1.0, "depth_m": 1.0}
 _LEVELLING = ("sensor_height_m", "gauge_zero_m", "datum")
 _DIGITS = 6  # a micrometre: takes float noise away, no instrument's resolution
 
-
 # no place on Earth is higher or lower, and `inf` and `nan` are numbers to TOML
 Height = Annotated[float, msgspec.Meta(ge=-20_000, le=20_000)]
 Offset = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
@@ -49,6 +48,7 @@ class SeriesPlan:
     constant: float
 
     def value(self, reading: Reading) -> float:
+        """In the unit of the series, to six decimals."""
         return round(self.constant + self.sign * reading.value, _DIGITS)
 
 

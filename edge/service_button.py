@@ -32,7 +32,7 @@ class Hold(StrEnum):
     FREED = "freed"
 
 
-class Holding:
+class LongPress:
     """What single looks at a contact come to."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class ServiceButton:
         self._clock = clock
         self._on_held = on_held
         self._tell = tell
-        self._holding = Holding()
+        self._press = LongPress()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -84,9 +84,9 @@ class ServiceButton:
         """One look at the contact."""
         closed = await self._contact.closed()
         if closed is None:
-            self._holding.lost()
+            self._press.lost()
             return
-        match self._holding.take(closed, self._clock.monotonic_s()):
+        match self._press.take(closed, self._clock.monotonic_s()):
             case Hold.HELD:
                 self._on_held()
             case Hold.STUCK:

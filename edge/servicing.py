@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edge.calibration import Tabled, given_of
-from edge.config import Device, StationFile
+from edge.config import StationFile
 from edge.decider import LONGEST_SERVICE_MS
+from edge.device import Device
 from edge.pipeline import Pipeline
 from edge.sayings import say
 from tocsin.inputs import Service

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge.bus import Bus
-from edge.config import StationFile, device_of
+from edge.config import StationFile
+from edge.device import device_of
 from edge.lock import Lock
 from edge.outputs import Output
 from edge.sayings import rejected, say

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from edge.bus import Bus
 from edge.button import ButtonWatch
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
 from edge.noise import Button, Pin, Tones
 from edge.operations import Operations
 from edge.outputs import Output, Relay

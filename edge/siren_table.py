@@ -55,6 +55,7 @@ class SirenTable(Table, frozen=True):
 
     @property
     def level(self) -> Level:
+        """`from_level`, to be compared."""
         return Level.of(self.from_level)
 
     @property

@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from edge.config import StationFile
+from edge.entries import record_in
 from edge.operate import Ask, ask, why_away
 from edge.sayings import say
 from edge.status_page import page
 from edge.survey import StationNow
 from tocsin.config import ConfigError, load
-from tocsin.log import read_log
-from tocsin.messages import Readings, Record, record_of
+from tocsin.log import first_seq, read_log, segments_of
+from tocsin.messages import Readings, Record
 from tocsin.said import LANGS, Said, Sayings, joined, language
 from tocsin.times import iso
 
@@ -103,12 +104,9 @@ def folder_tells(folder: Path, why: str, *, running: bool = False) -> Away:
         return Away(why, str(folder), running=running)
     last: Record | None = None
     readings: dict[str, float] = {}
-    segments = [path.stem.removeprefix("segment-") for path in files if path.match("segment-*.log")]
-    for entry in read_log(place, after=int(segments[-1]) - 1, strict=False) if segments else ():
-        try:
-            last = record_of(entry.payload)
-        except msgspec.DecodeError:
-            continue
+    segments = segments_of(place)
+    for entry in read_log(place, after=first_seq(segments[-1]) - 1, strict=False) if segments else ():
+        last = record_in(entry) or last
         if isinstance(last, Readings):
             readings.update(zip(last.series, last.value, strict=True))
     away = Away(why, str(folder), readings=readings, damaged=[path.name for path in files if "damaged" in path.name],

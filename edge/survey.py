@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from edge.care import battery_of
-from edge.config import Device, Station
+from edge.config import Station
+from edge.device import Device
+from edge.looking import Looking
 from edge.mounts import journal_s
 from edge.pipeline import Pipeline
 from edge.poll import Poller
@@ -141,7 +143,7 @@ class StationNow(msgspec.Struct, frozen=True):
     errors: list[ErrorNow] = []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Survey:
     """`now` looks around. `began_s`: the clock's monotonic second at which the agent began."""
 
@@ -157,7 +159,10 @@ class Survey:
     pollers: Mapping[str, Poller]
     power: Power
     began_s: float
-    _looks: list["asyncio.Future[DiskNow]"] = field(default_factory=list, init=False)
+    _looking: Looking[DiskNow] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._looking = Looking(self._disk)
 
     async def now(self, problems: Sequence[Said | str]) -> StationNow:
         """Changes nothing, and waits for nothing but a look at the folder's size, for _DISK_WITHIN_S at most."""
@@ -227,15 +232,10 @@ class Survey:
         return f"{self.station.broker.host}:{self.station.broker.port}"
 
     async def _disk_now(self) -> DiskNow:
-        if not self._looks:  # one at a time: each that hangs keeps a thread that others need
-            self._looks.append(asyncio.ensure_future(asyncio.to_thread(self._disk)))
-        look = self._looks[0]
-        await asyncio.wait({look}, timeout=_DISK_WITHIN_S)
-        if not look.done():
+        try:
+            return await self._looking.result(_DISK_WITHIN_S)
+        except TimeoutError:
             return self._disk_wrong(say("disk_silent", seconds=_DISK_WITHIN_S))
-        if look in self._looks:
-            self._looks.remove(look)
-        return look.result()
 
     def _disk(self) -> DiskNow:
         status, folder = self.recorder.status, self.storage.folder

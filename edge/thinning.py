@@ -20,12 +20,11 @@ from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
-
+from edge.entries import record_in
 from edge.recorder import KINDS, Ranges, ranges_of
 from tocsin.inputs import Shadow, Thinned, Tick
 from tocsin.log import Entry, Log, first_seq, read_segment, segments_of
-from tocsin.messages import Detection, Readings, Record, encode, record_of
+from tocsin.messages import Detection, Readings, encode
 from tocsin.segment import HEADER_BYTES, HOLED, found, read_file, thinned_of
 
 MB = 1_000_000
@@ -76,7 +75,7 @@ class Levels:
 
     def take(self, entry: Entry) -> None:
         """What cannot be read changes nothing."""
-        record = _record(entry)
+        record = record_in(entry)
         if isinstance(record, Detection):
             self.above.discard((record.rule, record.series))
             if record.level:
@@ -190,7 +189,7 @@ def _stays(entry: Entry, step: Step, levels: Levels, last: dict[str, int]) -> bo
                 Step.ACTIVE_5_MIN: _MINUTES_5_MS if active else _HOUR_MS}.get(step)
     if every_ms is None:
         return False
-    record = _record(entry)
+    record = record_in(entry)
     if not every_ms or not isinstance(record, Readings) or not record.t:
         return True
     slot = record.t[0] // every_ms
@@ -201,18 +200,11 @@ def _stays(entry: Entry, step: Step, levels: Levels, last: dict[str, int]) -> bo
 
 def _mark(gone: list[Entry], step: Step) -> Entry:
     """In the place of the first one gone."""
-    marks = [record for entry in gone if isinstance(record := _record(entry), Thinned)]
+    marks = [record for entry in gone if isinstance(record := record_in(entry), Thinned)]
     removed = sum(entry.kind != KINDS[Thinned] for entry in gone) + sum(mark.removed for mark in marks)
     last = max([gone[-1].seq, *(mark.last for mark in marks)])
-    first = _record(gone[0])
+    first = record_in(gone[0])
     boot = first.boot if first else ""
     t_ms = first.t[0] if isinstance(first, Readings) else first.t if isinstance(first, Tick | Shadow | Thinned) else 0
     mark = Thinned(boot, gone[0].seq, t_ms, last, removed, int(step))
     return Entry(gone[0].seq, KINDS[Thinned], encode(mark))
-
-
-def _record(entry: Entry) -> Record | None:
-    try:
-        return record_of(entry.payload)
-    except msgspec.DecodeError:
-        return None

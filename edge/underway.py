@@ -31,6 +31,7 @@ class Underway:
         self._stuck_at, self._stuck_since_s = -1, 0.0
 
     def put(self, entry: Entry, now_s: float) -> None:
+        """It goes now, at that monotonic second."""
         self.sent.pop(entry.seq, None)  # to the end: the oldest stand first
         self.sent[entry.seq] = Sent(now_s, digest(entry.payload))
 
@@ -46,6 +47,7 @@ class Underway:
         return True
 
     def settle(self, first: int, last: int) -> None:
+        """The hub has these, or nobody ever will."""
         for which in (self.sent, self.given_up):
             for seq in within(which, first, last):
                 del which[seq]
@@ -71,9 +73,11 @@ class Underway:
         return now_s - self._stuck_since_s > self.patience_s
 
     def wait_longer(self, now_s: float) -> None:
+        """Twice as long as before, at most LONGEST_WAIT_S: a slow link must not be full of repeats."""
         self._stuck_since_s = now_s
         self.patience_s = min(2 * self.patience_s, LONGEST_WAIT_S)
 
     def forget(self) -> None:
+        """Another hub: its answers are about nothing that was sent."""
         self.sent.clear()
         self.given_up.clear()

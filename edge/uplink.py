@@ -1,7 +1,7 @@
 """Gets the log to the hub: two lanes, and a cursor that only the hub's `committed` moves.
 
 New records go out at once, detections before readings; after an outage first the newest detection of every rule and the
-newest reading of every device. What was not committed in time, and what was written while the link was down, is read
+newest reading of every series. What was not committed in time, and what was written while the link was down, is read
 from the log again and goes behind, in order, in messages so large that nothing urgent waits long behind one. With a
 data budget, readings without news wait for their summary (edge.news). Repeats are harmless at the hub.
 """

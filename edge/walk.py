@@ -20,7 +20,7 @@ from edge.words import Words
 from tocsin.health_words import fault_zh
 from tocsin.log import replace_file
 from tocsin.quantities import QUANTITIES
-from tocsin.readings import Quality
+from tocsin.readings import EXCLUDED, Quality
 from tocsin.said import Said, Sayings, joined
 from tocsin.times import iso
 
@@ -35,8 +35,7 @@ _PERIODS = 3
 _GOES_ON_MS = 48 * 3_600_000    # what was proved longer ago says little of today
 _UNDER_WAY_MS = 1000  # a reading that was under way when the person answered may be of before
 _say = Sayings(TABLE)
-_GOOD = ~int(Quality.CLOCK | Quality.STUCK | Quality.SERVICE)
-
+_SPOILS = EXCLUDED & ~int(Quality.SERVICE)    # of a series that is walked through, and in service for that
 _NONE = Said("", "")
 
 Say = Callable[[dict[str, Any]], Reply]
@@ -77,11 +76,13 @@ class Walk:
         name = now.name_zh if self._words.at else now.name
         self._tell(self._words("hello", name=name, station=now.station))
         self._begun = self._read(now)
+        walks = {"probe": self._probe, "rain": self._rain, "staff": self._staff, "siren": self._siren,
+                 "echo": self._echo}
         for number, step in enumerate(STEPS, 1):
             if step in self._begun.results and self._begun.results[step].proved is not False:
                 continue
             self._tell(self._words("step", number=number, all=len(STEPS), step=self._words(step)))
-            self._note(step, *getattr(self, f"_{step}")())
+            self._note(step, *walks[step]())
         return self.sheet()
 
     def sheet(self) -> Sheet:
@@ -227,7 +228,7 @@ class Walk:
         begun = now = self._now()
         while now.t - begun.t <= (_PERIODS * one.every_s + 10) * 1000:
             for found in now.series:
-                if found.key == one.key and found.t > begun.t + _UNDER_WAY_MS and found.quality & _GOOD == 0:
+                if found.key == one.key and found.t > begun.t + _UNDER_WAY_MS and found.quality & _SPOILS == 0:
                     return found.value
             self._wait(_LOOK_S)
             now = self._now()
@@ -275,4 +276,4 @@ class Walk:
 
 def _is_live(one: SeriesNow, now: StationNow) -> bool:
     """Its newest reading is fresh and good."""
-    return bool(one.t) and now.t - one.t <= _PERIODS * one.every_s * 1000 and one.quality & _GOOD == 0
+    return bool(one.t) and now.t - one.t <= _PERIODS * one.every_s * 1000 and one.quality & _SPOILS == 0

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from simulators.instruments import Code
+
 _BABBLE = bytes((number * 37 + 11) & 0xFF for number in range(23))
 
 
@@ -14,7 +16,7 @@ class Silent:
 class Refuses:
     """Answers every request with a Modbus exception, and nothing is done."""
 
-    code: int = 4
+    code: int = Code.DEVICE_FAILURE
 
 
 @dataclass(frozen=True, slots=True)

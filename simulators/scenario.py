@@ -44,6 +44,8 @@ class WireTable(Table, frozen=True, kw_only=True):
 
 
 class RainCounterTable(Table, frozen=True, kw_only=True):
+    """Settings of `simulators.devices.RainCounter`."""
+
     mm_per_tip: Above0
     address: Address = 0
     pulses: Annotated[int, Meta(ge=0, lt=2**32)] = 0
@@ -53,6 +55,8 @@ class RainCounterTable(Table, frozen=True, kw_only=True):
 
 
 class RadarLevelTable(Table, frozen=True, kw_only=True):
+    """Settings of `simulators.devices.RadarLevel`."""
+
     measures: Measures
     zero_m: float = 0.0
     address: Address = 0
@@ -62,6 +66,8 @@ class RadarLevelTable(Table, frozen=True, kw_only=True):
 
 
 class PressureLevelTable(Table, frozen=True, kw_only=True):
+    """Settings of `simulators.devices.PressureLevel`."""
+
     span_m: tuple[float, float]
     zero_m: float = 0.0
     address: Address = 0
@@ -71,6 +77,8 @@ class PressureLevelTable(Table, frozen=True, kw_only=True):
 
 
 class GasDetectorTable(Table, frozen=True, kw_only=True):
+    """Settings of `simulators.devices.GasDetector`."""
+
     gases: list[Literal["ch4", "h2s", "co", "o2"]] = msgspec.field(default_factory=lambda: ["ch4", "h2s", "co", "o2"])
     address: Address = 0
 
@@ -79,6 +87,8 @@ class GasDetectorTable(Table, frozen=True, kw_only=True):
 
 
 class TankGaugeTable(Table, frozen=True, kw_only=True):
+    """Settings of `simulators.devices.TankGauge`."""
+
     temperature: bool = True
     address: Address = 0
 
@@ -87,6 +97,8 @@ class TankGaugeTable(Table, frozen=True, kw_only=True):
 
 
 class RelayTable(Table, frozen=True, kw_only=True):
+    """Settings of `simulators.devices.Relay`."""
+
     coil: Address = 0
     feedback_input: Annotated[int, Meta(ge=-1, le=0xFFFF)] = 0
 
@@ -95,6 +107,8 @@ class RelayTable(Table, frozen=True, kw_only=True):
 
 
 class AsciiLevelTable(Table, frozen=True, kw_only=True):
+    """Settings of `simulators.devices.AsciiLevel`."""
+
     measures: Measures
     address: str = "01"
     zero_m: float = 0.0
@@ -123,12 +137,13 @@ class DeviceKind(StrEnum):
     @property
     def table(self) -> type[AnyDeviceTable]:
         """The class of its `[device.settings]`."""
-        tables: dict[str, type[AnyDeviceTable]] = {
-            "rain_counter": RainCounterTable, "radar_level": RadarLevelTable, "pressure_level": PressureLevelTable,
-            "gas_detector": GasDetectorTable, "tank_gauge": TankGaugeTable, "relay_output": RelayTable,
-            "ascii_level": AsciiLevelTable,
+        tables: dict[DeviceKind, type[AnyDeviceTable]] = {
+            DeviceKind.RAIN_COUNTER: RainCounterTable, DeviceKind.RADAR_LEVEL: RadarLevelTable,
+            DeviceKind.PRESSURE_LEVEL: PressureLevelTable, DeviceKind.GAS_DETECTOR: GasDetectorTable,
+            DeviceKind.TANK_GAUGE: TankGaugeTable, DeviceKind.RELAY_OUTPUT: RelayTable,
+            DeviceKind.ASCII_LEVEL: AsciiLevelTable,
         }
-        return tables[self.value]
+        return tables[self]
 
 
 class DeviceTable(Table, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ class Timers:
         return len(self._handles)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Does it after so many seconds of real time, unless the wire stops before."""
         def run() -> None:
             self._handles.discard(handle)
             action()

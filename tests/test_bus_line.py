@@ -11,7 +11,8 @@ import pytest
 
 from drivers import registers
 from edge.bus import Bus
-from edge.config import BusTable, Device, DeviceTable
+from edge.config import BusTable, DeviceTable
+from edge.device import Device
 from edge.load import Load
 from edge.poll import Poller
 from tests.lines import crc16, until

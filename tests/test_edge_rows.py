@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from edge import rows
 from edge.recorder import KINDS
-from edge.rows import GIVEN, HISTORY_MS, Recent, block_of
+from edge.rows import HISTORY_MS, Recent, block_of
 from thresholds.kernel import Block
 from tocsin.inputs import ClockStep
 from tocsin.log import Entry
 from tocsin.messages import Readings, encode
+from tocsin.readings import Quality
 
 NAMES = ["a/stage_m", "b/stage_m", "c/rain_mm"]
 COLUMNS = {"c/rain_mm": 0, "a/stage_m": 1}
@@ -53,7 +54,7 @@ def test_a_row_has_the_bits_that_a_reading_brings_along_and_no_others() -> None:
     block = block_of(Readings("", 0, [T0] * 2, ["a/stage_m", "b/stage_m"], [1.25, 7.0], [255, 255]), COLUMNS)
     assert block.t_ms.tolist() == [[0, T0]]
     assert block.raw.tolist() == [[0, 1250]]
-    assert block.quality.tolist() == [[1, int(GIVEN)]]
+    assert block.quality.tolist() == [[1, int(Quality.CLOCK | Quality.SERVICE)]]
 
 
 def test_a_day_of_readings_each_second_fits_a_small_machine() -> None:

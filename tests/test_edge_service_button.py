@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.config import check
 from edge.sayings import say
-from edge.service_button import HELD_S, STUCK_S, Hold, Holding, ServiceButton
+from edge.service_button import HELD_S, STUCK_S, Hold, LongPress, ServiceButton
 from simulators.devices import RadarLevel, Relay
 from simulators.faults import Silent
 from simulators.instruments import Measures
@@ -25,8 +25,8 @@ BUTTON = '[service]\ndevice = "siren"\nbutton_input = 0\nminutes = 20\n'
 
 def looks(*closed: bool) -> list[tuple[int, Hold]]:
     """What came of looks a second apart, with the second."""
-    holding = Holding()
-    found = [(second, holding.take(one, float(second))) for second, one in enumerate(closed)]
+    press = LongPress()
+    found = [(second, press.take(one, float(second))) for second, one in enumerate(closed)]
     return [(second, hold) for second, hold in found if hold]
 
 

@@ -214,6 +214,7 @@ def test_where_no_agent_runs_the_folder_tells_what_it_holds(
     bench.agent.pipeline.told(EventKind.FAULT, Said("the last", "最后一个"))
     bench.flush()
     (bench.folder / "log" / "segment-00000000000000000000.log.damaged").write_bytes(b"x")
+    (bench.folder / "log" / "segment-00000000000000000009 (copy).log").write_bytes(b"y")    # somebody's, and no segment
     assert status.run([str(bench.path), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["running"], found["kind"], found["seq"]) == (False, "event", bench.agent.recorder.last_seq)

@@ -13,7 +13,8 @@ import pytest
 from drivers import registers
 from edge import gather
 from edge.bus import Bus
-from edge.config import BusTable, Device, DeviceTable, load_station
+from edge.config import BusTable, DeviceTable, load_station
+from edge.device import Device
 from edge.gather import Gather
 from edge.health import Health
 from edge.load import Load

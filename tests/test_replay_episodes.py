@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from tests.threshold_desk import MIDNIGHT
 from thresholds import plot
+from thresholds.block import MISSING
 from thresholds.kernel import Block, features, quantize, start, step
 from thresholds.replay.closer import closer
 from thresholds.replay.episodes import Episode
 from thresholds.replay.figures import level_lane
-from thresholds.replay.history import MISSING, History
+from thresholds.replay.history import History
 from thresholds.replay.lines import json_lines
 from thresholds.replay.look import rows_of
 from thresholds.replay.overview import overview

@@ -7,8 +7,8 @@ import pytest
 
 from tests.rule_tables import BOTH, GAS, GAUGES, LEAK, RAINY, RISING, SOON, STAGE, plan_of, problems, unfit
 from thresholds.binding import fitting_checks
-from thresholds.bounds import FULL, HOUR_MS, slot_ms, time_unit_ms
-from thresholds.rule import Check
+from thresholds.bounds import FULL, slot_ms, time_unit_ms
+from thresholds.rule import HOUR_MS, Check
 from thresholds.rules import bind, cards, rules_of
 from thresholds.series import Series
 from tocsin.config import ConfigError

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thresholds.tune import choose
+from thresholds.tables import Bools
 from thresholds.tune.choose import Counts, Score, best, certainty, counts_of, front, leave_out, score, together
 from thresholds.tune.events import Event
 from thresholds.tune.score import FLOORS, NOT, OWN_FLOOR, Field, Span, Tally, Terms, field_of
@@ -42,7 +42,7 @@ def found(world: Field, hits: list[int], false: dict[int, int], lead: int = HOUR
     return Tally(leads, reach, own + wrong, wrong, own + wrong, own, 1)
 
 
-def every(world: Field) -> choose.Mask:
+def every(world: Field) -> Bools:
     return np.ones(len(world.cells), dtype=np.bool_)
 
 

@@ -6,11 +6,10 @@ stays below 2**63; here the largest it can be is worked out from the plausible r
 
 from collections.abc import Iterator
 
-from thresholds.rule import LIMIT, MINUTE_MS, SCALE, TRENDS, Feature, Rule
+from thresholds.rule import HOUR_MS, LIMIT, MINUTE_MS, SCALE, TRENDS, Feature, Rule
 from thresholds.series import Series
 
 FULL = 2**62
-HOUR_MS = 60 * MINUTE_MS
 SLOT_MS = 500    # a window is kept in slots of at least this many ms, and of half the series' period
 FINE_MS, COARSE_MS = 100, 1000    # units of time in which slopes are summed, up to FINE_WINDOW_MS and beyond
 FINE_WINDOW_MS = 10 * MINUTE_MS

@@ -3,9 +3,9 @@
 import numpy as np
 
 from thresholds.detectors import cusum, trend, window_sum
-from thresholds.row import MIDDLE_OF, Row, both, put, some
+from thresholds.row import Row, both, put, some
 from thresholds.state import State
-from thresholds.tables import I64, NEVER, Bools
+from thresholds.tables import I64, MIDDLE_OF, NEVER, Bools
 
 
 def accept(state: State, row: Row, others: window_sum.Others | None) -> None:

@@ -4,12 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thresholds.row import MIDDLE_OF, both, put, some
+from thresholds.row import both, put, some
+from thresholds.rule import DAY_MS, MINUTE_MS
 from thresholds.selection import Selection
 from thresholds.state import State
-from thresholds.tables import DAY_MS, I64, NEVER, Bools
-
-RATE_MS = 60_000
+from thresholds.tables import I64, MIDDLE_OF, NEVER, Bools
 
 
 class Sifted(NamedTuple):
@@ -101,5 +100,5 @@ def _base(state: State, of: Selection) -> tuple[I64, Bools | None]:
 
 
 def _limit(of: Selection, passed: I64) -> I64:
-    limit: I64 = np.maximum(of.own.floor, of.own.rate * np.minimum(passed, DAY_MS) // RATE_MS)
+    limit: I64 = np.maximum(of.own.floor, of.own.rate * np.minimum(passed, DAY_MS) // MINUTE_MS)
     return limit

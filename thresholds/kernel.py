@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from thresholds import tell, tick
+from thresholds.block import MISSING, Block
 from thresholds.rule import LIMIT, SCALE
 from thresholds.state import State, StateError, parts_of, restore, save, start
 from thresholds.tables import I64, NEVER, Bools
 from thresholds.tell import Change, Freshness, Outcome, again
 from thresholds.tick import begin_anew
 from tocsin.levels import Level
-from tocsin.readings import Quality
 
 __all__ = [
     "SCALE", "Block", "Change", "Features", "Freshness", "Outcome", "State", "StateError", "acknowledge", "again",
@@ -24,31 +24,8 @@ __all__ = [
     "save", "shelve", "stale", "start", "step",
 ]
 
-MISSING = int(Quality.MISSING)
 SCAN_ROWS = 2     # rows a series from which on scans over time are faster than row after row: measured, not exact
 LAST_T = 2**47    # the year 6429: room for every difference and product of times
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Rows of readings.
-
-    `t_ms`, `raw` and `quality` are int64[rows, series]: event time in ms UTC, value in thousandths of its unit
-    (`quantize`), and tocsin.readings.Quality bits, MISSING where there is no reading. `now_ms` is int64[rows]: the
-    clock passed this time before the row's readings; 0 says nothing.
-    """
-
-    t_ms: I64
-    raw: I64
-    quality: I64
-    now_ms: I64
-
-    @classmethod
-    def blank(cls, rows: int, series: int) -> "Block":
-        """Rows without readings and ticks, to be filled in."""
-        cells = (rows, series)
-        zeros = np.zeros(cells, dtype=np.int64)
-        return cls(zeros, zeros.copy(), np.full(cells, MISSING, dtype=np.int64), np.zeros(rows, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)

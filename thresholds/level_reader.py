@@ -10,6 +10,7 @@ from thresholds.rule import SCALE, Feature, LevelRule
 from thresholds.rulefile import (
     FARTHEST_MIN,
     MIN_VALID,
+    OFF_KEYS,
     Direction,
     LevelTable,
     RuleTable,
@@ -23,7 +24,6 @@ from thresholds.rulefile import (
 from tocsin.levels import WARNING_LEVELS, Authority, Level, Stage
 
 T = TypeVar("T", int, float)
-OFF_KEYS = ("off", "off_fraction", "off_below", "off_above")
 SPEEDS = frozenset({Feature.RATE, Feature.SLOPE})
 
 

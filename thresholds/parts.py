@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from thresholds.plan import Plan, Track
-from thresholds.state import State
+from thresholds.state import TREND_SUMS, State
 from thresholds.tables import MINIMA, Rings
 
 _SERIES = ("last_t", "good_t", "first_tick", "stale", "seen", "past_raw", "held_t", "held_raw", "dropped", "same_t",
@@ -17,7 +17,6 @@ _TRACK = ("on_bits", "off_bits", "run_since", "run_for", "off_since", "latched",
           "episode", "revision", "shelved")
 _SLOTS = ("slot_t", "slot_total", "slot_covered")
 _MINUTES = ("minute_total", "minute_covered")
-TREND_SUMS = ("trend_st", "trend_sx", "trend_stt", "trend_stx")
 _TREND = ("trend_t", "trend_x", *TREND_SUMS)
 _FEATURE = ("value", "valid", "span", "lone")
 OF_ALL = frozenset({"rained", "past_t"})    # fields that are no parts: one number, and one row a series of any width

@@ -46,6 +46,7 @@ class Plan:
 
     @property
     def all_series(self) -> tuple[Series, ...]:
+        """The series of the block, and the groups behind them."""
         return (*self.series, *(group.series for group in self.groups))
 
     @property

@@ -158,24 +158,24 @@ def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def curve(plot: Plot, pieces: Iterable[Sequence[tuple[float, float]]], words: str = "curve") -> str:
+def curve(plot: Plot, pieces: Iterable[Sequence[tuple[float, float]]], classes: str = "curve") -> str:
     """Each piece as a line; a lone point is a dot."""
     path = "".join(_stroke(plot, piece) for piece in pieces if piece)
-    return f'<path class="{words}" vector-effect="non-scaling-stroke" d="{path}"/>' if path else ""
+    return f'<path class="{classes}" vector-effect="non-scaling-stroke" d="{path}"/>' if path else ""
 
 
-def dots(plot: Plot, points: Iterable[tuple[float, float]], words: str = "dots") -> str:
+def dots(plot: Plot, points: Iterable[tuple[float, float]], classes: str = "dots") -> str:
     path = "".join(f"M{plot.unit(x):.1f} {plot.axis.y(value):g}h0" for x, value in points)
-    return f'<path class="{words}" vector-effect="non-scaling-stroke" d="{path}"/>' if path else ""
+    return f'<path class="{classes}" vector-effect="non-scaling-stroke" d="{path}"/>' if path else ""
 
 
-def bars(plot: Plot, amounts: Iterable[tuple[float, float, float]], words: str = "area") -> str:
+def bars(plot: Plot, amounts: Iterable[tuple[float, float, float]], classes: str = "area") -> str:
     """(left, right, value) each, from zero up; none is narrower than a pixel of a phone."""
     zero = plot.axis.y(0.0)
     path = "".join(
         f"M{plot.unit(left):.1f} {zero:g}V{plot.axis.y(value):g}h{max(2.0, plot.unit(right) - plot.unit(left)):.1f}"
         f"V{zero:g}z" for left, right, value in amounts if value)
-    return f'<path class="{words}" d="{path}"/>' if path else ""
+    return f'<path class="{classes}" d="{path}"/>' if path else ""
 
 
 def _stroke(plot: Plot, piece: Sequence[tuple[float, float]]) -> str:

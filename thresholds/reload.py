@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from thresholds.binding import bind
 from thresholds.kernel import Block, Change, State, start, step
-from thresholds.parts import TREND_SUMS, Identity, Part, named, parts
+from thresholds.parts import Identity, Part, named, parts
 from thresholds.plan import Plan
 from thresholds.rule import Rule, Rules
 from thresholds.series import Series
-from thresholds.state import Memory
+from thresholds.state import TREND_SUMS, Memory
 from thresholds.tables import I64, NEVER, SPARE_ENTRIES, Rings
 from thresholds.tell import say
 from tocsin.config import ConfigError

@@ -7,9 +7,7 @@ import numpy.typing as npt
 
 from thresholds.selection import Index, Selection
 from thresholds.state import State
-from thresholds.tables import I64, NEVER, Bools
-
-MIDDLE_OF = 3
+from thresholds.tables import I64, MIDDLE_OF, NEVER, Bools
 
 
 class Row(NamedTuple):

@@ -13,7 +13,9 @@ from tocsin.quantities import QUANTITIES
 SCALE = 1000         # readings and thresholds are whole thousandths of their unit
 LIMIT = 2**53        # and below this: what a float holds exactly
 MINUTE_MS = 60_000
-WEEK_MS = 7 * 24 * 60 * MINUTE_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+WEEK_MS = 7 * DAY_MS
 
 
 class Feature(StrEnum):
@@ -86,12 +88,22 @@ class Rule:
 
     @property
     def over_s(self) -> int:
+        """The window in s."""
         return self.over_ms // 1000
 
     @property
     def sign(self) -> int:
         """What values are multiplied by, so that more is worse."""
         return -1 if self.low else 1
+
+    @property
+    def threshold_sign(self) -> int:
+        """What `on` and `off` are multiplied by, so that more is worse.
+
+        A time to a threshold is the worse the shorter it is, whichever side the target is on; those of a CUSUM are
+        sizes, on either side.
+        """
+        return {Feature.TIME_TO: -1, Feature.CUSUM: 1}.get(self.feature, self.sign)
 
     @property
     def canonical(self) -> bytes:

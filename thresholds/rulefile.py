@@ -14,6 +14,7 @@ from tocsin.quantities import QUANTITIES, SUMMED
 
 LONGEST_MIN = 1440
 FARTHEST_MIN = 10_080    # a week: no slope tells more
+OFF_KEYS = ("off", "off_fraction", "off_below", "off_above")    # one of them says where a level falls
 
 Fraction = Annotated[float, Meta(gt=0, le=1)]
 Distance = Annotated[float, Meta(ge=0, le=1e9)]

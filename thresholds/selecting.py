@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from thresholds.rule import MINUTE_MS
+from thresholds.rule import HOUR_MS, MINUTE_MS
 from thresholds.selection import (
     AllSums,
     CusumPart,
@@ -19,18 +19,17 @@ from thresholds.selection import (
 from thresholds.tables import (
     AMOUNT,
     BEYOND,
-    GAP_PERIODS,
-    HOUR_MS,
     I64,
     LONE_PERIODS,
     NEVER,
+    SILENT_PERIODS,
     TOTAL,
     Rings,
     Tables,
 )
 
-KEPT = 1024   # series in all selections that are kept, each some 300 bytes; with many series each may be in
-KEPT_OF = 4   # so many: devices that are read one by one always find theirs
+KEPT = 1024   # series, in all selections that are kept together; each takes some 300 bytes
+KEPT_OF = 4   # at a station with many series so many times as many: devices that are read one by one find theirs
 FEW_OF = 4    # fewer than one in so many series are worth tables of their own
 
 
@@ -105,7 +104,7 @@ class _Maker:
         kind, checked, stuck, own_slot = table.kind[s], table.floor[s] < BEYOND, table.stuck[s], slot[s]
         return SeriesPart(
             low=table.low[s], high=table.high[s], period=table.period[s], doubled=2 * table.period[s],
-            silent=GAP_PERIODS * table.period[s], slot=own_slot, floor=table.floor[s], rate=table.rate[s],
+            silent=SILENT_PERIODS * table.period[s], slot=own_slot, floor=table.floor[s], rate=table.rate[s],
             stuck=stuck, blocked=table.blocked[s], total=kind == TOTAL, amount=kind == AMOUNT, checked=checked,
             has_slots=bool(own_slot.any()), has_stuck=bool((stuck < BEYOND).any()),
             has_totals=bool((kind == TOTAL).any()), has_amounts=bool((kind == AMOUNT).any()),

@@ -123,6 +123,8 @@ class CusumPart(NamedTuple):
 
 
 class ValuePart(NamedTuple):
+    """Readings as they are, times `sign`."""
+
     out: Index
     at: Index
     sign: I64

@@ -92,6 +92,7 @@ class Memory:
     group_t: I64        # G: time of a group's last evaluation
 
 
+TREND_SUMS = ("trend_st", "trend_sx", "trend_stt", "trend_stx")    # of u, x, uu and ux
 TIMES = frozenset({
     "last_t", "good_t", "first_tick", "held_t", "same_t", "wet_t", "past_t", "apart_t", "run_since", "off_since",
     "since", "cleared_t", "shelved", "member_t", "group_t", "reference",
@@ -132,8 +133,7 @@ def _shapes(plan: Plan, tables: Tables) -> dict[str, tuple[int, ...]]:
     shapes |= dict.fromkeys(of_track, (tracks,)) | dict.fromkeys(of_levels, (tracks, levels))
     shapes |= dict.fromkeys(("slot_t", "slot_total", "slot_covered"), (sums.slots.length,))
     shapes |= dict.fromkeys(("minute_total", "minute_covered"), (sums.minutes.length,))
-    shapes |= dict.fromkeys(("trend_t", "trend_x", "trend_st", "trend_sx", "trend_stt", "trend_stx"),
-                            (trends.rings.length,))
+    shapes |= dict.fromkeys(("trend_t", "trend_x", *TREND_SUMS), (trends.rings.length,))
     shapes |= dict.fromkeys(("trend_head", "trend_hole"), (len(trends.window),))
     shapes |= dict.fromkeys(("apart_t", "apart"), (len(sums.window), 2))
     shapes |= dict.fromkeys(("value", "valid", "span", "lone"), (tables.features,))

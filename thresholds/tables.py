@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thresholds.rule import MINUTE_MS
+from thresholds.rule import DAY_MS, HOUR_MS, MINUTE_MS
 
 if TYPE_CHECKING:
     from thresholds.selection import Selection
 
 I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+U8 = npt.NDArray[np.uint8]
 
 NEVER = -(2**62)
 BEYOND = 2**62
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
-STALE_PERIODS = 3
-HOLD_MAX_MS = 6 * HOUR_MS
+MIDDLE_OF = 3         # a reading is compared with the middle one of so many before it
+STALE_PERIODS = 3     # a series is stale after so many without a good reading, unless its check says otherwise
+HOLD_MAX_MS = 6 * HOUR_MS    # a level that stands on a silence longer than that must be confirmed by a person
 SPARE_ENTRIES = 3     # the one before the window, the one that the window cuts, the one being written
 SPARE_MINUTES = 2     # the one being written, the one that the window begins in
 LONE_PERIODS = 3      # a second reading of rain counts at least for so long
-GAP_PERIODS = 10      # a CUSUM is halved after a longer silence
+SILENT_PERIODS = 10      # a CUSUM is halved after a longer silence
 MINIMA = DAY_MS // MINUTE_MS
 
 

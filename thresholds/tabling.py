@@ -6,12 +6,11 @@ import numpy as np
 
 from thresholds.bounds import slot_ms, time_unit_ms
 from thresholds.plan import Plan, Track
-from thresholds.rule import MINUTE_MS, SCALE, TRENDS, Feature, LevelRule
+from thresholds.rule import HOUR_MS, MINUTE_MS, SCALE, TRENDS, Feature, LevelRule
 from thresholds.tables import (
     AMOUNT,
     BEYOND,
     HOLD_MAX_MS,
-    HOUR_MS,
     I64,
     NEVER,
     SPARE_ENTRIES,
@@ -221,8 +220,4 @@ def _tracks(plan: Plan, feature: list[int]) -> TrackTable:
 
 
 def _signed(track: Track, level: LevelRule | None, name: str, absent: int) -> int:
-    """A time to a threshold is the worse the shorter it is, whichever side the target is on."""
-    if level is None:
-        return absent
-    sign = {Feature.TIME_TO: -1, Feature.CUSUM: 1}.get(track.rule.feature, track.rule.sign)
-    return sign * int(getattr(level, name))
+    return absent if level is None else track.rule.threshold_sign * int(getattr(level, name))

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from thresholds import groups, latches, tell
+from thresholds.block import MISSING
 from thresholds.detectors.window_sum import Others, others_of
 from thresholds.features import accept
 from thresholds.hold import sift
@@ -14,17 +15,13 @@ from thresholds.selection import Selection
 from thresholds.state import State
 from thresholds.tables import HOLD_MAX_MS, I64, NEVER, Bools
 from tocsin.levels import Level
-from tocsin.readings import Quality
+from tocsin.readings import EXCLUDED, Quality
 
-__all__ = ["HOLD_MAX_MS", "take", "tick"]
-
-MISSING = int(Quality.MISSING)
 RANGE = int(Quality.RANGE)
 LATE = int(Quality.LATE)
 SERVICE = int(Quality.SERVICE)
 HELD = int(Quality.SPIKE_HELD)
 STUCK = int(Quality.STUCK)
-EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
 
 
 def tick(state: State, now_ms: int, outcome: tell.Outcome) -> None:

@@ -32,6 +32,11 @@ class Quality(IntFlag):
     SERVICE = 128
 
 
+GIVEN = int(Quality.CLOCK | Quality.SERVICE)  # what a reading brings along; all other bits are found where it is judged
+# no rule sees a reading with one of these; the others are told and count all the same
+EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One value of one quantity, as the device said it."""

@@ -29,6 +29,11 @@ class Said:
         """`lang` is one of LANGS."""
         return self.zh if lang == "zh" else self.en
 
+    @property
+    def own_zh(self) -> str:
+        """The Chinese as records hold it: "" where it is the same."""
+        return "" if self.zh == self.en else self.zh
+
 
 class SaidError(ValueError):
     """Why something is refused."""

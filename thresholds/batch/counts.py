@@ -1,13 +1,10 @@
 """How many of the last M readings have a property, for a whole block: sums of shifted bytes."""
 
 import numpy as np
-import numpy.typing as npt
 
 from thresholds.batch.stream import Stream
 from thresholds.latches import MOST
-from thresholds.tables import I64, Bools
-
-U8 = npt.NDArray[np.uint8]
+from thresholds.tables import I64, U8, Bools
 
 
 class Counts:

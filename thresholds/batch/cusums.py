@@ -6,10 +6,10 @@ import numpy as np
 
 from thresholds.batch.stream import Stream
 from thresholds.bounds import LEAST_MINUTES
-from thresholds.detectors.cusum import GAP_PERIODS, HOUR_MINUTES, TENTH
+from thresholds.detectors.cusum import HOUR_MINUTES, TENTH
 from thresholds.rule import MINUTE_MS
 from thresholds.state import State
-from thresholds.tables import BEYOND, I64, MINIMA, NEVER, Bools
+from thresholds.tables import BEYOND, I64, MINIMA, NEVER, SILENT_PERIODS, Bools
 
 # So many readings are summed at once; where the cap is met, they go on one by one until the sum is 0.
 STRETCH = 4096
@@ -75,7 +75,7 @@ def cusum(state: State, stream: Stream, number: int, reference: I64 | None) -> C
     memory, cusums = state.memory, state.tables.cusums
     allowance, cap, before = int(cusums.allowance[number]), int(cusums.cap[number]), int(memory.cusum[number])
     fixed, y = int(cusums.fixed[number]), stream.x if cusums.sign[number] == 1 else -stream.x
-    halved = stream.broken[stream.since[stream.broken] > GAP_PERIODS * stream.period]
+    halved = stream.broken[stream.since[stream.broken] > SILENT_PERIODS * stream.period]
     known: Bools | None = None
     if reference is None:
         more = y - (fixed + allowance)

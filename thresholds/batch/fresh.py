@@ -10,9 +10,8 @@ import numpy as np
 from thresholds.batch.stream import Stream
 from thresholds.batch.track import Move
 from thresholds.state import State
-from thresholds.tables import I64, NEVER, Bools
+from thresholds.tables import HOLD_MAX_MS, I64, NEVER, Bools
 from thresholds.tell import Freshness
-from thresholds.tick import HOLD_MAX_MS
 
 
 class Told(NamedTuple):

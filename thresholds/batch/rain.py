@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from thresholds.batch.stream import Stream
-from thresholds.detectors.window_sum import LONE_PERIODS
 from thresholds.state import State
-from thresholds.tables import I64, Bools
+from thresholds.tables import I64, LONE_PERIODS, Bools
 
 
 @dataclass(frozen=True, slots=True)

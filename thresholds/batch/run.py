@@ -5,7 +5,6 @@ The outcome, and what is remembered, are to the last bit those of the live path 
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from thresholds import tell
 from thresholds.batch import fresh, groups, rain
@@ -13,13 +12,11 @@ from thresholds.batch.features import Feature, features
 from thresholds.batch.store import still, store
 from thresholds.batch.stream import Stream, read
 from thresholds.batch.track import Move, judge
+from thresholds.block import Block
 from thresholds.state import State
 from thresholds.tables import BEYOND
 from tocsin.levels import Level
 from tocsin.readings import Quality
-
-if TYPE_CHECKING:
-    from thresholds.kernel import Block
 
 STUCK = int(Quality.STUCK)
 LEVELS = tuple(Level)    # by their number
@@ -28,7 +25,7 @@ LEVELS = tuple(Level)    # by their number
 Watch = Callable[[Stream, dict[int, Feature], dict[int, rain.Gauge]], None]
 
 
-def run(state: State, block: "Block", outcome: tell.Outcome, watch: Watch | None = None) -> None:
+def run(state: State, block: Block, outcome: tell.Outcome, watch: Watch | None = None) -> None:
     """Takes a block into the state. `outcome` comes with the block's own quality, and gets the bits found here.
 
     `watch` is shown each series' taken readings, its features by their index, and the gauges of rain.
@@ -61,7 +58,7 @@ def run(state: State, block: "Block", outcome: tell.Outcome, watch: Watch | None
     _tell(state, moves, outcome)
 
 
-def _streams(state: State, block: "Block", outcome: tell.Outcome) -> list[Stream | None]:
+def _streams(state: State, block: Block, outcome: tell.Outcome) -> list[Stream | None]:
     return [read(state, block, outcome, series) for series in range(len(state.plan.series))]
 
 

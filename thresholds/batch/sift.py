@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thresholds.hold import RATE_MS
+from thresholds.rule import DAY_MS, MINUTE_MS
 from thresholds.state import State
-from thresholds.tables import AMOUNT, DAY_MS, I64, NEVER, TOTAL, VALUE, Bools
+from thresholds.tables import AMOUNT, I64, MIDDLE_OF, NEVER, TOTAL, VALUE, Bools
 
-MIDDLE_OF = 3
 AFTER = {VALUE: MIDDLE_OF, TOTAL: 1, AMOUNT: 1}    # so many readings taken make all certain again
 
 
@@ -90,10 +89,10 @@ def _far(state: State, series: int, t: I64, x: I64) -> I64:
     passed = np.subtract(times[1:], times[:-1])
     shortest = min(max(int(passed.min()), 0), DAY_MS)
     before = np.concatenate([memory.past_raw[series, ::-1], x])
-    likely = np.flatnonzero(_unlike(before, kind, max(floor, rate * shortest // RATE_MS)))
+    likely = np.flatnonzero(_unlike(before, kind, max(floor, rate * shortest // MINUTE_MS)))
     if not likely.size:
         return likely
-    limit = np.maximum(floor, rate * np.minimum(passed[likely], DAY_MS) // RATE_MS)
+    limit = np.maximum(floor, rate * np.minimum(passed[likely], DAY_MS) // MINUTE_MS)
     step = x[likely] - _base(before, kind, likely)
     far: Bools = (np.abs(step) > limit) | ((kind == TOTAL) & (step < 0))
     return likely[far]
@@ -144,7 +143,7 @@ def _alone(state: State, series: int, readings: Readings, suspects: I64) -> Bool
     for further in range(1, after + 1):
         base, now = _base_of(kind, *past), x[s + further]
         step = now - base
-        good &= np.abs(step) <= np.maximum(floor, rate * np.minimum(t[s + further] - last, DAY_MS) // RATE_MS)
+        good &= np.abs(step) <= np.maximum(floor, rate * np.minimum(t[s + further] - last, DAY_MS) // MINUTE_MS)
         if kind == TOTAL:
             good &= step >= 0
         if further == 1:
@@ -262,7 +261,7 @@ class _Walk:
         return min(h, x) if h > base else max(h, x)
 
     def _limit(self, passed: int) -> int:
-        return max(self._floor, self._rate * min(passed, DAY_MS) // RATE_MS)
+        return max(self._floor, self._rate * min(passed, DAY_MS) // MINUTE_MS)
 
 
 def _taken(readings: Readings, walk: _Walk) -> tuple[Readings, list[Held]]:

@@ -4,9 +4,8 @@ import numpy as np
 
 from thresholds.batch.stream import Stream
 from thresholds.state import State
-from thresholds.tables import I64, NEVER, Bools
+from thresholds.tables import I64, MIDDLE_OF, NEVER, Bools
 
-MIDDLE_OF = 3
 LAST = 256
 
 

@@ -1,24 +1,19 @@
 """The readings of one series that a block takes, one after the other, beside what came before them."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from thresholds.batch import sift
+from thresholds.block import MISSING, Block
 from thresholds.state import State
 from thresholds.tables import BEYOND, I64, TOTAL, Bools
 from thresholds.tell import Outcome
-from tocsin.readings import Quality
+from tocsin.readings import EXCLUDED, Quality
 
-if TYPE_CHECKING:
-    from thresholds.kernel import Block
-
-MISSING = int(Quality.MISSING)
 RANGE = int(Quality.RANGE)
 LATE = int(Quality.LATE)
 SERVICE = int(Quality.SERVICE)
-EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
 
 # Tracks are looked at in stretches of so many readings: most of them are at rest throughout.
 STRETCH = 512
@@ -152,7 +147,7 @@ def make(state: State, series: int, row: I64, t: I64, x: I64, anew: I64) -> Stre
     return Stream(series, period, row, t, x, since, np.flatnonzero(since > 2 * period), anew, past)
 
 
-def read(state: State, block: "Block", outcome: Outcome, series: int) -> Stream | None:
+def read(state: State, block: Block, outcome: Outcome, series: int) -> Stream | None:
     """The readings of a series that the block takes; marks the quality of all of them. None where it takes nothing."""
     # a copy of the series' own: numpy takes numbers out of a column many times slower
     quality, t, x = (np.ascontiguousarray(one[:, series]) for one in (outcome.quality, block.t_ms, block.raw))

@@ -10,9 +10,10 @@ import numpy as np
 
 from thresholds.batch.entries import Entries, entries, written
 from thresholds.batch.stream import Stream
-from thresholds.detectors.trend import SUMS, confirms
-from thresholds.state import State
-from thresholds.tables import BEYOND, HOUR_MS, I64, NEVER, Bools, TrendTable
+from thresholds.detectors.trend import confirms
+from thresholds.rule import HOUR_MS
+from thresholds.state import TREND_SUMS, State
+from thresholds.tables import BEYOND, I64, NEVER, Bools, TrendTable
 
 CHUNK = 128                  # so many entries are looked at together for how far they move
 SLACK = 1.001                # for what binary fractions round: a bound may be too high, never too low
@@ -43,7 +44,7 @@ def store(state: State, own: Ring) -> None:
     entry, place = written(made, trends.rings, own.number)
     memory.trend_t[place], memory.trend_x[place] = made.t[entry], own.x[entry]
     u, x, first = made.t // own.unit, own.x, int(entry[0])
-    for name, (a, b) in zip(SUMS, ((u, None), (x, None), (u, u), (u, x)), strict=True):
+    for name, (a, b) in zip(TREND_SUMS, ((u, None), (x, None), (u, u), (u, x)), strict=True):
         sums = getattr(memory, name)
         before = sums[made.before[0]:made.before[0] + 1] if made.before.size else np.zeros(1, dtype=np.int64)
         earlier = np.add.reduce(a[:first]) if b is None else np.dot(a[:first], b[:first])

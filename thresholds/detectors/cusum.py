@@ -8,12 +8,10 @@ import numpy as np
 
 from thresholds.bounds import LEAST_MINUTES
 from thresholds.row import Row, put, some
-from thresholds.rule import MINUTE_MS
+from thresholds.rule import HOUR_MS, MINUTE_MS
 from thresholds.selection import CusumPart
 from thresholds.state import State
-from thresholds.tables import BEYOND, GAP_PERIODS, HOUR_MS, I64, MINIMA, NEVER, Bools
-
-__all__ = ["GAP_PERIODS", "HOUR_MINUTES", "TENTH", "take", "turn"]
+from thresholds.tables import BEYOND, I64, MINIMA, NEVER, Bools
 
 TENTH = 10
 HOUR_MINUTES = HOUR_MS // MINUTE_MS

@@ -11,14 +11,14 @@ import numpy as np
 
 from thresholds.rings import advance
 from thresholds.row import Row, both, put, some
+from thresholds.rule import HOUR_MS
 from thresholds.selection import DerivedPart, WindowPart
-from thresholds.state import State
-from thresholds.tables import BEYOND, HOUR_MS, I64, NEVER, Bools
+from thresholds.state import TREND_SUMS, State
+from thresholds.tables import BEYOND, I64, NEVER, Bools
 
 BINS = 10
 LEAST_BINS = 3
 Whole = TypeVar("Whole", int, I64)
-SUMS = ("trend_st", "trend_sx", "trend_stt", "trend_stx")
 
 
 class Newest(NamedTuple):
@@ -77,12 +77,12 @@ def _write(state: State, row: Row, part: WindowPart, again: Bools | None) -> New
     place, before = rings.begin + last % rings.size, rings.begin + (last - 1) % rings.size    # before the first: zeros
     u = t // part.unit
     terms = (u, x, u * u, u * x)
-    sums = tuple(getattr(memory, name)[before] + term for name, term in zip(SUMS, terms, strict=True))
+    sums = tuple(getattr(memory, name)[before] + term for name, term in zip(TREND_SUMS, terms, strict=True))
     if good is not None:
         taken = good.nonzero()[0]
         place, t, x = place[taken], t[taken], x[taken]
     memory.trend_t[place], memory.trend_x[place] = t, x
-    for name, values in zip(SUMS, sums, strict=True):
+    for name, values in zip(TREND_SUMS, sums, strict=True):
         getattr(memory, name)[place] = values if good is None else values[taken]
     return Newest(last, sums)
 
@@ -115,7 +115,7 @@ def _least_squares(state: State, part: WindowPart, windows: Windows, newest: New
     before = part.begin + (windows.head - 1) % part.size
     n = windows.last - windows.head + 1
     st, sx, stt, stx = (sums[ring] - getattr(memory, name)[before]
-                        for name, sums in zip(SUMS, newest.sums, strict=True))
+                        for name, sums in zip(TREND_SUMS, newest.sums, strict=True))
     den = n * stt - st * st
     return Line(n * stx - st * sx, np.maximum(den, 1), n, windows.long_enough & (den > 0))
 

@@ -14,9 +14,7 @@ from thresholds.row import Row, both, put, some
 from thresholds.rule import MINUTE_MS
 from thresholds.selection import AllSums, RingPart, SumPart
 from thresholds.state import State
-from thresholds.tables import I64, LONE_PERIODS, NEVER, Bools
-
-__all__ = ["LONE_PERIODS", "Others", "others_of", "take"]
+from thresholds.tables import I64, NEVER, Bools
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def time_ms(text: str) -> int:
 
 
 def zone(text: str) -> tzinfo:
+    """A zone by its name."""
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
@@ -102,6 +103,7 @@ def zone(text: str) -> tzinfo:
 
 
 def is_csv(path: Path) -> bool:
+    """By its name alone."""
     return path.name.endswith((".csv", ".csv.gz"))
 
 

@@ -31,6 +31,7 @@ class Close:
     curve: list[tuple[float, float]]
 
     def stretches(self, series: Series) -> int:
+        """Into how many its picture is cut."""
         if not series.summed:
             return STRETCHES
         return max(1, round((self.end_ms - self.start_ms) / self.width_ms(series)))

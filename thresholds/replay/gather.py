@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from thresholds.block import MISSING
 from thresholds.kernel import quantize
-from thresholds.replay.history import MISSING, History, HistoryError, check_times
+from thresholds.replay.history import History, HistoryError, check_times
 from thresholds.rule import Rules
 from thresholds.series import Series
 from thresholds.tables import I64
-from tocsin.readings import Quality
-
-GIVEN = int(Quality.SERVICE | Quality.CLOCK)    # what a reading brings along; all other marks are found again
+from tocsin.readings import GIVEN
 
 
 @dataclass(slots=True)

@@ -9,24 +9,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from thresholds.binding import bind, fitting_checks
-from thresholds.kernel import LAST_T, Block, quantize
+from thresholds.block import MISSING, Block
+from thresholds.kernel import LAST_T, quantize
 from thresholds.plan import Plan
 from thresholds.replay.columns import ColumnError, series_of
 from thresholds.rule import Feature, Rule, Rules
 from thresholds.series import Series
-from thresholds.tables import I64
+from thresholds.tables import HOLD_MAX_MS, I64, STALE_PERIODS
 from tocsin.config import ConfigError
 from tocsin.quantities import QUANTITIES
-from tocsin.readings import Quality
 from tocsin.records import Record
 from tocsin.times import iso
 
-MISSING = int(Quality.MISSING)
 ROWS = 65_536
 PERIOD_MS = 60_000            # where a series has too few readings to tell
 LONGEST_PERIOD_MS = 366 * 86_400_000    # as --period
-UNCONFIRMED_MS = 6 * 3_600_000
-STALE_PERIODS = 3
 STAGE = "stage_m"
 
 
@@ -136,7 +133,7 @@ def plan_for(rules: Rules, series: tuple[Series, ...]) -> tuple[Plan, list[str]]
     return bind(replace(rules, rules=tuple(sorted(kept, key=lambda rule: order[rule.name]))), series), unfit + left_out
 
 
-def pieces(history: History, rows: int = ROWS, silent_ms: int = UNCONFIRMED_MS) -> Iterator[Piece]:
+def pieces(history: History, rows: int = ROWS, silent_ms: int = HOLD_MAX_MS) -> Iterator[Piece]:
     """The history as blocks of about that many rows, with the ticks that a station would have had.
 
     Ticks stand at whole multiples of the shortest period of the series, before the first reading beyond each. In a gap
@@ -162,7 +159,7 @@ def longest_silence_ms(plan: Plan) -> int:
     """After how long without a reading nothing new is told of a silence."""
     stale = (check.stale_ms or STALE_PERIODS * series.period_ms
              for check, series in zip(plan.checks, plan.series, strict=True))
-    return max(UNCONFIRMED_MS, *stale)
+    return max(HOLD_MAX_MS, *stale)
 
 
 def median_step_ms(t_ms: I64) -> int:
@@ -201,6 +198,7 @@ def _first_word(record: Record, column: str) -> str:
 
 
 def check_times(name: str, t_ms: I64) -> None:
+    """Raises HistoryError for no row, or a time that the kernel does not take."""
     if not len(t_ms):
         raise HistoryError(f"{name}: holds no row")
     wrong = t_ms[(t_ms < 0) | (t_ms >= LAST_T)]

@@ -5,7 +5,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from thresholds.batch.features import Plain, Total
 from thresholds.batch.run import run
@@ -18,7 +17,6 @@ from thresholds.state import State
 from thresholds.tables import I64
 from thresholds.tell import Outcome
 
-U8 = npt.NDArray[np.uint8]
 Window = tuple[int, int]    # rows: the first, and the one behind the last
 
 

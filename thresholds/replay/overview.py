@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thresholds.replay.history import MISSING, ROWS, History
-from thresholds.replay.look import U8, Window
-from thresholds.replay.tally import EXCLUDED, GAP_PERIODS
+from thresholds.block import MISSING
+from thresholds.replay.history import ROWS, History
+from thresholds.replay.look import Window
+from thresholds.replay.tally import GAP_PERIODS
 from thresholds.replay.words import MARK_WORDS
 from thresholds.rule import SCALE
-from thresholds.tables import I64, Bools
-from tocsin.readings import Quality
+from thresholds.tables import I64, U8, Bools
+from tocsin.readings import EXCLUDED, Quality
 
 F64 = npt.NDArray[np.float64]
 HELD, SERVICE = int(Quality.SPIKE_HELD), int(Quality.SERVICE)

@@ -22,11 +22,11 @@ from thresholds.replay.overview import overview
 from thresholds.replay.run import Replay
 from thresholds.replay.words import (
     MARK_WORDS,
-    amount,
     compared,
     duration,
     level_words,
     moment,
+    peak_words,
     reason,
     series_words,
     window,
@@ -89,14 +89,19 @@ def page(sections: Sequence[str], about: About, zone: tzinfo) -> str:
             + f" {escape(zone_name(zone))} · " + both(f"{about.episodes} episodes in {many}",
                                                       f"{len(sections)} 份记录，共 {about.episodes} 次预警过程"))
     notes = "".join(f"<p class=soft>{escape(note)}</p>" for note in about.notes)
+    return document(f"tocsin replay: {about.rules}", STYLE, f"<h1>{both('Replay', '回放')}: {escape(about.rules)}</h1>"
+                    f"<p class=soft>{said}</p>{notes}{''.join(sections)}")
+
+
+def document(title: str, style: str, content: str) -> str:
+    """A page that stands alone, with a switch between its two languages. `content` is HTML, `title` is text."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width,initial-scale=1"><title>tocsin replay: {escape(about.rules)}</title>'
-        f"<style>{STYLE}</style></head><body>"
+        f'content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
+        f"<style>{style}</style></head><body>"
         '<input type="radio" name="lang" id="en" checked><input type="radio" name="lang" id="zh">'
         '<main><p class="switch"><label for="en">English</label> <label for="zh">中文</label></p>'
-        f"<h1>{both('Replay', '回放')}: {escape(about.rules)}</h1><p class=soft>{said}</p>{notes}"
-        f"{''.join(sections)}</main></body></html>\n"
+        f"{content}</main></body></html>\n"
     )
 
 
@@ -183,7 +188,7 @@ def _episode_table(episodes: Sequence[Episode], first: int, zone: tzinfo) -> str
         f'<tr><td class=n><a href="#e{first + n}">{first + n}</a></td><td>{escape(one.rule)}</td>'
         f"<td>{both(*series_words(one.series))}</td><td>{badge(one.level)}</td>"
         f"<td class=t>{moment(one.raised_ms, zone)}</td><td class=t>{_cleared(one, zone)}</td>"
-        f"<td class=n>{_lasted(one)}</td><td class=n>{escape(_peak(one))}</td><td class=why>{_why(one)}</td></tr>"
+        f"<td class=n>{_lasted(one)}</td><td class=n>{escape(peak_words(one))}</td><td class=why>{_why(one)}</td></tr>"
         for n, one in enumerate(episodes[:MOST_ROWS], 1))
     more = len(episodes) - MOST_ROWS
     said = both(f"{more} more are not listed; --json has them all.", f"另有 {more} 次未列出，全部见 --json。")
@@ -204,10 +209,6 @@ def _cleared(one: Episode, zone: tzinfo) -> str:
 
 def _lasted(one: Episode) -> str:
     return "" if one.cleared_ms is None else both(*duration(one.cleared_ms - one.raised_ms))
-
-
-def _peak(one: Episode) -> str:
-    return "" if one.peak is None else amount(one.peak.value, one.unit)
 
 
 def _why(one: Episode) -> str:

@@ -10,8 +10,9 @@ from thresholds.plan import Plan
 from thresholds.replay import tally
 from thresholds.replay.episodes import Episode, episodes_of
 from thresholds.replay.history import ROWS, History, longest_silence_ms, pieces
-from thresholds.replay.look import U8, peaks
+from thresholds.replay.look import peaks
 from thresholds.replay.tally import Tally
+from thresholds.tables import U8
 from thresholds.tell import Change, Freshness
 
 

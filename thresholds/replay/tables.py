@@ -9,7 +9,7 @@ from rich.text import Text
 
 from thresholds.replay.episodes import Episode
 from thresholds.replay.tally import Tally
-from thresholds.replay.words import amount, bare, duration, level_words, moment, window, zone_name
+from thresholds.replay.words import amount, bare, duration, level_words, moment, peak_words, window, zone_name
 from tocsin.levels import Level
 from tocsin.readings import Quality
 
@@ -36,7 +36,7 @@ def episode_table(episodes: Sequence[Episode], zone: tzinfo) -> Table:
     for one in episodes:
         table.add_row(
             *([] if of else [one.station]), one.rule, one.series, Text(level_words(one.level), STYLES[one.level]),
-            moment(one.since_ms, zone), moment(one.raised_ms, zone), _cleared(one, zone), _lasted(one), _peak(one),
+            moment(one.since_ms, zone), moment(one.raised_ms, zone), _cleared(one, zone), _lasted(one), peak_words(one),
             why(one))
     return table
 
@@ -70,7 +70,3 @@ def _cleared(one: Episode, zone: tzinfo) -> str:
 
 def _lasted(one: Episode) -> str:
     return "" if one.cleared_ms is None else duration(one.cleared_ms - one.raised_ms)[0]
-
-
-def _peak(one: Episode) -> str:
-    return "" if one.peak is None else amount(one.peak.value, one.unit)

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thresholds.replay.history import MISSING, Piece
+from thresholds.block import MISSING
+from thresholds.replay.history import Piece
 from thresholds.series import Series
 from thresholds.tables import I64, Bools
 from thresholds.tell import Freshness
 from tocsin.readings import Quality
 
-EXCLUDED = int(Quality.MISSING | Quality.RANGE | Quality.SPIKE_HELD | Quality.LATE | Quality.SERVICE)
 MARKS = (Quality.RANGE, Quality.SPIKE_HELD, Quality.STUCK, Quality.LATE, Quality.CLOCK, Quality.SERVICE)
 GAP_PERIODS = 2
 MOST_GAPS = 2000     # longest are kept to be drawn; all are counted

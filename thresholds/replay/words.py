@@ -30,8 +30,6 @@ FEATURE_WORDS = {
     Feature.CUSUM: ("cumulative sum", "累积和"),
     Feature.COINCIDENCE: ("coincidence", "多站同现"),
 }
-
-
 MINUTES = "min"
 
 
@@ -48,6 +46,7 @@ def bare(value: float, unit: str) -> str:
 
 
 def amount(value: float, unit: str) -> str:
+    """The number with its unit."""
     return f"{bare(value, unit)} {unit}".strip()
 
 
@@ -104,6 +103,11 @@ def reason(one: Episode, told: Told) -> tuple[str, str]:
     if told.value > told.threshold:
         return f"{value} is above {limit}", f"{value} 高于 {limit}"
     return f"{value} is below {limit}", f"{value} 低于 {limit}"
+
+
+def peak_words(one: Episode) -> str:
+    """The worst that its rule compared; "" where that was not looked for."""
+    return "" if one.peak is None else amount(one.peak.value, one.unit)
 
 
 def level_words(level: Level) -> str:

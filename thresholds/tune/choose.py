@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thresholds.tables import I64
+from thresholds.tables import I64, Bools
+from thresholds.tune.events import Said
 from thresholds.tune.score import I32, NOT, OWN_FLOOR, Field, Tally
 from thresholds.tune.sheet import Setting
 
 Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Said = tuple[str, str]    # in English and in Chinese
 
 # Ours: with fewer events one more or less moves POD by more than a tenth; a wider interval tells no rule from another.
 FEW_EVENTS = 10
@@ -80,14 +79,17 @@ class Score:
 
     @property
     def pod(self) -> float:
+        """Probability of detection: of the events, those warned of in time."""
         return _ratio(self.hits, self.events)
 
     @property
     def far(self) -> float:
+        """False alarm ratio: of the alarms, those in no window of an event."""
         return _ratio(self.false, self.alarms)
 
     @property
     def csi(self) -> float:
+        """Critical success index: the hits, of events and false alarms together."""
         return _ratio(self.hits, self.events + self.false)
 
     @property
@@ -105,7 +107,7 @@ def _ratio(a: float, b: float) -> float:
     return a / b if b else float("nan")
 
 
-def score(field: Field, counts: Counts, number: int, cells: Mask) -> Score:
+def score(field: Field, counts: Counts, number: int, cells: Bools) -> Score:
     """One setting over these cells (bool[cells])."""
     events = cells[field.event_cell]
     lead = counts.lead[number][events]
@@ -121,7 +123,7 @@ def score(field: Field, counts: Counts, number: int, cells: Mask) -> Score:
         leads=tuple(lead.tolist()))
 
 
-def hours_of(field: Field, cells: Mask) -> float:
+def hours_of(field: Field, cells: Bools) -> float:
     """Of one operator before all stations: the mean of theirs, so that their rates add up."""
     stations: dict[int, float] = {}
     for cell, there in zip(field.cells, cells.tolist(), strict=True):
@@ -130,7 +132,7 @@ def hours_of(field: Field, cells: Mask) -> float:
     return sum(stations.values()) / len(stations) if stations else 0.0
 
 
-def best(field: Field, counts: Counts, settings: Sequence[Setting], cells: Mask) -> int:
+def best(field: Field, counts: Counts, settings: Sequence[Setting], cells: Bools) -> int:
     """The setting with the best CSI over these cells, of those that an operator can manage if there are any.
 
     Of equal ones that with fewer false alarms among its alarms, then with the longer median lead, then with fewer
@@ -157,7 +159,7 @@ def _ratios(a: I64, b: I64) -> Floats:
     return found
 
 
-def _median_lead(lead: I64, events: Mask) -> float:
+def _median_lead(lead: I64, events: Bools) -> float:
     hit = lead[events & (lead != NOT)]
     return float(np.median(hit)) if len(hit) else -1.0
 
@@ -210,7 +212,7 @@ class Fold:
     score: Score
 
 
-def leave_out(field: Field, counts: Counts, settings: Sequence[Setting], cells: Mask) -> list[Fold]:
+def leave_out(field: Field, counts: Counts, settings: Sequence[Setting], cells: Bools) -> list[Fold]:
     """One part of the time left out after the other (years; months or days of short records).
 
     By station where one part alone has events; nothing where one station does too. A part without events that is
@@ -250,7 +252,7 @@ def together(folds: Iterable[Fold]) -> Score | None:
         lead_low_ms=float(np.quantile(hit, 0.1)) if hit else float("nan"), leads=leads)
 
 
-def front(counts: Counts, cells: Mask, most: int = 12) -> list[int]:
+def front(counts: Counts, cells: Bools, most: int = 12) -> list[int]:
     """Settings that no other beats in both POD and FAR, by rising POD, thinned to `most`."""
     hits = counts.reach[:, cells, OWN_FLOOR].sum(axis=1)
     false, alarms = counts.false[:, cells].sum(axis=1), counts.alarms[:, cells].sum(axis=1)

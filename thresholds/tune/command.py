@@ -19,8 +19,7 @@ from thresholds.replay.history import History, HistoryError, history_of
 from thresholds.rule import Rule, Rules
 from thresholds.rules import rules_of
 from thresholds.tune import grid, report
-from thresholds.tune.choose import Said
-from thresholds.tune.events import Event, EventError, Moment, chosen, doubts, made, read_events
+from thresholds.tune.events import Event, EventError, Moment, Said, chosen, doubts, made, read_events
 from thresholds.tune.page import About, page
 from thresholds.tune.resume import Results, ResumeError, resume
 from thresholds.tune.score import Terms
@@ -241,4 +240,3 @@ def _progress() -> Iterator[Progress]:
             bar.update(tasks[words], completed=done, total=total)
 
         yield show
-

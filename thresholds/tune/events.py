@@ -10,7 +10,7 @@ from thresholds.tune.sweep import Candidate, Target
 from tocsin.records import Record
 from tocsin.times import ms_of
 
-Said = tuple[str, str]
+Said = tuple[str, str]    # in English and in Chinese
 NEEDED = ("file", "column", "start", "peak", "end", "threshold", "basis")
 CHOSEN = "chosen here"
 

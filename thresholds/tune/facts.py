@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from thresholds.replay.episodes import unit_of
 from thresholds.replay.words import duration, number
 from thresholds.rule import MINUTE_MS, SCALE
-from thresholds.tune.choose import MANAGEABLE, Certainty, Interval, Said, Score
+from thresholds.tune.choose import MANAGEABLE, Certainty, Interval, Score
+from thresholds.tune.events import Said
 from thresholds.tune.score import Terms
 from thresholds.tune.sweep import Candidate
 from tocsin.levels import Level
@@ -51,6 +52,7 @@ def unit(one: Candidate) -> str:
 
 
 def ratio(value: float) -> str:
+    """With two decimals; a dash where there is nothing to divide by."""
     return "–" if value != value else f"{value:.2f}"
 
 
@@ -60,6 +62,7 @@ def rate(value: float) -> str:
 
 
 def lead(ms: float) -> str:
+    """As a duration, negative after the moment; a dash where there is none."""
     if ms != ms:
         return "–"
     return f"-{duration(round(-ms))[0]}" if ms < 0 else duration(round(ms))[0]

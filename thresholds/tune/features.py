@@ -11,8 +11,8 @@ from thresholds.detectors.trend import robust_slope
 from thresholds.kernel import Block
 from thresholds.plan import Plan, Track
 from thresholds.replay.history import History
-from thresholds.rule import TRENDS, Feature, Rule, Rules
-from thresholds.tables import HOUR_MS, I64, NEVER, Bools
+from thresholds.rule import HOUR_MS, TRENDS, Feature, Rule, Rules
+from thresholds.tables import I64, NEVER, Bools
 from thresholds.tune.recorded import Recorded, record
 from thresholds.tune.sheet import UNKNOWN, Sheet
 from thresholds.tune.timeline import Strand, Timeline, joined, timeline

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thresholds.rule import Feature, Rule
-from thresholds.rulefile import defaults_of
+from thresholds.rulefile import OFF_KEYS, defaults_of
 from thresholds.tables import NEVER
 from thresholds.tune.sheet import Sheet
 from tocsin.config import ConfigError, read_toml
@@ -15,7 +15,6 @@ from tocsin.config import ConfigError, read_toml
 Value = float | int | str | bool
 Values = dict[str, tuple[Value, ...]]
 
-OFF_KEYS = ("off", "off_fraction", "off_below", "off_above")
 N_OF_M = "n_of_m"
 LEVEL_KEYS = ("on", *OFF_KEYS, N_OF_M, "on_delay_s", "off_delay_min", "min_valid")
 RULE_KEYS = ("over_min", "n_min", "robust", "target", "floor", "reference", "allowance")
@@ -182,9 +181,3 @@ def _digits(step: float) -> int:
 def _round(value: float) -> float:
     """Three digits: what a person would write."""
     return round(float(f"{value:.3g}"), 3)
-
-
-def described(value: Value) -> str:
-    """A value as it stands in tables."""
-    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
-

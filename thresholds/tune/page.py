@@ -8,10 +8,12 @@ import numpy as np
 
 from thresholds import plot
 from thresholds.replay.page import STYLE as REPLAY_STYLE
-from thresholds.replay.page import both
+from thresholds.replay.page import both, document
 from thresholds.replay.words import duration, level_words, moment
+from thresholds.tables import Bools
 from thresholds.tune import report
-from thresholds.tune.choose import Mask, Said, front
+from thresholds.tune.choose import front
+from thresholds.tune.events import Said
 from thresholds.tune.facts import Row, facts_of, lead, minutes, shown, unit
 from thresholds.tune.score import NOT
 from thresholds.tune.study import Answer, Study
@@ -32,8 +34,6 @@ HEAD = {
     "n_min": ("least readings", "最少读数"), "robust": ("robust", "稳健"), "target": ("target", "目标"),
     "floor": ("floor", "下限"), "allowance": ("allowance", "容许量"), "reference": ("reference", "基准"),
 }
-SCORES = (("events", "事件"), ("POD", "命中率"), ("FAR", "空报率"), ("CSI", "CSI"), ("lead, median", "提前量中位"),
-          ("lead, 10 %", "提前量10%"), ("episodes/event", "过程/事件"), ("alarms/h", "报警/小时"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,7 @@ def page(study: Study, found: Answer, about: About) -> str:
         f"<h2>{both('The rules file', '规则文件')}</h2><pre>{escape(about.rules)}</pre>",
         f"<h2>{both('Again', '重现')}</h2><pre>{escape(about.command)}</pre>",
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width,initial-scale=1"><title>tocsin tune: {escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body>"
-        '<input type="radio" name="lang" id="en" checked><input type="radio" name="lang" id="zh">'
-        '<main><p class="switch"><label for="en">English</label> <label for="zh">中文</label></p>'
-        f"{''.join(parts)}</main></body></html>\n")
+    return document(f"tocsin tune: {title}", STYLE, "".join(parts))
 
 
 def _level(study: Study) -> str:
@@ -84,7 +78,7 @@ def _level(study: Study) -> str:
 def _settings(study: Study, rows: Sequence[Row], title: tuple[str, str]) -> str:
     tried, level = study.prepared.tried, study.prepared.problem.target.level
     names = shown(tried, level)
-    heads = [("", ""), *(_with_unit(name, tried[0]) for name in names), *SCORES]
+    heads = [("", ""), *(_with_unit(name, tried[0]) for name in names), *report.SCORES]
     lines = []
     for row in rows:
         facts = facts_of(tried[row.number], level)
@@ -143,7 +137,7 @@ def _trade_off(study: Study, found: Answer) -> str:
                    plot.picture(picture, drawn, "POD over FAR"), key)
 
 
-def _ratios(study: Study, cells: Mask) -> list[tuple[float, float]]:
+def _ratios(study: Study, cells: Bools) -> list[tuple[float, float]]:
     """(POD, FAR) of every candidate; FAR 0 where there was no alarm."""
     field, counts = study.prepared.field, study.counts
     events = max(int(cells[field.event_cell].sum()), 1)
@@ -213,8 +207,7 @@ def _folds(study: Study, found: Answer) -> str:
         return ""
     tried, level = study.prepared.tried, study.prepared.problem.target.level
     names = shown(tried, level)
-    heads = [("left out", "留出"), *(_with_unit(name, tried[0]) for name in names), *SCORES]
+    heads = [("left out", "留出"), *(_with_unit(name, tried[0]) for name in names), *report.SCORES]
     lines = [(False, [escape(fold.name), *(facts[name] for name in names), *report.numbers(fold.score)])
              for fold in found.folds for facts in (facts_of(tried[fold.number], level),)]
     return f"<h2>{both('Left out, one after the other', '逐一留出检验')}</h2>{_table(heads, lines)}"
-

@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from thresholds.tune.choose import Certainty, Fold, Mask, Said, Score, certainty, front, score, together
+from thresholds.tables import Bools
+from thresholds.tune.choose import Certainty, Fold, Score, certainty, front, score, together
+from thresholds.tune.events import Said
 from thresholds.tune.facts import Row, evidence, facts_of, lead, rate, ratio, shown, terms_words, unit
 from thresholds.tune.study import Answer, Study
 
 CHOSEN, FILE, FRONT = "chosen", "as in the file", ""
+# the columns of a score, as `numbers` fills them
+SCORES = (("events", "事件"), ("POD", "命中率"), ("FAR", "空报率"), ("CSI", "CSI"), ("lead, median", "提前量中位"),
+          ("lead, 10 %", "提前量10%"), ("episodes/event", "过程/事件"), ("alarms/h", "报警/小时"))
 
 
-def rows_of(study: Study, found: Answer, cells: Mask) -> list[Row]:
+def rows_of(study: Study, found: Answer, cells: Bools) -> list[Row]:
     """The chosen one, the file's own, and what no other beats in both POD and FAR."""
     field, counts = study.prepared.field, study.counts
     marks = {found.number: CHOSEN if found.number else f"{CHOSEN}, {FILE}"}
@@ -31,7 +36,7 @@ def settings_table(study: Study, rows: Sequence[Row], title: str) -> Table:
     for name in names:
         table.add_column(f"{name}, {unit(tried[0])}" if name in {"on", "off"} and unit(tried[0]) else name,
                          justify="right", no_wrap=True)
-    for head in ("events", "POD", "FAR", "CSI", "lead, median", "lead, 10 %", "episodes/event", "alarms/h"):
+    for head, _ in SCORES:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         facts = facts_of(tried[row.number], level)
@@ -41,7 +46,7 @@ def settings_table(study: Study, rows: Sequence[Row], title: str) -> Table:
 
 
 def numbers(found: Score) -> tuple[str, ...]:
-    """A score as cells: from events to alarms an hour."""
+    """A score as cells, in the order of SCORES."""
     return (f"{found.hits}/{found.events}", ratio(found.pod), ratio(found.far), ratio(found.csi),
             lead(found.lead_median_ms), lead(found.lead_low_ms), ratio(found.per_event), rate(found.per_hour))
 
@@ -51,8 +56,7 @@ def folds_table(study: Study, folds: Sequence[Fold]) -> Table:
     tried, level = study.prepared.tried, study.prepared.problem.target.level
     table = Table(box=box.SIMPLE, title="Left out, one after the other 逐一留出检验", title_justify="left")
     names = shown(tried, level)
-    for head in ("left out", *names, "events", "POD", "FAR", "CSI", "lead, median", "lead, 10 %", "episodes/event",
-                 "alarms/h"):
+    for head in ("left out", *names, *(head for head, _ in SCORES)):
         table.add_column(head, justify="left" if head == "left out" else "right", no_wrap=True)
     for fold in folds:
         facts = facts_of(tried[fold.number], level)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thresholds.tables import I64, NEVER
+from thresholds.rule import DAY_MS, HOUR_MS
+from thresholds.tables import I64, NEVER, Bools
 from thresholds.tune.events import Event, Moment
 from thresholds.tune.sheet import Episodes
 
-HOUR_MS = 3_600_000
-APART_MS = 400 * 24 * HOUR_MS     # between two stations, so that no window reaches from one into the next
+APART_MS = 400 * DAY_MS     # between two stations, so that no window reaches from one into the next
 NOT = NEVER           # the lead of an event without a warning in time
 FLOORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)    # of the lead floor: for the curve of CSI over lead
 YEARS_FROM, MONTHS_FROM = 18, 2    # months of record from which years, or months, are left out
@@ -31,7 +31,7 @@ class Terms:
 
     floor_ms: int
     moment: Moment = Moment.ONSET
-    early_ms: int = 24 * HOUR_MS
+    early_ms: int = DAY_MS
 
     @property
     def floors(self) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class Field:
     cells: tuple[Cell, ...]
     events: tuple[Event, ...]
     event_cell: I64
-    blind: npt.NDArray[np.bool_]
+    blind: Bools
     shift: I64                  # puts the stations one behind the other
     begins: I64                 # of parts, on that axis
     opens: I64
@@ -125,7 +125,7 @@ def field_of(
 
 def _unit(span_ms: int) -> str:
     """In which parts the time is counted, as numpy names them."""
-    months = span_ms / (30 * 24 * HOUR_MS)
+    months = span_ms / (30 * DAY_MS)
     return "Y" if months >= YEARS_FROM else "M" if months >= MONTHS_FROM else "D"
 
 
@@ -186,7 +186,7 @@ def _cell_of(field: Field, t: I64) -> I64:
     return np.searchsorted(field.begins, t, side="right") - 1
 
 
-def _in_window(field: Field, t: I64) -> npt.NDArray[np.bool_]:
+def _in_window(field: Field, t: I64) -> Bools:
     last = np.searchsorted(field.opens, t, side="right")
     return t <= np.append(NEVER, field.closes)[last]
 

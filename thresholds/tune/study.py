@@ -9,6 +9,8 @@ import numpy as np
 
 from thresholds.replay.history import History
 from thresholds.rule import Rule, Rules
+from thresholds.rulefile import OFF_KEYS
+from thresholds.tables import STALE_PERIODS, Bools
 from thresholds.tune import choose
 from thresholds.tune.choose import Counts, counts_of
 from thresholds.tune.evaluate import evaluate
@@ -21,7 +23,6 @@ from thresholds.tune.sweep import Candidate, Target, candidates
 
 TOGETHER = 6       # variants of a rule whose features are worked out in one go
 CHUNK = 256        # settings between two looks at the clock, and two savings
-STALE_PERIODS = 3
 Progress = Callable[[str, int, int], None]    # what is being done, how far, of how much
 
 
@@ -80,9 +81,8 @@ def prepare(problem: Problem, progress: Progress) -> Prepared:
     values = dict(problem.values)
     field, outside = _field(problem, first)
     wanted = defaults(target.rule, _own_on(target), sheet_of(first, 0, target.level), _share(field))
-    offs = {"off", "off_below", "off_above", "off_fraction"}
     for key, found in wanted.items():
-        if key not in values and not (key in offs and offs & set(values)):
+        if key not in values and not (key in OFF_KEYS and set(OFF_KEYS) & set(values)):
             values[key] = found
     tried, refused = candidates(target, values)
     return Prepared(problem, tuple(tried), tuple(refused), field, outside, first)
@@ -188,8 +188,8 @@ class Answer:
     """The choice: by number of candidate, in the part that tunes and in the part that judges."""
 
     number: int
-    tuned_on: choose.Mask
-    judged_on: choose.Mask
+    tuned_on: Bools
+    judged_on: Bools
     folds: tuple[choose.Fold, ...]
 
 
@@ -203,5 +203,3 @@ def answer(study: Study, judged: Callable[[str, str], bool]) -> Answer:
     number = choose.best(field, study.counts, settings, ~judge)
     folds = choose.leave_out(field, study.counts, settings, ~judge)
     return Answer(number, ~judge, judge, tuple(folds))
-
-

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thresholds.rule import SCALE, Feature, Rule, Rules
+from thresholds.rulefile import OFF_KEYS
 from thresholds.rules import rules_of
-from thresholds.tune.grid import LEVEL_KEYS, N_OF_M, OFF_KEYS, Value, Values
+from thresholds.tune.grid import LEVEL_KEYS, N_OF_M, Value, Values
 from thresholds.tune.sheet import Setting
 from tocsin.config import ConfigError
 from tocsin.levels import Level
@@ -120,7 +121,7 @@ def setting_of(rule: Rule, level: Level) -> Setting:
     own = rule.at_level(level)
     if own is None:
         raise ValueError(f'rule "{rule.name}" has no level {level.word}')
-    sign = {Feature.TIME_TO: -1, Feature.CUSUM: 1}.get(rule.feature, rule.sign)
+    sign = rule.threshold_sign
     return Setting(
         on=sign * own.on, off=sign * own.off, n=own.n, m=own.m, on_delay_ms=own.on_delay_ms,
         off_delay_ms=own.off_delay_ms, min_valid=own.min_valid if rule.feature is Feature.SUM else SCALE,
