@@ -1,9 +1,9 @@
 """MQTT topics, wire contract version 1.
 
-    tocsin/1/<station>/readings     up    batches of readings and events
+    tocsin/1/<station>/readings     up    batches of readings, summaries and events
     tocsin/1/<station>/detections   up    at once, own lane, the start record in front
     tocsin/1/<station>/heartbeat    up    retained, with last will
-    tocsin/1/<station>/answers      up    acknowledgements given at the site
+    tocsin/1/<station>/answers      up    acknowledgements given at the site, answers to commands
     tocsin/1/<station>/rules/state  up    retained: which of the hub's rules are in force
     tocsin/1/<station>/committed    down  what the hub has on disk
     tocsin/1/<station>/command      down  signed, expires, answered
