@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.checks import Refusal, inspect
+from hub.checks import inspect
+from hub.refusal import Refusal
 from tests.hub_messages import BOOT, NOON_MS, detection, event, heartbeat, readings, start, upload
 from tests.shared_data import REPOSITORY
 from tocsin import topics
