@@ -19,10 +19,11 @@ from hub.model import Why
 from hub.outbox import Pending
 from tocsin.clock import Clock
 from tocsin.messages import Bulletin, BulletinKind
+from tocsin.times import DAY_MS
 
 FIRST_WAIT_MS = 1_000
 LONGEST_WAIT_MS = 30_000
-CLOSING_KEPT_MS = 7 * 86_400_000
+CLOSING_KEPT_MS = 7 * DAY_MS
 
 log = logging.getLogger(__name__)
 

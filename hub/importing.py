@@ -18,14 +18,13 @@ from hub.config import HubConfig, load_hub
 from hub.database import DatabaseError
 from hub.errors import PermanentError, TransientError
 from hub.influx.downsample import make_days
-from hub.rollups import DAY_MS
 from hub.sheets import CSV_ENDS, PARQUET_END, SheetError, lines, name_of
 from hub.store import OLDEST_MS, LabelPoint, Point, Store
 from hub.stores import open_store
 from hub.survey import TOLD, Survey, points, survey
 from tocsin.clock import SystemClock
 from tocsin.config import ConfigError
-from tocsin.times import iso
+from tocsin.times import DAY_MS, iso
 from tocsin.topics import STATION_ID
 
 BATCH = 10_000    # points of one write
