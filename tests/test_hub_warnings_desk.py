@@ -17,8 +17,6 @@ from tocsin import topics
 from tocsin.levels import Authority, Hazard, Level, Stage
 from tocsin.messages import BulletinKind
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-
 
 async def test_from_landing_to_outbox(village: Village) -> None:
     village.finds(detection(Level.ORANGE, "14:00", 1))

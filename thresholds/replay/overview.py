@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from thresholds.replay.history import MISSING, ROWS, History
 from thresholds.replay.look import U8, Window
@@ -14,7 +13,6 @@ from thresholds.rule import SCALE
 from thresholds.tables import I64, Bools
 from tocsin.readings import Quality
 
-F64 = npt.NDArray[np.float64]
 HELD, SERVICE = int(Quality.SPIKE_HELD), int(Quality.SERVICE)
 MOST_HELD = 400
 EMPTY = 2**62

@@ -182,9 +182,3 @@ def _digits(step: float) -> int:
 def _round(value: float) -> float:
     """Three digits: what a person would write."""
     return round(float(f"{value:.3g}"), 3)
-
-
-def described(value: Value) -> str:
-    """A value as it stands in tables."""
-    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
-
