@@ -28,16 +28,16 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """CPU seconds since a process began, and the megabytes that it has in memory."""
+    """CPU seconds since a process began, and what it has in memory, MiB."""
 
     cpu_s: float
-    rss_mb: float
+    rss_mib: float
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """What one run gave. `took_s`: from the first message until the store had the last point; CPU in us a point;
-    `rss_mb`: the hub's after a third of the time, and at the end."""
+    `rss_mib`: the hub's after a third of the time, and at the end."""
 
     report: Report
     took_s: float
@@ -45,7 +45,7 @@ class Run:
     broker_us: float
     store_us: float
     fleet_us: float
-    rss_mb: tuple[float, float]
+    rss_mib: tuple[float, float]
 
 
 def used(server: Server) -> Used:
@@ -122,7 +122,7 @@ class Place:
             assert fleet.stdin
             with contextlib.suppress(subprocess.TimeoutExpired):
                 fleet.wait(orders.secs / 3)
-            early_mb = used(hub).rss_mb
+            early_mib = used(hub).rss_mib
             line, ended_s = fleet.stdout.readline(), time.monotonic()
         report = msgspec.json.decode(line, type=Report)
         _until_forwarded(url, report.points)
@@ -130,7 +130,7 @@ class Place:
         hub_us, broker_us, store_us = [(used(server).cpu_s - then.cpu_s) / report.points * 1e6
                                        for server, then in zip(servers, before, strict=True)]
         fleet_us = report.cpu_s / report.points * 1e6
-        return Run(report, took_s, hub_us, broker_us, store_us, fleet_us, (early_mb, used(hub).rss_mb))
+        return Run(report, took_s, hub_us, broker_us, store_us, fleet_us, (early_mib, used(hub).rss_mib))
 
 
 def _rendered(points: int, stations: int) -> list[bytes]:

@@ -21,7 +21,8 @@ the median of so many repeats; each percentile the median of the percentiles of 
     make bench ARGS="log kernel"                          some of it
     make bench ARGS="--write docs/performance.md"         everything, into this file
 
-This file is written by that command. Measure on a machine that does nothing else.
+This file is written by that command, but for what stands between *Measured* and a table: the circumstances of a run,
+which a new one takes away. Measure on a machine that does nothing else.
 """
 
 

@@ -75,8 +75,8 @@ def _at_rate(stations: int, found: Run, first: Run, synced_ms: float) -> list[Ro
             ratio_bar=1.5),
         Row(f"{what}: broker, store, stations, CPU a point", found.broker_us + found.store_us + found.fleet_us,
             found.hub_us, "the hub", "us", 1, floor=True),
-        Row(f"{what}: hub's memory at the end", found.rss_mb[1], found.rss_mb[0], "after a third of the time", "MB", 1,
-            floor=True, ratio_bar=1.1),
+        Row(f"{what}: hub's memory at the end", found.rss_mib[1], found.rss_mib[0], "after a third of the time", "MiB",
+            1, floor=True, ratio_bar=1.1),
     ]
 
 

@@ -27,7 +27,7 @@ from thresholds.starter_command import starters
 from tocsin.signing import new_signing_key, new_station_key
 
 STATION = "bench"
-BAR_MB = 60.0
+BAR_MIB = 60.0
 _DEVICES = 20
 _SETS = ("gas_gbt50493", "river_stage", "slope", "tank_level", "tailings_pond")
 _QUANTITIES = ("stage_m", "pore_pressure_kpa", "phreatic_depth_m", "tank_level_m", "ch4_pct_lel", "h2s_ppm", "co_ppm",
@@ -63,9 +63,9 @@ def run(quick: bool) -> list[Row]:
     idle = int(subprocess.run([sys.executable, "-c", _PROBE], cwd=REPOSITORY, check=True, capture_output=True,
                               text=True).stdout) / 1024
     floor = "its imports alone"
-    return [Row("at the most", max(one["VmHWM"] for one in found), idle, floor, "MB", 1, floor=True, bar=BAR_MB,
+    return [Row("at the most", max(one["VmHWM"] for one in found), idle, floor, "MiB", 1, floor=True, bar=BAR_MIB,
                 why=_WHY),
-            Row("steady", steady, idle, floor, "MB", 1, floor=True)]
+            Row("steady", steady, idle, floor, "MiB", 1, floor=True)]
 
 
 def _watched(agent: "subprocess.Popen[bytes]", seconds: float) -> list[dict[str, float]]:

@@ -75,7 +75,7 @@ def _beside_client(url: str, count: int, repeats: int) -> list[Row]:
         return Row(what, mine, theirs, CLIENT, unit, repeats, more_is_better=more)
 
     return [row("points", "points_s", "1/s", more=True), row("CPU of a point", "cpu_us", "us"),
-            row("memory at the most", "rss_mb", "MB")]
+            row("memory at the most", "rss_mb", "MiB")]
 
 
 def _away(server: VictoriaMetrics, folder: Path, seconds: int) -> list[Row]:

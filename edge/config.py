@@ -29,24 +29,24 @@ from edge.siren_table import SirenTable
 from thresholds.plan import Plan
 from thresholds.series import Series
 from tocsin.broker import Broker, problems_of
-from tocsin.config import ConfigError, FileName, Table, load, twice
+from tocsin.config import AREA, ConfigError, FileName, FileOrNone, HexKey, StationId, Table, load, twice
 from tocsin.devices import ListeningDriver
 from tocsin.orders import RulesOrder
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="small letters, digits, - and _")]
+Name = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description="small letters, digits, - and _")
+]
 Seconds = Annotated[float, msgspec.Meta(ge=0.02, le=86400.0)]
-FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
-Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
-KeyOrNone = Annotated[str, msgspec.Meta(pattern=r"^$|^[0-9a-f]{64}$", description='64 hex digits, or "" for none')]
+KeyOrNone = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z", description='64 hex digits, or "" for none')]
 
 
 class StationTable(Table, frozen=True):
     """[station]"""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="small letters, digits, -")]
+    id: StationId
     name: str
-    area: Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits, the area this station warns")]
+    area: Annotated[str, msgspec.Meta(pattern=AREA, description="12 digits, the area this station warns")]
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
     name_zh: str = ""
@@ -59,7 +59,7 @@ class HubTable(Table, frozen=True):
     """[hub]"""
 
     broker: str
-    key: Key
+    key: HexKey
     public_key: KeyOrNone = ""
     ca: FileOrNone = ""
     cert: FileOrNone = ""

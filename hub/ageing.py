@@ -3,7 +3,8 @@
 import sqlite3
 from collections.abc import Iterator, Mapping
 
-from hub.rollups import DAY_MS, RAW
+from hub.rollups import RAW
+from tocsin.times import DAY_MS
 
 AT_ONCE = 5_000
 LEAST_PAGES = 1_000      # fewer free pages are left for what comes

@@ -8,8 +8,7 @@ from typing import get_args
 import msgspec
 
 from hub.contents import INT64, check_content, check_times
-from hub.refusal import Refusal as Refusal
-from hub.refusal import RefusedError as RefusedError
+from hub.refusal import Refusal, RefusedError
 from hub.store import LONGEST_NAME
 from hub.strangers import Word
 from tocsin.messages import (

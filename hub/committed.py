@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from hub.checks import RecordId
+from hub.publish import Publish
 from tocsin import topics
 from tocsin.link import LinkDownError
 from tocsin.messages import VERSION, Committed, Range, digest_of_digests, encode
@@ -17,12 +17,6 @@ _AT_ONCE = 500  # answers under way to the broker
 MOST_RANGES = 500  # some 50 kB of one message; what is left goes with the next
 
 log = logging.getLogger(__name__)
-
-
-class Publish(Protocol):
-    """tocsin.link.Link.publish: returns when the broker has it, raises LinkDownError."""
-
-    def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> Awaitable[None]: ...
 
 
 @dataclass(slots=True)

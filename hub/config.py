@@ -13,19 +13,15 @@ from hub.config_operations import BackupTable, WatchdogTable
 from hub.config_store import StoreTable
 from hub.model import Tier
 from tocsin.broker import Broker, problems_of
-from tocsin.config import ConfigError, FileName, Table, load, twice
+from tocsin.config import AreaCode, ConfigError, FileName, FileOrNone, HexKey, StationId, Table, load, twice
 from tocsin.levels import Hazard
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING, public_key_of
 
-FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
-StationId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="small letters, digits, -")]
-AreaCode = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits; trailing zeros mean all below")]
-Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
-Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]+:\d{1,5}$", description="host:port")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]+:[0-9]{1,5}\Z", description="host:port")]
 PublicUrl = Annotated[
     str, msgspec.Meta(pattern=r"^$|^https?://[^\s/]+", description='an address like https://hub.example.org, or ""')
 ]
-EventCode = Annotated[str, msgspec.Meta(pattern=r"^\d\d[A-Z]\d\d$", description="five characters, like 11B03")]
+EventCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{2}[A-Z][0-9]{2}\Z", description="five characters, like 11B03")]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 EMBEDDED = "embedded:"
 _PORTS = range(65536)
@@ -36,13 +32,13 @@ class HubTable(Table, frozen=True):
 
     name: str
     broker: str
-    private_key: Key
+    private_key: HexKey
     name_zh: str = ""
     data: FileName = "hub-data"
     listen: Address = "127.0.0.1:8080"
     public_url: PublicUrl = ""
     timezone: str = "Asia/Shanghai"
-    former_keys: list[Key] = []
+    former_keys: list[HexKey] = []
     ca: FileOrNone = ""
     cert: FileOrNone = ""
     cert_key: FileOrNone = ""
@@ -64,7 +60,7 @@ class StationTable(Table, frozen=True):
     """[[station]]: a station that may speak to this hub, and the key that both share."""
 
     id: StationId
-    key: Key
+    key: HexKey
 
 
 class PersonTable(Table, frozen=True):

@@ -7,7 +7,7 @@ import msgspec
 from tocsin.config import Table
 
 Token = Annotated[
-    str, msgspec.Meta(pattern=r"^[!-~]{32,200}$", description="32 to 200 letters, digits and signs, no blank")
+    str, msgspec.Meta(pattern=r"^[!-~]{32,200}\Z", description="32 to 200 letters, digits and signs, no blank")
 ]
 
 

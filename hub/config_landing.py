@@ -5,8 +5,7 @@ from typing import Annotated
 import msgspec
 
 from tocsin.config import Table
-
-DAY_MS = 86_400_000
+from tocsin.times import DAY_MS
 
 
 class LandingTable(Table, frozen=True):

@@ -8,10 +8,11 @@ from tocsin.config import Table
 
 OfficerName = Annotated[
     str,
-    msgspec.Meta(pattern=r"^(?=.{1,80}$)[^\x00-\x20\x7f:][^\x00-\x1f\x7f:]*$", description="1 to 80 letters, no colon"),
+    msgspec.Meta(
+        pattern=r"^(?=.{1,80}\Z)[^\x00-\x20\x7f:][^\x00-\x1f\x7f:]*\Z", description="1 to 80 letters, no colon"),
 ]
 PasswordHash = Annotated[
-    str, msgspec.Meta(pattern=r"^scrypt:[0-9a-f]{32}:[0-9a-f]{64}$", description="what `tocsin hub password` prints")
+    str, msgspec.Meta(pattern=r"^scrypt:[0-9a-f]{32}:[0-9a-f]{64}\Z", description="what `tocsin hub password` prints")
 ]
 
 EXAMPLE_PASSWORD = f"scrypt:{'0' * 32}:{'0' * 64}"

@@ -12,7 +12,7 @@ from tocsin.config import Table
 Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+", description="an address like http://127.0.0.1:8086")]
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_525, description="days, 0 for ever")]
 HeaderText = Annotated[
-    str, msgspec.Meta(pattern=r"^[!-~]*$", description='letters, digits and signs of ASCII without blanks, or ""')
+    str, msgspec.Meta(pattern=r"^[!-~]*\Z", description='letters, digits and signs of ASCII without blanks, or ""')
 ]
 
 

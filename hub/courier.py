@@ -13,10 +13,10 @@ from contextlib import suppress
 import msgspec
 
 from hub import orders
-from hub.checks import Refusal
-from hub.committed import Publish
 from hub.config import HubConfig
 from hub.database import Database
+from hub.publish import Publish
+from hub.refusal import Refusal
 from hub.roster import Roster
 from tocsin import topics
 from tocsin.clock import Clock

@@ -159,6 +159,7 @@ CREATE TABLE IF NOT EXISTS group_log (
 );
 CREATE INDEX IF NOT EXISTS group_log_new ON group_log (id) WHERE NOT taken;
 CREATE INDEX IF NOT EXISTS landing_detections ON landing (id) WHERE kind = 'detection';
+-- which run of a station began first, without going through all that each has told
 CREATE INDEX IF NOT EXISTS landing_starts ON landing (station, boot, seq) WHERE kind = 'start';
 
 -- counted by reason at every scrape of /metrics
@@ -192,8 +193,6 @@ CREATE INDEX IF NOT EXISTS episodes_warning ON episodes (warning, id);
 CREATE INDEX IF NOT EXISTS warnings_opened ON warnings (json_extract(state, '$.opened_at'), id);
 CREATE INDEX IF NOT EXISTS warnings_closed ON warnings (json_extract(state, '$.closed_at') DESC, id)
     WHERE json_extract(state, '$.state') = 'closed';
--- which run of a station began first, without going through all that each has told
-CREATE INDEX IF NOT EXISTS landing_starts ON landing (station, boot, seq) WHERE kind = 'start';
 """
 
 

@@ -83,8 +83,8 @@ class Desk:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Since the start: detections, answers, repeated, bulletins, calls, unknown place, nobody to call, unreadable
-        failed, restarts."""
+        """Since the start: detections, group decisions, answers, repeated, bulletins, calls, unknown place, nobody to
+        call, unreadable failed, restarts."""
         return dict(self._counts)
 
     def wake(self) -> None:

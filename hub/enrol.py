@@ -17,9 +17,9 @@ from hub.sayings import say
 from hub.send import SendError, checked_name, in_words, open_database
 from hub.station_files import DEFAULT_RULES, NewStation, files_of, rules_known
 from hub.succession import SuccessionError
+from tocsin.broker import Broker
 from tocsin.clock import SystemClock
 from tocsin.config import ConfigError
-from tocsin.link import Broker
 from tocsin.said import LANGS, Said, SaidError, joined, language, said_of
 from tocsin.signing import new_station_key
 from tocsin.topics import AREA_CODE, STATION_ID

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from hub import landing, quarantine
-from hub.checks import Refusal, Refused
+from hub.checks import Refused
 from hub.database import Database
 from hub.errors import PermanentError, TransientError
 from hub.influx.texts import text_of
+from hub.refusal import Refusal
 from hub.store import AnyPoint, Store, TakesLines, points_of
 from tocsin.clock import Clock
 from tocsin.messages import Readings, Record, Summary, encode, record_of

@@ -7,17 +7,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from hub.config import AreaCode
 from hub.groups_rules import GroupKind
-from tocsin.config import Table
+from tocsin.config import AreaCode, Table
 from tocsin.levels import WARNING_LEVELS, Authority, Hazard, Level, Stage
+from tocsin.topics import STATION_ID
 
 MINUTE_MS = 60_000
 _LONGEST_MIN = 7 * 1440
 
 At = Literal["blue", "yellow", "orange", "red"]
 Member = Annotated[str, Meta(
-    pattern=r"^(group:.{1,100}|[a-z0-9][a-z0-9-]{0,62})\Z", description='a station\'s id, or "group:" and a name')]
+    pattern=rf"^(group:.{{1,100}}|{STATION_ID.pattern})\Z", description='a station\'s id, or "group:" and a name')]
 Members = Annotated[list[Member], Meta(min_length=1)]
 Name = Annotated[str, Meta(
     pattern=r"^(?! )[^\x00-\x1f\x7f\\]{0,99}[^\x00-\x1f\x7f\\ /]\Z",

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from hub.refusal import Refusal
 from hub.strangers import Stranger, strangers_of
+from tocsin.times import DAY_MS
 
 NEWEST = 50          # of the quarantine on a page
-ALARM_MS = 86_400_000  # so long after the last collision a copied card is an alarm
+ALARM_MS = DAY_MS  # so long after the last collision a copied card is an alarm
 _SHOWN = 300         # bytes of a payload
 
 

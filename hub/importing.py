@@ -6,7 +6,6 @@ left as it is, so that an import that was stopped is simply made again.
 
 import argparse
 import asyncio
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +18,18 @@ from hub.config import HubConfig, load_hub
 from hub.database import DatabaseError
 from hub.errors import PermanentError, TransientError
 from hub.influx.downsample import make_days
-from hub.rollups import DAY_MS
 from hub.sheets import CSV_ENDS, PARQUET_END, SheetError, lines, name_of
 from hub.store import OLDEST_MS, LabelPoint, Point, Store
 from hub.stores import open_store
 from hub.survey import TOLD, Survey, points, survey
 from tocsin.clock import SystemClock
 from tocsin.config import ConfigError
-from tocsin.times import iso
+from tocsin.times import DAY_MS, iso
+from tocsin.topics import STATION_ID
 
 BATCH = 10_000    # points of one write
 STOPPED = 130
 _PAGE = 20_000
-_STATION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 Key = tuple[type, str, str, int]
 Content = tuple[float, int] | str    # value and marks of a reading, text of a label
@@ -189,7 +187,7 @@ def _station_of(path: Path, said: str) -> str:
     if not path.name.endswith((*CSV_ENDS, PARQUET_END)):
         raise ImportRefusedError(f"{path}: use a file whose name ends in {', '.join((*CSV_ENDS, PARQUET_END))}")
     station = said or name_of(path)
-    if not _STATION.fullmatch(station):
+    if not STATION_ID.fullmatch(station):
         raise ImportRefusedError(f'{path}: "{station}" is not allowed as a station; use --station with small letters, '
                                  "digits, -")
     return station

@@ -11,10 +11,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 from hub.checks import Delivery, Revoked, inspect
-from hub.committed import Answers, Publish
+from hub.committed import Answers
 from hub.database import Database
 from hub.landing import Landed, land
 from hub.places import Memory
+from hub.publish import Publish
 from hub.room import Room
 from tocsin.clock import Clock
 

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from hub.backup import BackupError, make, thin
-from hub.commanding import problem_of
 from hub.config import HubConfig
 from hub.config_operations import ARCHIVE
 from hub.database import Database
+from hub.programs import problem_of
 from tocsin.beside import Threads
 from tocsin.clock import Clock
 from tocsin.messages import encode

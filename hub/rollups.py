@@ -13,8 +13,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-DAY_MS = 86_400_000
-STEPS_MS = (600_000, 3_600_000, DAY_MS)
+from tocsin.times import DAY_MS, HOUR_MS, MINUTE_MS
+
+STEPS_MS = (10 * MINUTE_MS, HOUR_MS, DAY_MS)
 RAW = 0    # the step of the readings themselves
 
 SCHEMA = """

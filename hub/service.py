@@ -35,11 +35,12 @@ from hub.orders import StationOrders, read_orders
 from hub.pruning import Pruner
 from hub.room import Room
 from hub.roster import Roster
+from hub.stations import StationView
 from hub.store import Store
 from hub.stores import open_store
 from hub.troubles import Failures, OfGroups
 from hub.web.serving import serve_web
-from hub.web.view import JournalRow, StationView
+from hub.web.view import JournalRow
 from tocsin import plugins, topics
 from tocsin.clock import Clock
 from tocsin.link import Link

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -11,7 +12,6 @@ import msgspec
 from hub.database import Database
 from hub.errors import TransientError
 from hub.store import Point, Store
-from hub.web.view import StationView
 from tocsin.messages import Heartbeat, StationCard
 
 FEW = 5             # so many are asked for one by one
@@ -22,6 +22,21 @@ KEPT_S = 1.0        # all stations are read once for all who look within this ti
 T = TypeVar("T")
 
 Row = tuple[str, str | None, str | None, int]  # id, card and heartbeat in JSON, heard_at
+
+
+@dataclass(frozen=True, slots=True)
+class StationView:
+    """One enrolled station as last heard.
+
+    `card` is None until it has started once, `heartbeat` None until the first one; `heard_at` is ms UTC, 0 is never.
+    `latest` is the newest point of each series, None while the store cannot be reached.
+    """
+
+    id: str
+    card: StationCard | None
+    heartbeat: Heartbeat | None
+    heard_at: int
+    latest: Sequence[Point] | None
 
 
 def read(connection: sqlite3.Connection, names: Collection[str]) -> dict[str, Row]:

@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from hub.commanding import problem_of
+from hub.programs import problem_of
 from hub.watch import Call, Watch
 from hub.watch_config import TEXT, WatchConfig, load_watch
 from tocsin.alive import alive_of

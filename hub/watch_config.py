@@ -5,9 +5,8 @@ from typing import Annotated
 
 import msgspec
 
-from hub.config import FileOrNone, Key
 from tocsin.broker import Broker, problems_of
-from tocsin.config import ConfigError, Table, load
+from tocsin.config import ConfigError, FileOrNone, HexKey, Table, load
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
 TEXT = "{text}"
@@ -18,7 +17,7 @@ class WatchTable(Table, frozen=True):
     """[watch]: `public_key` is of the hub that is watched; `silent_s` without its heartbeat is an alarm."""
 
     broker: str
-    public_key: Key
+    public_key: HexKey
     name: str = "watcher"
     silent_s: Seconds = 90.0
     trouble_s: Seconds = 600.0

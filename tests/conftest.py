@@ -23,6 +23,7 @@ from tests.hub_web_view import PlainView, client_of, storm
 from tests.services import InfluxDb, Mosquitto, Server
 from tests.shared_data import REPOSITORY
 from tests.victoria_metrics import VictoriaMetrics
+from tests.village import Village
 
 settings.register_profile("quick", deadline=None)
 settings.register_profile("prove", deadline=None, max_examples=2_000)
@@ -161,3 +162,13 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> tuple[PlainView, Lite
     """For many requests that must change nothing: building the application takes longer than answering them."""
     view = storm(tmp_path_factory.mktemp("cap"))
     return view, app(view)
+
+
+@pytest.fixture
+async def village(tmp_path: Path) -> AsyncIterator[Village]:
+    """A hub's desk, and the stations of its area and of the next one."""
+    there = Village(tmp_path)
+    for station in ("upper-bridge", "mill-creek", "next-door"):
+        there.starts(station)
+    yield there
+    there.close()

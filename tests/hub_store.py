@@ -12,9 +12,10 @@ from hub import landing
 from hub.checks import inspect
 from hub.database import Database
 from hub.embedded import Mending, SqliteStore
-from hub.rollups import DAY_MS, RAW, STEPS_MS, Rollup
+from hub.rollups import RAW, STEPS_MS, Rollup
 from hub.store import Point
 from tests.hub_messages import NOON_MS, readings, upload
+from tocsin.times import DAY_MS
 from tocsin.topics import up
 
 MINUTE_MS = 60_000

@@ -21,8 +21,9 @@ from hub.health import Health
 from hub.model import Call, Episode, Tier, WarningState, Why
 from hub.model import Warning as HubWarning
 from hub.orders import StationOrders
+from hub.stations import StationView
 from hub.web.app import app
-from hub.web.view import JournalRow, StationView
+from hub.web.view import JournalRow
 from tests.hub_web_archive import archive_of
 from tests.hub_web_held import Holding
 from tests.hub_web_orders import orders_at

@@ -58,8 +58,13 @@ def test_days_without_a_hub_leave_memory_as_it_was_and_the_schedule_of_what_is_r
     bench.stop()
 
 
-def test_a_start_on_a_long_log_reads_only_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(tmp_path)
+def test_a_start_on_a_long_log_reads_only_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: Callable[[int, int], int]
+) -> None:
+    fill(tmp_path / "station-data" / "log", count(5_000, 1_100_000))
+    before_mb, begun_s = peak_mb(), time.monotonic()
+    bench = Bench(tmp_path)    # nothing is remembered anywhere: it looks through all of it
+    looked_s, grown_mb = time.monotonic() - begun_s, peak_mb() - before_mb
     bench.agent._log._segment_bytes = 4_000
     for _ in range(200):
         bench.read(1.0)
@@ -80,8 +85,11 @@ def test_a_start_on_a_long_log_reads_only_its_end(tmp_path: Path, monkeypatch: p
 
     levels = bench.operations.levels()
     monkeypatch.setattr(Path, "read_bytes", watched)
+    begun_s = time.monotonic()
     bench.kill()
+    print(f"looked through in {looked_s:.1f} s, {grown_mb:.0f} MB more; started in {time.monotonic() - begun_s:.2f} s")
     assert bench.operations.levels().en == levels.en == "orange: stage on gauge/stage_m"
+    assert grown_mb < 30
     assert len(paths) > 10
     assert not read & set(paths[:-4])
     bench.stop()
@@ -120,6 +128,14 @@ def wide(seq: int) -> Entry:
     return Entry(seq, KINDS[Readings], encode(Readings(BOOT, seq, [60_000 * seq] * 20, names, [1.234] * 20, [0] * 20)))
 
 
+def fill(folder: Path, count: int) -> None:
+    """A log of so many thousands of them: 1.1 million are 1 GB."""
+    filled = Log(folder)
+    for first in range(1, count + 1, 1000):
+        filled.append([wide(seq) for seq in range(first, first + 1000)])
+    filled.close()
+
+
 @contextmanager
 def committing(port: int, key: str) -> Iterator[None]:
     """The least of a hub, in a process of its own: it has what it got, and says so five times a second."""
@@ -155,10 +171,7 @@ async def test_a_log_of_a_gigabyte_drains_over_a_real_broker_and_delays_nothing_
 ) -> None:
     """For a minute at most. At 20 readings a minute, each a record, 50 times real time is 17 records a second."""
     held, key = count(10_000, 1_100_000), new_station_key()
-    filled = Log(tmp_path / "log")
-    for first in range(1, held + 1, 1000):
-        filled.append([wide(seq) for seq in range(first, first + 1000)])
-    filled.close()
+    fill(tmp_path / "log", held)
     before_mb, begun_s = peak_mb(), time.monotonic()
     storage = Log(tmp_path / "log")
     uplink = Uplink(storage, STATION, key)

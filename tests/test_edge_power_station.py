@@ -24,8 +24,6 @@ from tocsin.link import Broker, Link
 from tocsin.messages import Event, EventKind, Heartbeat
 from tocsin.notify import Notify
 
-MINUTE_MS = 60_000
-
 
 @pytest.fixture
 def solar(tmp_path: Path) -> Solar:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.checks import Refusal, inspect
+from hub.checks import inspect
+from hub.refusal import Refusal
 from tests.hub_messages import BOOT, NOON_MS, detection, event, heartbeat, readings, start, upload
 from tests.shared_data import REPOSITORY
 from tocsin import topics
@@ -112,6 +113,7 @@ RECORDS: dict[str, tuple[bytes, Refusal]] = {
     "a revision below zero": (changed(detection(2), revision=-1), Refusal.VALUE),
     "a detection on nothing": (changed(detection(2), series=""), Refusal.VALUE),
     "a short area": (encode(start(2)).replace(b"330112001003", b"3301"), Refusal.VALUE),
+    "an area in wide digits": (encode(start(2)).replace(b"330112001003", "３３０112001003".encode()), Refusal.VALUE),
     "a place beyond the pole": (encode(start(2)).replace(b"30.25", b"91.0"), Refusal.VALUE),
 }
 NAMELESS = {"a number"}

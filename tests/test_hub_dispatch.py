@@ -1,10 +1,6 @@
 """The outbox and its channels: what was decided is said, in order, again if need be, and never kept back in silence."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 import hub.broadcast
 from hub.broadcast._channel import AnyChannel
@@ -18,17 +14,6 @@ from tocsin import plugins
 from tocsin.levels import Level
 from tocsin.link import LinkDownError
 from tocsin.messages import Bulletin
-
-GOLDEN = Path(__file__).parent / "golden" / "loudspeaker"
-
-
-@pytest.fixture
-async def village(tmp_path: Path) -> AsyncIterator[Village]:
-    there = Village(tmp_path)
-    for station in ("upper-bridge", "next-door"):
-        there.starts(station)
-    yield there
-    there.close()
 
 
 async def test_sent_once_with_a_receipt(village: Village) -> None:

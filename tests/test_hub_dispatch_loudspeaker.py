@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -21,15 +20,6 @@ from tocsin.messages import Bulletin, BulletinKind, encode
 from tocsin.signing import SealError, public_key_of, verify
 
 GOLDEN = Path(__file__).parent / "golden" / "loudspeaker"
-
-
-@pytest.fixture
-async def village(tmp_path: Path) -> AsyncIterator[Village]:
-    there = Village(tmp_path)
-    for station in ("upper-bridge", "next-door"):
-        there.starts(station)
-    yield there
-    there.close()
 
 
 async def test_loudspeaker_golden() -> None:

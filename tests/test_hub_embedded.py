@@ -15,10 +15,11 @@ from hub.config_store import StoreTable
 from hub.database import Database
 from hub.embedded import Mending, SqliteStore
 from hub.forward import Forwarder
-from hub.rollups import DAY_MS, RAW, STEPS_MS
+from hub.rollups import RAW, STEPS_MS
 from hub.store import LabelPoint, Point, SummaryPoint
 from tests.hub_store import ALL, MIDNIGHT_MS, MINUTE_MS, STAGE, opened, plain, point, rolled, sql
 from tocsin.clock import WoundClock
+from tocsin.times import DAY_MS
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from hub import pruning
 from hub.checks import inspect
-from hub.config_landing import DAY_MS, LandingTable
+from hub.config_landing import LandingTable
 from hub.database import Database
 from hub.forward import READERS
 from hub.landing import land, move_cursor, read
@@ -17,6 +17,7 @@ from tests.hub_lander import STATION
 from tests.hub_messages import NOON_MS, readings, upload
 from tocsin import topics
 from tocsin.clock import WoundClock
+from tocsin.times import DAY_MS
 
 
 @pytest.fixture

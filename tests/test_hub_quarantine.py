@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import quarantine
-from hub.checks import Refusal, Refused, inspect
+from hub.checks import Refused, inspect
 from hub.database import Database
 from hub.landing import Landed, land
+from hub.refusal import Refusal
 from tests.hub_messages import NOON_MS, upload
 from tocsin import topics
 

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from hub import landing
-from hub.checks import Refusal, inspect
+from hub.checks import inspect
 from hub.database import Database
 from hub.embedded import SqliteStore
 from hub.influx import InfluxStore
+from hub.refusal import Refusal
 from hub.store import Point, Store, SummaryPoint, points_of
 from hub.web.freshness import Freshness, of_station
 from hub.web.pages import traffic_of

@@ -1,7 +1,5 @@
 """Answer links: for one person and one warning, and for nobody else."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,15 +7,6 @@ import pytest
 from hub.answers import link, person_of, token
 from tests.village import VILLAGE, Village, config
 from tocsin.levels import Level
-
-
-@pytest.fixture
-async def village(tmp_path: Path) -> AsyncIterator[Village]:
-    there = Village(tmp_path)
-    for station in ("upper-bridge", "next-door"):
-        there.starts(station)
-    yield there
-    there.close()
 
 
 async def test_answer_links_are_for_one_person_and_one_warning(village: Village) -> None:

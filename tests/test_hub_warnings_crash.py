@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,6 @@ import pytest
 from tests.shared_data import REPOSITORY
 from tests.village import Village, at, detection
 from tocsin.levels import Level
-
-
-@pytest.fixture
-async def village(tmp_path: Path) -> AsyncIterator[Village]:
-    there = Village(tmp_path)
-    for station in ("upper-bridge", "mill-creek", "next-door"):
-        there.starts(station)
-    yield there
-    there.close()
 
 
 async def test_duplicate_delivery_makes_no_second_warning(village: Village) -> None:

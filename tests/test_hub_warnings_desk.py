@@ -1,7 +1,6 @@
 """The desk on a real database: what has landed is decided once, whatever is killed or delivered again."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +16,6 @@ from tests.village import NEXT_VILLAGE, VILLAGE, Village, at, detection
 from tocsin import topics
 from tocsin.levels import Authority, Hazard, Level, Stage
 from tocsin.messages import BulletinKind
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture
-async def village(tmp_path: Path) -> AsyncIterator[Village]:
-    there = Village(tmp_path)
-    for station in ("upper-bridge", "mill-creek", "next-door"):
-        there.starts(station)
-    yield there
-    there.close()
 
 
 async def test_from_landing_to_outbox(village: Village) -> None:

@@ -12,10 +12,9 @@ from lxml import etree
 
 from hub.web import chart, curves
 from hub.web.chart import Chart, Threshold
-from hub.web.curves import DAY_MS, HOUR_MS, MINUTE_MS
 from hub.web.words import LANGS, Lang, Words
 from tocsin.levels import Level
-from tocsin.times import ms_of
+from tocsin.times import DAY_MS, HOUR_MS, MINUTE_MS, ms_of
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOON = ms_of("2024-08-08T04:00:00Z")

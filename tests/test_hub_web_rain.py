@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from hub.embedded import SqliteStore
 from hub.errors import TransientError
 from hub.store import Point
-from hub.web.curves import DAY_MS
 from hub.web.freshness import of_station
 from hub.web.panels import Frame, panels
 from hub.web.rain import KEPT_MS, MOST_POINTS, SPAN_MS, Fallen, Rainfall, fallen
 from hub.web.words import Words
 from tests.hub_web_view import HOUR, MINUTE, NOW, RAIN, PlainView, calm, card, page_of, station, text_of
 from tocsin.messages import SeriesCard, StationCard
+from tocsin.times import DAY_MS
 
 Client = httpx.AsyncClient
 GAUGE = ("longtan-upper", "gauge", "rain_total_mm")

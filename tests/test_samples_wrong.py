@@ -54,6 +54,8 @@ def said_of(capsys: pytest.CaptureFixture[str], *names: str) -> list[str]:
     ('rules = "sample_rules.toml"', 'rules = ""', [
         'station: rules: "" is not allowed; use text: the name of a file or folder']),
     ('key = "0000', 'key = "', ['hub: key: "' + "0" * 60 + '" is not allowed; use text: 64 hex digits']),
+    ('area = "4311', 'area = "４３１１', [    # an input method for Chinese gives such
+        'station: area: "４３１１29101203" is not allowed; use text: 12 digits, the area this station warns']),
     ("mqtts://hub", "http://hub", [
         'hub: broker: "http://hub.example.org:8883" is not allowed; use mqtt://host:port or mqtts://host:port']),
     ("unit = 3", "unit = 248", [
@@ -212,6 +214,9 @@ def test_rules_with_a_mistake_are_told_with_the_station(
 @pytest.mark.parametrize(("old", "new", "says"), [
     ('tier = "town"', 'tier = "city"', [
         'person "Li Wei": tier: "city" is not allowed; use household, village, town, county']),
+    ('area = "4311', 'area = "４３１１', [    # that person would never be called
+        'person "Chen Guilan": area: "４３１１29101203" is not allowed; '
+        'use text: 12 digits; trailing zeros mean all below']),
     ('name = "Zhao Min"', 'name = "Wang Fang"', ['person "Wang Fang" stands twice; use another name']),
     ('id = "stone-valley"', 'id = "upper-bridge"', ['station "upper-bridge" stands twice; use another name']),
     ('id = "stone-valley"', "", ['station 2: key "id" is missing; give text: small letters, digits, -']),

@@ -12,7 +12,6 @@ from thresholds.tune.sheet import Episodes
 from tocsin.times import ms_of
 
 HOUR = 3_600_000
-MINUTE = 60_000
 NEW_YEAR = ms_of("2020-01-01T00:00:00Z")
 BEGIN = NEW_YEAR - 100 * HOUR
 

@@ -112,7 +112,8 @@ class WoundClock:
 
 
 def clock_of(spec: str) -> Clock:
-    """The clock that a command line asks for: "" or "system", or "scaled:ORIGIN_MS:SPEED[:STARTED_S]"."""
+    """The clock that a command line asks for: "" or "system", or "scaled:ORIGIN_MS:SPEED[:STARTED_S]". Raises
+    ValueError that says what is allowed."""
     if spec in {"", "system"}:
         return SystemClock()
     kind, *parts = spec.split(":")

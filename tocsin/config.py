@@ -16,8 +16,16 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from tocsin.topics import AREA_CODE, STATION_ID
+
 T = TypeVar("T")
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$", description="the name of a file or folder")]
+FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
+# \Z: a $ would take a line feed behind the text
+StationId = Annotated[str, msgspec.Meta(pattern=rf"^{STATION_ID.pattern}\Z", description="small letters, digits, -")]
+AREA = rf"^{AREA_CODE.pattern}\Z"
+AreaCode = Annotated[str, msgspec.Meta(pattern=AREA, description="12 digits; trailing zeros mean all below")]
+HexKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z", description="64 hex digits")]
 
 
 class ConfigError(Exception):

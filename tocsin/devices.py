@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import msgspec
-
 from tocsin.readings import Reading, Rejection
 
 
@@ -33,10 +31,6 @@ class Write:
     function: int
     address: int
     value: int
-
-
-class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For a driver that needs no settings."""
 
 
 @runtime_checkable

@@ -19,17 +19,17 @@ class Reason(StrEnum):
 
 
 class Quality(IntFlag):
-    """Bits beside a stored value. GOOD is no bit."""
+    """Bits beside a stored value; docs/detection.md says what follows from each. GOOD is no bit."""
 
     GOOD = 0
-    MISSING = 1
-    RANGE = 2
-    SPIKE_HELD = 4
-    STUCK = 8
-    LATE = 16
-    STALE = 32
-    CLOCK = 64
-    SERVICE = 128
+    MISSING = 1      # no reading at all
+    RANGE = 2        # outside `plausible`
+    SPIKE_HELD = 4   # beyond the rate; not counted unless the next reading confirms it
+    STUCK = 8        # the same value for too long
+    LATE = 16        # its time is not after the last one's
+    STALE = 32       # nobody sets it: that a series is stale is an event
+    CLOCK = 64       # read while the station's clock was in doubt
+    SERVICE = 128    # read while somebody worked on the device
 
 
 GIVEN = int(Quality.CLOCK | Quality.SERVICE)  # what a reading brings along; all other bits are found where it is judged

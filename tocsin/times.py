@@ -1,6 +1,10 @@
-"""Moments as people and files write them: milliseconds UTC in, ISO 8601 out, and back."""
+"""Moments as people and files write them: milliseconds UTC in, ISO 8601 out, and back; lengths of time in ms."""
 
 from datetime import UTC, datetime
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 
 
 def utc(ms: int) -> datetime:

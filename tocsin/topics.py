@@ -1,9 +1,9 @@
 """MQTT topics, wire contract version 1.
 
-    tocsin/1/<station>/readings     up    batches of readings and events
+    tocsin/1/<station>/readings     up    batches of readings, summaries and events
     tocsin/1/<station>/detections   up    at once, own lane, the start record in front
     tocsin/1/<station>/heartbeat    up    retained, with last will
-    tocsin/1/<station>/answers      up    acknowledgements given at the site
+    tocsin/1/<station>/answers      up    acknowledgements given at the site, answers to commands
     tocsin/1/<station>/rules/state  up    retained: which of the hub's rules are in force
     tocsin/1/<station>/committed    down  what the hub has on disk
     tocsin/1/<station>/command      down  signed, expires, answered
@@ -17,7 +17,7 @@ import re
 
 ROOT = "tocsin/1"
 STATION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-AREA_CODE = re.compile(r"\d{12}")
+AREA_CODE = re.compile(r"[0-9]{12}")  # \d would take digits that only look alike
 
 READINGS = "readings"
 DETECTIONS = "detections"

@@ -1,21 +1,14 @@
 """What a channel is: one module in hub/broadcast, found by its file name, with a class `Channel`."""
 
-from collections.abc import Awaitable
 from typing import Protocol, runtime_checkable
 
 from hub.model import Warning as HubWarning
 from tocsin.messages import Bulletin
 
 
-class Publish(Protocol):
-    """Sends over MQTT and returns when the broker has it. Raises tocsin.link.LinkDownError."""
-
-    def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> Awaitable[None]: ...
-
-
 @runtime_checkable
 class AnyChannel(Protocol):
-    """One way to say a bulletin. It is made as `Channel(config: HubConfig, publish: Publish)`."""
+    """One way to say a bulletin. It is made as `Channel(config: HubConfig, publish: hub.publish.Publish)`."""
 
     @property
     def retained(self) -> bool:

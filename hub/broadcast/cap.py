@@ -22,10 +22,10 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 
 from hub import bulletin as words
-from hub.broadcast._channel import Publish
 from hub.config import HubConfig
 from hub.errors import PermanentError, TransientError
 from hub.model import Warning as HubWarning
+from hub.publish import Publish
 from tocsin.beside import Threads
 from tocsin.levels import Hazard, Level, Stage
 from tocsin.log import replace_file

@@ -5,10 +5,10 @@
     body   {"v":1,"sig":"<Ed25519, hex>","body":<messages.Bulletin>}   signed over topic, line feed and the body's bytes
 """
 
-from hub.broadcast._channel import Publish
 from hub.config import HubConfig
 from hub.errors import TransientError
 from hub.model import Warning as HubWarning
+from hub.publish import Publish
 from tocsin import topics
 from tocsin.link import LinkDownError
 from tocsin.messages import Bulletin, encode

@@ -22,6 +22,7 @@ from hub.influx.place import place_of
 from hub.influx.rollups import REACH_MS, WIDTHS_MS, line, select
 from hub.influx.store import LineStore
 from tocsin.clock import Clock
+from tocsin.times import DAY_MS
 
 DELAY_MS = 60_000       # after a window's end, and after late data: more may come
 EVERY_S = 10.0
@@ -35,7 +36,6 @@ _STEPS = 1_000          # between two looks at how many wait
 _DAY = "day"            # all windows of a day, of each width
 _NOTED = "downsampling noted"    # in the table meta: when
 _NOTED_EVERY_MS = 60_000
-_DAY_MS = 86_400_000    # of readings of one station in one question; InfluxDB 3 Core answers none over three days
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Downsampler:
         self._store = store
         self._clock = clock
         self._late_only = late_only
-        self._keep_ms = keep_days * _DAY_MS
+        self._keep_ms = keep_days * DAY_MS
         self._fails: tuple[float, str] | None = None    # since when, and why; whatever is made ends it
 
     def note(self, connection: sqlite3.Connection, moments: Collection[Moment]) -> None:
@@ -75,8 +75,8 @@ class Downsampler:
         noted_ms = int(found[0]) if found else now_ms
         if now_ms - noted_ms > AWAY_MS:
             stations = [name for (name,) in connection.execute("SELECT id FROM stations")]
-            days = {(noted_ms - back * _DAY_MS) // _DAY_MS * _DAY_MS for back in range(3)}
-            _note(connection, [(_DAY, name, day, _due_ms(day + _DAY_MS, now_ms)) for name in stations
+            days = {(noted_ms - back * DAY_MS) // DAY_MS * DAY_MS for back in range(3)}
+            _note(connection, [(_DAY, name, day, _due_ms(day + DAY_MS, now_ms)) for name in stations
                                for day in days], now_ms)
         if found is None or not 0 <= now_ms - noted_ms < _NOTED_EVERY_MS:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_NOTED, str(now_ms)))
@@ -154,7 +154,7 @@ class Downsampler:
         connection = self._database.connection
         now_ms = self._clock.now_ms()
         # what is due later than anything can be was noted before the clock was set back
-        late_ms = now_ms + 2 * _DAY_MS
+        late_ms = now_ms + 2 * DAY_MS
         first = connection.execute(
             "SELECT width, station FROM windows WHERE due <= ? ORDER BY due LIMIT 1", (now_ms,)
         ).fetchone() or connection.execute("SELECT width, station FROM windows WHERE due > ? LIMIT 1", (late_ms,)
@@ -163,9 +163,9 @@ class Downsampler:
             return None
         windows = connection.execute(
             "SELECT begin, times FROM windows WHERE width = ? AND station = ? AND (due <= ? OR due > ?) ORDER BY begin"
-            " LIMIT ?", (*first, now_ms, late_ms, _DAY_MS // min(WIDTHS_MS.values())),
+            " LIMIT ?", (*first, now_ms, late_ms, DAY_MS // min(WIDTHS_MS.values())),
         ).fetchall()
-        end_ms = windows[0][0] + _DAY_MS
+        end_ms = windows[0][0] + DAY_MS    # InfluxDB 3 Core answers no question over three days
         return *first, [window for window in windows if window[0] < end_ms]
 
     def _beyond(self, most: int) -> int:
@@ -179,11 +179,11 @@ class Downsampler:
         """The days before today of one station."""
         now_ms = self._clock.now_ms()
         chosen = "station = ? AND width IN (SELECT value FROM json_each(?)) AND begin < ?"
-        values = (station, json.dumps(list(WIDTHS_MS)), now_ms // _DAY_MS * _DAY_MS)
+        values = (station, json.dumps(list(WIDTHS_MS)), now_ms // DAY_MS * DAY_MS)
         with self._database.transaction() as connection:
-            days = connection.execute(f"SELECT DISTINCT begin / {_DAY_MS} FROM windows WHERE {chosen}",  # noqa: S608
+            days = connection.execute(f"SELECT DISTINCT begin / {DAY_MS} FROM windows WHERE {chosen}",  # noqa: S608
                                       values).fetchall()
-            _note(connection, [(_DAY, station, day * _DAY_MS, now_ms) for (day,) in days], now_ms)
+            _note(connection, [(_DAY, station, day * DAY_MS, now_ms) for (day,) in days], now_ms)
             connection.execute(f"DELETE FROM windows WHERE {chosen}", values)  # noqa: S608 - constants
 
     def _forget(self, most: int) -> int:
@@ -232,7 +232,7 @@ async def make_days(config: HubConfig, store: object, station: str, days: Iterab
         return
     for day in sorted(days):
         for width in WIDTHS_MS:
-            await make(store, width, station, _within(day * _DAY_MS, width))
+            await make(store, width, station, _within(day * DAY_MS, width))
 
 
 def _note(connection: sqlite3.Connection, rows: Iterable[tuple[str, str, int, int]], now_ms: int) -> None:
@@ -246,12 +246,12 @@ def _note(connection: sqlite3.Connection, rows: Iterable[tuple[str, str, int, in
 
 def _within(day_ms: int, width: str) -> range:
     """The begins of a day's windows."""
-    return range(day_ms, day_ms + _DAY_MS, WIDTHS_MS[width])
+    return range(day_ms, day_ms + DAY_MS, WIDTHS_MS[width])
 
 
 def _due_ms(end_ms: int, now_ms: int) -> int:
     """When a window is made. One that ends later than the longest can is of a clock that is wrong, there or here."""
-    return min(max(end_ms, now_ms), now_ms + _DAY_MS) + DELAY_MS
+    return min(max(end_ms, now_ms), now_ms + DAY_MS) + DELAY_MS
 
 
 def downsampler_of(config: HubConfig, database: Database, store: object, clock: Clock) -> Downsampler | None:

@@ -9,9 +9,10 @@ All values count as they are stored, whatever their marks. The rain day of 08:00
 from hub.influx.lines import series_tags
 from hub.influx.place import DOWNSAMPLED
 from hub.influx.queries import identifier, text
+from tocsin.times import DAY_MS, HOUR_MS, MINUTE_MS
 
-WIDTHS_MS = {"10m": 600_000, "1h": 3_600_000, "1d": 86_400_000}
-REACH_MS = 86_400_000   # the server's own tasks look at windows that began within this; what is later is the hub's
+WIDTHS_MS = {"10m": 10 * MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
+REACH_MS = DAY_MS   # the server's own tasks look at windows that began within this; what is later is the hub's
 _EVERY = {"10m": "10m", "1h": "1h", "1d": "1h"}
 _REACH = {"10m": "1d", "1h": "1d", "1d": "2d"}
 _FUNCTIONS = ("min", "mean", "max", "sum", "count")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hub.callout import covers
 from hub.errors import TransientError
-from hub.stations import in_turns
+from hub.stations import StationView, in_turns
 from hub.store import LATEST_MS, Point, Store
 from hub.web.api_params import bad_cursor, number_of
 from hub.web.api_shapes import (
@@ -27,7 +27,7 @@ from hub.web.api_shapes import (
 from hub.web.freshness import StationState, of_station
 from hub.web.pages import find_station
 from hub.web.problems import Problem
-from hub.web.view import StationView, View
+from hub.web.view import View
 from hub.web.words import unit_of
 from tocsin import __version__
 from tocsin.quantities import QUANTITIES

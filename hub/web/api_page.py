@@ -25,7 +25,7 @@ _ABOUT = "The data of one hub, to be read. Every time is a number, ms since 1970
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Parameter:
     """One parameter, as people read it."""
 
     name: str
@@ -40,7 +40,7 @@ class Address:
 
     path: str
     summary: str
-    parameters: list[Asking]
+    parameters: list[Parameter]
 
 
 def described() -> OpenAPIConfig:
@@ -99,7 +99,7 @@ def _addresses(paths: dict[str, Any], say: Words) -> Iterator[Address]:
     for path, methods in paths.items():
         operation = methods["get"]
         asked = [
-            Asking(
+            Parameter(
                 one["name"],
                 _in(say, one.get("description", "")),
                 str(one["schema"].get("default", "")),

@@ -16,9 +16,8 @@ from hub.web.freshness import Freshness
 from hub.web.problems import Problem
 from hub.web.render import Asked
 from tocsin.levels import Hazard
-from tocsin.times import iso, ms_of
+from tocsin.times import DAY_MS, iso, ms_of
 
-DAY_MS = 86_400_000
 LONGEST_MS = 400 * DAY_MS
 LONGEST_READINGS_MS = LATEST_MS  # they come page by page
 LONGEST_NAME = 200

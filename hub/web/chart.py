@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from hub.web.curves import DAY_MS, HOUR_MS, MINUTE_MS, Points, nice_ticks, pieces, time_marks
+from hub.web.curves import Points, nice_ticks, pieces, time_marks
 from hub.web.words import Words, number
 from tocsin.levels import Level
-from tocsin.times import utc
+from tocsin.times import DAY_MS, HOUR_MS, MINUTE_MS, utc
 
 HEIGHT_PX = 180
 WIDE = 1000  # units across of the inner, stretched picture

@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from tocsin.times import DAY_MS
+
 Points = Sequence[tuple[int, float]]
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
 RAIN_DAY_STARTS_H = 8
 FARTHEST = 1e15  # no quantity comes near; a stray value must not break the page that shows it
 

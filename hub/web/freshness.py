@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from hub.stations import StationView
 from hub.store import Point
-from hub.web.view import StationView
 from tocsin.faults import OpenFault
 from tocsin.messages import DeviceHealth, SeriesCard
 

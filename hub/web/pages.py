@@ -13,7 +13,7 @@ from hub.authority import holdable, moves_at, uncalled, waits_for_person
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
 from hub.orders import problems_of
-from hub.stations import in_turns
+from hub.stations import StationView, in_turns
 from hub.web.cards import by_urgency, name_of, warning_card
 from hub.web.door import officer_of
 from hub.web.freshness import of_station
@@ -27,7 +27,7 @@ from hub.web.rain import Rainfall
 from hub.web.render import Asked, Site
 from hub.web.requests import fields_of, refuse_foreign
 from hub.web.told import detail_of
-from hub.web.view import HOW_OFFICER, StationView, View
+from hub.web.view import HOW_OFFICER, View
 from hub.web.words import Words
 from tocsin.messages import Heartbeat
 

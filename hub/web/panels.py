@@ -10,13 +10,14 @@ from hub.errors import TransientError
 from hub.store import Point, Store
 from hub.web import chart, curves
 from hub.web.chart import Chart, Threshold
-from hub.web.curves import DAY_MS, HOUR_MS, MINUTE_MS, Points
+from hub.web.curves import Points
 from hub.web.freshness import FRESH_PERIODS
 from hub.web.rain import RAIN, is_rain
 from hub.web.words import Words, unit_of
 from tocsin.levels import Level
 from tocsin.messages import RuleCard, SeriesCard, StationCard
 from tocsin.quantities import QUANTITIES
+from tocsin.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 MOST_POINTS = 600
 MOST_AMOUNTS = 250_000    # of rain as it fell: thinned out it cannot be summed; a week of a reading every 3 s

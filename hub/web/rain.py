@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from hub.errors import TransientError
 from hub.web import curves
-from hub.web.curves import DAY_MS, HOUR_MS, Points
+from hub.web.curves import Points
 from hub.web.freshness import SeriesState, StationState
 from hub.web.view import View
 from tocsin.quantities import QUANTITIES
+from tocsin.times import DAY_MS, HOUR_MS
 
 RAIN = "rain_mm"
 WINDOWS_MS = (HOUR_MS, DAY_MS)

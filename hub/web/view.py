@@ -1,6 +1,6 @@
 """What the pages know of the hub: a protocol, so that they run on plain data in tests and on the real hub alike."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,27 +14,13 @@ from hub.journal import Entry
 from hub.model import Warning as HubWarning
 from hub.model import Why
 from hub.orders import StationOrders
-from hub.store import Point, Store
+from hub.stations import StationView
+from hub.store import Store
 from tocsin.clock import Clock
-from tocsin.messages import Bulletin, Heartbeat, StationCard
+from tocsin.messages import Bulletin, StationCard
 
 HOW_PAGE = "answer page"
 HOW_OFFICER = "entered by the duty officer"
-
-
-@dataclass(frozen=True, slots=True)
-class StationView:
-    """One enrolled station as last heard.
-
-    `card` is None until it has started once, `heartbeat` None until the first one; `heard_at` is ms UTC, 0 is never.
-    `latest` is the newest point of each series, None while the store cannot be reached.
-    """
-
-    id: str
-    card: StationCard | None
-    heartbeat: Heartbeat | None
-    heard_at: int
-    latest: Sequence[Point] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from thresholds.block import MISSING
 from thresholds.replay.history import ROWS, History
@@ -15,7 +14,6 @@ from thresholds.rule import SCALE
 from thresholds.tables import I64, U8, Bools
 from tocsin.readings import EXCLUDED, Quality
 
-F64 = npt.NDArray[np.float64]
 HELD, SERVICE = int(Quality.SPIKE_HELD), int(Quality.SERVICE)
 MOST_HELD = 400
 EMPTY = 2**62

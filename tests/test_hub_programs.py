@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from hub.commanding import problem_of
+from hub.programs import problem_of
 
 
 @pytest.mark.parametrize(("script", "said"), [
