@@ -47,7 +47,7 @@ class StationTable(Table, frozen=True):
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="small letters, digits, -")]
     name: str
-    area: Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits, the area this station warns")]
+    area: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}$", description="12 digits, the area this station warns")]
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
     name_zh: str = ""

@@ -19,7 +19,7 @@ from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING, public_key_of
 
 FileOrNone = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description='the name of a file, or "" for none')]
 StationId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="small letters, digits, -")]
-AreaCode = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", description="12 digits; trailing zeros mean all below")]
+AreaCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}$", description="12 digits; trailing zeros mean all below")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits")]
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]+:\d{1,5}$", description="host:port")]
 PublicUrl = Annotated[

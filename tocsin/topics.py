@@ -17,7 +17,7 @@ import re
 
 ROOT = "tocsin/1"
 STATION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-AREA_CODE = re.compile(r"\d{12}")
+AREA_CODE = re.compile(r"[0-9]{12}")
 
 READINGS = "readings"
 DETECTIONS = "detections"
