@@ -161,7 +161,8 @@ CREATE INDEX IF NOT EXISTS group_log_new ON group_log (id) WHERE NOT taken;
 CREATE INDEX IF NOT EXISTS landing_detections ON landing (id) WHERE kind = 'detection';
 CREATE INDEX IF NOT EXISTS landing_starts ON landing (station, boot, seq) WHERE kind = 'start';
 
--- counted by reason at every scrape of /metrics
+-- counted at every scrape of /metrics
+CREATE INDEX IF NOT EXISTS outbox_counts ON outbox (channel, state);
 CREATE INDEX IF NOT EXISTS quarantine_reason ON quarantine (reason);
 
 -- what refused records take of the disk, by topic: hub.quarantine keeps the whole below a size
