@@ -9,9 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 
-import msgspec
-
-from hub import journal, outbox
+from hub import journal, outbox, warnings_kept
 from hub.broadcast._channel import AnyChannel
 from hub.database import Database
 from hub.errors import PermanentError, TransientError
@@ -25,7 +23,6 @@ from tocsin.messages import Bulletin, BulletinKind
 FIRST_WAIT_MS = 1_000
 LONGEST_WAIT_MS = 30_000
 CLOSING_KEPT_MS = 7 * 86_400_000
-_WARNING = msgspec.json.Decoder(HubWarning)
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +159,9 @@ class Dispatch:
         return await self._database.run(self._load, bulletin.warning)
 
     def _load(self, warning_id: str) -> HubWarning:
-        row = self._database.connection.execute("SELECT state FROM warnings WHERE id = ?", (warning_id,)).fetchone()
-        return _WARNING.decode(row[0])
+        warning = warnings_kept.load(self._database.connection, warning_id)
+        assert warning is not None  # noqa: S101 - its bulletin came in the same transaction
+        return warning
 
     def _write_postponed(self, row: Pending, next_at: int, reason: str) -> None:
         with self._database.transaction() as connection:

@@ -22,10 +22,9 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import convert
 
-from hub import orders
+from hub import orders, warnings_kept
 from hub.database import Database
 from hub.model import Episode
-from hub.model import Warning as HubWarning
 from hub.sayings import say
 from tocsin.levels import Hazard
 from tocsin.messages import VERSION, Detection, encode, record_of
@@ -35,7 +34,6 @@ from tocsin.said import Said, SaidError
 NOT_SENT = "not sent"    # stands for every secret in the papers
 _DATA = "station-data"
 _NO_BOOT = "0" * 16
-_WARNING = msgspec.json.Decoder(HubWarning)
 _TLS_FILES = ("ca", "cert", "cert_key")
 _HUB_TABLE = re.compile(r"^\[hub\][^\n]*\n(?:(?!\[).*\n?)*", re.MULTILINE)
 
@@ -100,8 +98,7 @@ def _data(database: Database, station: str, papers: Papers) -> dict[str, str]:
 def _told(connection: sqlite3.Connection, station: str) -> list[Detection]:
     """The newest of every rule and series: from the warnings, and from what has landed and is not there yet."""
     newest: dict[tuple[str, str], Detection] = {}
-    for (state,) in connection.execute("SELECT state FROM warnings"):
-        warning = _WARNING.decode(state)
+    for warning in warnings_kept.everything(connection):
         for episode in (*warning.earlier.values(), *warning.episodes.values()):
             if episode.station == station:
                 _keep(newest, _detection(episode, warning.hazard))
