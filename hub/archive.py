@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from hub import warnings_kept
 from hub.callout import significant
 from hub.errors import TransientError
 from hub.groups_log import Told
@@ -21,7 +22,6 @@ from hub.model import Episode
 from hub.model import Warning as HubWarning
 from tocsin.levels import Hazard
 
-_WARNING = msgspec.json.Decoder(HubWarning)
 _EPISODE = msgspec.json.Decoder(Episode)
 _DECISION = msgspec.json.Decoder(Decision)
 _OPENED = "json_extract(state, '$.opened_at')"  # the index warnings_opened is on these very words
@@ -101,10 +101,10 @@ class Archive:
             values += before
         where = " AND ".join(conditions)
         rows = await self._ask(
-            f"SELECT state FROM warnings WHERE {where} ORDER BY {_OPENED} DESC, id DESC LIMIT ?",  # noqa: S608 - constants
+            f"SELECT {warnings_kept.COLUMNS} FROM warnings WHERE {where} ORDER BY {_OPENED} DESC, id DESC LIMIT ?",  # noqa: S608 - constants
             [*values, limit],
         )
-        return [_WARNING.decode(state) for (state,) in rows]
+        return [warnings_kept.whole(*row) for row in rows]
 
     async def episodes(self, wanted: Wanted, before: int | None, limit: int) -> list[Kept]:
         """The newest to the hub first. `before`: the last number that was seen. Raises TransientError."""

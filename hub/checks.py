@@ -69,6 +69,7 @@ class Delivery:
     """
 
     station: str = ""
+    topic: str = ""
     good: list[Good] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     answer: list[RecordId] = field(default_factory=list)
@@ -83,13 +84,13 @@ def inspect(topic: str, payload: bytes, known: Container[str], revoked: Revoked 
     try:
         station, kind = _station_of(topic, payload)
         if station not in known:
-            return Delivery(station, stranger=_stranger(payload, station, kind), size=len(payload))
+            return Delivery(station, topic, stranger=_stranger(payload, station, kind), size=len(payload))
         if kind == HEARTBEAT:
-            return Delivery(station, heartbeat=_heartbeat(payload, station, revoked), size=len(payload))
+            return Delivery(station, topic, heartbeat=_heartbeat(payload, station, revoked), size=len(payload))
         return _records(topic, payload, station, kind, revoked)
     except RefusedError as err:
         refused = Refused(topic, err.reason, err.detail, payload, whole=True)
-        return Delivery(refused=[refused], size=len(payload))
+        return Delivery(topic=topic, refused=[refused], size=len(payload))
 
 
 def _station_of(topic: str, payload: bytes) -> tuple[str, str]:
@@ -153,15 +154,15 @@ def _records(topic: str, payload: bytes, station: str, kind: str, revoked: Revok
     upload = _upload(payload)
     _same_station(upload, station, revoked)
     size = max(len(payload), sum(map(len, upload.records)))    # in memory, however well it was packed
-    delivery = Delivery(station, size=size, history=kind == READINGS)
+    delivery = Delivery(station, topic, size=size, history=kind == READINGS)
     for piece in upload.records:
         raw = bytes(piece)
-        fingerprint = digest(raw)
         try:
-            record = _record(raw)
-            delivery.good.append(Good(record, raw, fingerprint))
-            delivery.answer.append(RecordId(record.boot, record.seq, fingerprint))
+            good = good_of(raw)
+            delivery.good.append(good)
+            delivery.answer.append(RecordId(good.record.boot, good.record.seq, good.digest))
         except RefusedError as err:
+            fingerprint = digest(raw)
             delivery.refused.append(Refused(topic, err.reason, err.detail, raw, whole=False))
             delivery.answer.extend(RecordId(boot, seq, fingerprint) for boot, seq in _id_of(raw))
     return delivery
@@ -172,6 +173,11 @@ def _same_station(message: Upload | Heartbeat, station: str, revoked: Revoked) -
         raise RefusedError(Refusal.STATION, f'"{message.station[:LONGEST_NAME]}" on the topic of "{station}"')
     if (station, message.mark) in revoked:
         raise RefusedError(Refusal.KEY, f'"{station}" was replaced; this is the machine that it was before')
+
+
+def good_of(raw: bytes) -> Good:
+    """Raises RefusedError."""
+    return Good(_record(raw), raw, digest(raw))
 
 
 class _Id(msgspec.Struct):

@@ -146,15 +146,23 @@ def load_hub(path: Path) -> HubConfig:
     """A hub to run, with relative folders made relative to the file. Raises ConfigError with every problem, and for
     the keys and passwords of the sample files."""
     config = _read_hub(path)
+    if problems := _examples(path, config):
+        raise ConfigError(problems)
+    return _placed(config, path.parent)
+
+
+def examples(path: Path) -> list[str]:
+    """Why a file without problems cannot run yet, for `tocsin check`: what it still has of the sample files."""
+    return _examples(path, _read_hub(path))
+
+
+def _examples(path: Path, config: HubConfig) -> list[str]:
     keys = {"hub: private_key": config.hub.private_key} | {
         f'station "{station.id}": key': station.key for station in config.station
     }
     problems = [f"{path}: {place}: {EXAMPLE_KEY_WARNING}" for place, key in keys.items() if key == EXAMPLE_KEY]
-    problems += [f'{path}: officer "{officer.name}": {EXAMPLE_WARNING}' for officer in config.officer
-                 if officer.password == EXAMPLE_PASSWORD]
-    if problems:
-        raise ConfigError(problems)
-    return _placed(config, path.parent)
+    return problems + [f'{path}: officer "{officer.name}": {EXAMPLE_WARNING}' for officer in config.officer
+                       if officer.password == EXAMPLE_PASSWORD]
 
 
 def _placed(config: HubConfig, folder: Path) -> HubConfig:

@@ -20,7 +20,7 @@ from hub.migrations import HUB, MigrationError, Steps, create, migrate
 P = ParamSpec("P")
 T = TypeVar("T")
 
-VERSION = 2  # a step in hub.migrations for each
+VERSION = 3  # a step in hub.migrations for each
 _WAL_PAGES = 8_000    # 32 MB: thousands of stations touch the same pages, and each is written back once a checkpoint
 _CACHE_KIB = 32_000
 _LANDING_KIB = 8_000   # 2,000 stations land as fast as with 32 MB, which 15,000 messages fill: memory is flat sooner
@@ -162,7 +162,15 @@ CREATE INDEX IF NOT EXISTS landing_detections ON landing (id) WHERE kind = 'dete
 -- which run of a station began first, without going through all that each has told
 CREATE INDEX IF NOT EXISTS landing_starts ON landing (station, boot, seq) WHERE kind = 'start';
 
--- counted by reason at every scrape of /metrics
+-- hub.warnings_kept: what warnings.state leaves out, in the order in which it came. A warning may have thousands of
+-- episodes, of which a storm changes one at a time
+CREATE TABLE IF NOT EXISTS warning_parts (
+    id INTEGER PRIMARY KEY, warning TEXT NOT NULL, part TEXT NOT NULL CHECK (part IN ('episodes', 'earlier')),
+    key TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (warning, part, key)
+);
+
+-- counted at every scrape of /metrics
+CREATE INDEX IF NOT EXISTS outbox_counts ON outbox (channel, state);
 CREATE INDEX IF NOT EXISTS quarantine_reason ON quarantine (reason);
 
 -- what refused records take of the disk, by topic: hub.quarantine keeps the whole below a size

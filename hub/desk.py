@@ -79,6 +79,7 @@ class Desk:
         with database.transaction() as connection:
             episodes.fill(connection)
         self._board = Board(warnings_kept.everything(database.connection))
+        self._written: dict[str, HubWarning] = {}    # as it wrote those of the board
         self._read_to = 0
 
     @property
@@ -191,6 +192,8 @@ class Desk:
             self._counts = counts
             raise
         self._board = work.board
+        self._written |= work.kept
+        self._written = {one.id: found for one in self._board if (found := self._written.get(one.id)) is not None}
         if any(warning.state is WarningState.CLOSED for warning in work.kept.values()):
             self._closed = {}
         if work.kept:
@@ -201,7 +204,7 @@ class Desk:
         with self._database.transaction() as connection:
             work = _Work(connection, self._board.copy(), self._clock.now_ms())
             result = function(work)
-            warnings_kept.put(connection, work.kept.values())
+            warnings_kept.put(connection, work.kept.values(), self._written)
         return work, result
 
     def _take(self, work: _Work, batch: Batch) -> int:

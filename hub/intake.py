@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
+from hub.aside import Aside, parts_of
 from hub.checks import Delivery, Revoked, inspect
 from hub.committed import Answers
 from hub.database import Database
@@ -48,6 +49,8 @@ class Intake:
         self._answers = Answers(database.hub_id, keys, publish, clock.now_ms)
         self._counts: Counter[str] = Counter()
         self._memory = Memory()
+        self._aside = Aside(database)
+        self._tried_again = False
         self._pending: deque[Delivery] = deque()
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
@@ -58,6 +61,11 @@ class Intake:
         """Since the start: landed, repeated, clone, `quarantined: <reason>`, failed commits, messages that there was no
         room for or that landing failed on, answers not sent; `disk short` is 1 while readings wait for room."""
         return {**self._counts, "not answered": self._answers.dropped, "disk short": int(self.room.short)}
+
+    @property
+    def aside(self) -> int:
+        """Records that lie in quarantine since landing fails on them."""
+        return self._aside.kept
 
     async def on_message(self, topic: str, payload: bytes) -> None:
         """Takes a message; what is wrong with it is counted and kept. Waits only while too much waits for the disk.
@@ -80,9 +88,23 @@ class Intake:
         """Until cancelled: lands what arrives and answers for it."""
         self._arrived.set()  # what was left when it ran before: the link may wait for that to land
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._try_again(), name="intake: what was set aside")
             tasks.create_task(self._land_all(), name="intake: landing")
             tasks.create_task(self._answers.run(), name="intake: answers")
             tasks.create_task(self._keep_reserve(), name="intake: reserve")
+
+    async def _try_again(self) -> None:
+        if self._tried_again:
+            return
+        try:
+            counts = await self._database.run(self._aside.try_again, self._clock.now_ms(), self._memory)
+        except sqlite3.Error as err:
+            log.error("%s: what was set aside cannot be read: %s", self._database.path, err)
+            return
+        self._tried_again = True
+        self._counts.update(counts)
+        if counts:
+            self._wake()
 
     async def _keep_reserve(self) -> None:
         while True:
@@ -96,11 +118,14 @@ class Intake:
             while self._pending:
                 deliveries, landed = await self._land(self._take())
                 self._counts.update(landed.counts)
-                for wake in self.on_landed:
-                    wake()
+                self._wake()
                 for delivery, clone in zip(deliveries, landed.clones, strict=True):
                     if delivery.answer:
                         self._answers.add(delivery.station, delivery.answer, clone=clone)
+
+    def _wake(self) -> None:
+        for wake in self.on_landed:
+            wake()
 
     def _take(self) -> list[Delivery]:
         deliveries: list[Delivery] = []
@@ -142,19 +167,36 @@ class Intake:
         return kept
 
     def _commit(self, deliveries: list[Delivery], now_ms: int) -> tuple[list[Delivery], Landed]:
-        """Returns what is on the disk now. One that landing fails on, not for the disk, must not keep the others from
-        it: it is left out, and its station, which has no answer, sends it again."""
+        """Returns what is on the disk now. A record that landing fails on, not for the disk, must not keep the others
+        from it: it is left out, and its station, which has no answer for it, sends it again until it is set aside."""
         try:
             with self._database.transaction() as connection:
                 return deliveries, land(connection, deliveries, now_ms, self._memory)
         except BaseException as err:
             self._memory.forget()
-            if not isinstance(err, Exception) or type(err) in {sqlite3.OperationalError, sqlite3.DatabaseError}:
+            if not isinstance(err, Exception) or _of_disk(err):
                 raise
+            if len(deliveries) == 1 and len(parts := parts_of(deliveries[0])) > 1:
+                deliveries = parts
             half = len(deliveries) // 2
             if half == 0:
-                log.exception("%s: a message could not be landed, by a defect of the hub", deliveries[0].station)
-                return [], Landed(Counter({DEFECT: 1}))
+                return self._failed(deliveries[0], err, now_ms)
         first, of_first = self._commit(deliveries[:half], now_ms)
         second, of_second = self._commit(deliveries[half:], now_ms)
         return first + second, Landed(of_first.counts + of_second.counts, of_first.clones + of_second.clones)
+
+    def _failed(self, delivery: Delivery, err: Exception, now_ms: int) -> tuple[list[Delivery], Landed]:
+        log.error("%s: it could not be landed, by a defect of the hub", delivery.topic, exc_info=err)
+        found = Landed(Counter({DEFECT: 1}))
+        if (refused := self._aside.instead(delivery, err)) is None:
+            return [], found
+        done, landed = self._commit([refused], now_ms)
+        for one in done:
+            self._aside.put(one)
+        return done, Landed(found.counts + landed.counts, landed.clones)
+
+
+def _of_disk(err: Exception) -> bool:
+    """Whether SQLite could not write, rather than not do what was asked of it."""
+    return (type(err) in {sqlite3.OperationalError, sqlite3.DatabaseError}
+            and getattr(err, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_ERROR)

@@ -22,6 +22,13 @@ from tocsin import __version__
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STALE_S = 900.0
 
+# by indexes alone: both tables hold all years, and a warning may take a megabyte
+OPEN = """
+SELECT (SELECT count(*) FROM warnings)
+    - (SELECT count(*) FROM warnings WHERE json_extract(state, '$.state') = 'closed')
+"""
+OUTBOX = "SELECT channel, state, count(*) FROM outbox GROUP BY channel, state"
+
 # counts with a name of their own: part, what it counts, name, text
 _COUNTERS = (
     ("intake", "landed", "records_landed", "Records that landed."),
@@ -80,10 +87,9 @@ def read_rows(path: Path, stations: Sequence[str]) -> Rows:
 
 def _rows(connection: sqlite3.Connection, stations: Sequence[str]) -> Rows:
     found = {row[0]: row for row in connection.execute("SELECT id, heard_at, clone_at FROM stations")}
-    (open_warnings,) = connection.execute(
-        "SELECT count(*) FROM warnings WHERE json_extract(state, '$.state') = 'open'").fetchone()
+    (open_warnings,) = connection.execute(OPEN).fetchone()
     (strangers,) = connection.execute("SELECT count(*) FROM strangers").fetchone()
-    outbox = connection.execute("SELECT channel, state, count(*) FROM outbox GROUP BY channel, state")
+    outbox = connection.execute(OUTBOX)
     return Rows(
         heard={station: found[station][1] if station in found else 0 for station in stations},
         clones={station: found[station][2] for station in stations if station in found and found[station][2]},

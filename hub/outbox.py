@@ -74,5 +74,8 @@ def postpone(connection: sqlite3.Connection, row: Pending, next_at: int, reason:
 
 def newest(connection: sqlite3.Connection, area: str = "") -> list[Bulletin]:
     """The newest bulletin of each hazard in each area, or in one."""
-    rows = connection.execute("SELECT value FROM meta WHERE key LIKE ? || '%' ORDER BY key", (_NEWEST + area,))
+    first = f"{_NEWEST}{area}/" if area else _NEWEST
+    rows = connection.execute(
+        "SELECT value FROM meta WHERE key = ? OR (key >= ? AND key < ?) ORDER BY key",
+        (_NEWEST + area, first, first[:-1] + chr(ord("/") + 1)))    # all that begin with it, by the key's own order
     return [_BULLETIN.decode(text) for (text,) in rows]

@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     TIME = "impossible time"
     VALUE = "impossible value"
     STORE = "refused by the store"
+    DEFECT = "the hub fails on it by a defect"
 
 
 class RefusedError(Exception):

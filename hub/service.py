@@ -194,7 +194,7 @@ class Hub:
         return self.operations.health
 
     async def metrics(self) -> bytes:
-        return await self.operations.metrics(self._counts_of_parts(), sorted(self._roster))
+        return await self.operations.metrics(self._counts_of_parts, self._roster)
 
     def station_ids(self) -> list[str]:
         return sorted(self._roster)

@@ -62,10 +62,12 @@ class OfGroups:
 
 
 def of_landing(intake: Intake) -> str:
-    """Why nothing lands, or why readings wait at their stations; "" where all land."""
+    """Why nothing lands, why readings wait at their stations, or what is set aside; "" where all land."""
     room = intake.room
     if intake.trouble:
         return f"nothing can be landed: {intake.trouble}"
     if room.short:
         return f"readings wait at their stations: {room.free >> 20} MB are free, landing wants {room.least >> 20} MB"
+    if intake.aside:
+        return f"set aside by a defect of the hub: {intake.aside} records; each start tries them again"
     return ""

@@ -220,12 +220,16 @@ def test_a_failure_is_told_for_five_minutes_and_again_when_it_comes_again() -> N
     assert failures.trouble() == ""
 
 
-async def test_what_does_not_land_is_a_trouble(bench: Bench, tmp_path: Path) -> None:
+async def test_what_does_not_land_is_a_trouble(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     async def publish(*_: object, **__: object) -> None: ...
 
     intake = Intake(bench.database, {}, bench.clock, publish, room=Room(tmp_path, 0, bench.clock))
     assert of_landing(intake) == ""
+    monkeypatch.setattr(Intake, "aside", 3)
+    assert of_landing(intake) == "set aside by a defect of the hub: 3 records; each start tries them again"
     intake.room.least, intake.room.short, intake.room.free = 500 << 20, True, 300 << 20
     assert of_landing(intake) == "readings wait at their stations: 300 MB are free, landing wants 500 MB"
     intake.trouble = "disk full"

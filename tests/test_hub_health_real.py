@@ -1,6 +1,7 @@
 """What a running hub says of itself: to programs, to who watches it, and on its console."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hub.health import Health
 from hub.intake import NO_ROOM
+from hub.metrics import OPEN, OUTBOX, Rows, read_rows
 from hub.refusal import Refusal
 from hub.service import Hub
 from tests.hub_messages import readings, upload
@@ -90,6 +92,36 @@ async def test_a_hub_without_its_broker_says_that_it_is_not_ready(tmp_path: Path
     assert "\ntocsin_hub_ready 0.0\n" in metrics
 
 
+async def test_however_many_ask_for_metrics_they_are_worked_out_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def reads(path: Path, stations: Sequence[str]) -> Rows:
+        read.append(path)
+        return read_rows(path, stations)
+
+    async with hub_on(Village(tmp_path)) as hub:
+        now_s = [100.0]
+        monkeypatch.setattr("hub.operations.read_rows", reads)
+        monkeypatch.setattr(hub.operations, "_real_s", lambda: now_s[0])
+        texts = await asyncio.gather(*(hub.metrics() for _ in range(20)))
+        assert set(texts) == {await hub.metrics()}
+        assert len(read) == 1
+        now_s[0] += 1.0
+        assert await hub.metrics()
+        assert len(read) == 2
+
+
+def test_what_metrics_count_is_not_gone_through_row_by_row(tmp_path: Path) -> None:
+    """The outbox holds all bulletins ever, and a warning may take a megabyte."""
+    village = Village(tmp_path)
+    for query in (OPEN, OUTBOX):
+        found = [row[-1] for row in village.database.connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert all("INDEX" in step for step in found if step.startswith(("SCAN w", "SCAN o", "SEARCH"))), found
+    village.close()
+
+
 async def test_every_count_of_every_part_is_a_metric_whose_name_prometheus_takes(tmp_path: Path) -> None:
     async with hub_on(Village(tmp_path)) as hub:
         given = {"intake": {"landed": 3, "held back": 2, "quarantined: malformed": 4, NO_ROOM: 8, "disk short": 1},
@@ -98,7 +130,7 @@ async def test_every_count_of_every_part_is_a_metric_whose_name_prometheus_takes
                  "forwarder": {"forwarded": 7, "refused": 11, "beyond retention": 12, "failed": 13},
                  "groups": {"rules": 14, "decided": 15}, "store": {"deleted by age": 16},
                  "downsampler": {"windows": 17}}
-        text = (await hub.operations.metrics(given, [])).decode()
+        text = (await hub.operations.metrics(lambda: given, [])).decode()
     found = {(sample.name, *sample.labels.values()): sample.value
              for family in text_string_to_metric_families(text) for sample in family.samples}
     assert found["tocsin_hub_records_landed_total",] == 3

@@ -1,7 +1,10 @@
 """Bad requests of every kind."""
 
+import asyncio
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -131,6 +134,30 @@ async def test_the_feed_is_made_anew_only_when_the_folder_changed(
         assert made == [0, 1]
         await asked(0.1)
         assert made == [0, 1, 1, 1, 1], "another file within the same tick must not be missed"
+
+
+async def test_a_disk_that_hangs_under_the_feed_holds_up_nothing_else(
+    view: PlainView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody may ask for the feed; the broker's link and the landing use the default threads."""
+    answers, begun = threading.Event(), threading.Event()
+
+    def hang(_folder: Path, _title: str) -> bytes:
+        begun.set()
+        answers.wait(60)
+        return b"<feed/>"
+
+    monkeypatch.setattr("hub.broadcast.cap.feed", hang)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    async with client_of(view) as client, asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.get("/cap/feed.atom"))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(30):
+                assert await asyncio.to_thread(answers.is_set) is False
+        finally:
+            answers.set()
 
 
 OUTSIDE = ["../outside.xml", "..%2Foutside.xml", "%2e%2e%2foutside.xml", "....//outside.xml", "%2Fetc%2Fpasswd"]

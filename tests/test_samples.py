@@ -18,13 +18,13 @@ from drivers.radar_level import DEFAULT_SPAN_M
 from edge.config import Station, StationFile, load_station
 from edge.series import SeriesTable, plan_series
 from hub.config import HubConfig, load_hub
-from hub.config_officers import EXAMPLE_WARNING
+from hub.config_officers import EXAMPLE_PASSWORD, EXAMPLE_WARNING
 from tests.shared_data import REPOSITORY
 from tests.test_drivers_docs import default_of
 from thresholds.rulefile import CheckTable, LevelTable, RuleTable
 from thresholds.rules import load_rules
 from thresholds.starter_command import starters
-from tocsin import plugins
+from tocsin import check, plugins
 from tocsin.__main__ import COMMANDS, main
 from tocsin.config import ConfigError
 from tocsin.levels import WARNING_LEVELS
@@ -120,9 +120,10 @@ def meaning(station: Station) -> list[Any]:
 def test_the_samples_are_good_and_say_that_their_keys_are_everybodys() -> None:
     answer = subprocess.run([sys.executable, "-m", "tocsin", "check", *TEXTS], cwd=REPOSITORY, capture_output=True,
                             text=True, encoding="utf-8", check=False)
-    note = ('good, but it cannot run yet: its key is that of the sample files, which everybody knows; '
-            'make your own with "tocsin keys"')
-    assert answer.stdout.splitlines() == [f"{STATION}: {note}", f"{RULES}: good", f"{HUB}: {note}"]
+    why = 'is that of the sample files, which everybody knows; make your own with "tocsin keys"'
+    assert answer.stdout.splitlines() == [
+        f"{STATION}: good, but it cannot run yet: its key {why}", f"{RULES}: good",
+        f"{HUB}: good, but it cannot run yet", *_left_of_sample_hub(HUB)]
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
@@ -135,10 +136,27 @@ def test_nothing_can_be_run_with_the_keys_of_the_samples() -> None:
     path = REPOSITORY / HUB
     with pytest.raises(ConfigError) as refused:
         load_hub(path)
-    assert refused.value.problems == [
-        f"{path}: {place}: {why}"
-        for place in ("hub: private_key", 'station "upper-bridge": key', 'station "stone-valley": key')
-    ] + [f'{path}: officer "Sun Yan": {EXAMPLE_WARNING}']
+    assert refused.value.problems == _left_of_sample_hub(path)
+
+
+def test_a_hub_with_keys_of_its_own_is_told_of_the_officer_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "hub.toml"
+    own = TEXTS[HUB].replace(f'"{EXAMPLE_KEY}"', f'"{new_station_key()}"')
+    path.write_text(own, encoding="utf-8")
+    assert check.run([str(path)]) == 0
+    officer = f'{path}: officer "Sun Yan": {EXAMPLE_WARNING}'
+    assert capsys.readouterr().out.splitlines() == [f"{path}: good, but it cannot run yet", officer]
+    path.write_text(own.replace(EXAMPLE_PASSWORD, EXAMPLE_PASSWORD.replace("0", "1")), encoding="utf-8")
+    assert check.run([str(path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{path}: good"]
+
+
+def _left_of_sample_hub(path: Path | str) -> list[str]:
+    why = 'is that of the sample files, which everybody knows; make your own with "tocsin keys"'
+    places = ("hub: private_key", 'station "upper-bridge": key', 'station "stone-valley": key')
+    return [f"{path}: {place}: {why}" for place in places] + [f'{path}: officer "Sun Yan": {EXAMPLE_WARNING}']
 
 
 @pytest.mark.parametrize(("name", "kind"), [(STATION, StationFile), (HUB, HubConfig)])

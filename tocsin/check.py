@@ -2,7 +2,9 @@
 
 import argparse
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tocsin.config import ConfigError, read_toml
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
@@ -25,8 +27,7 @@ def problems(path: Path) -> list[str]:
         tables = read_toml(path)
     except ConfigError as err:
         return err.problems
-    several = isinstance(tables.get("station"), list)  # only a hub knows several stations
-    kind = "hub" if several else next((kind for kind in KINDS if kind in tables), "")
+    kind = _kind_of(tables)
     if not kind:
         names = ", ".join(f"[{name}]" for name in tables) or "nothing"
         return [f"{path}: holds {names}; a station file has [station], a hub file [hub], a rules file [[rule]], "
@@ -47,7 +48,16 @@ def run(argv: list[str]) -> int:
     return 1 if wrong else 0
 
 
+def _kind_of(tables: Mapping[str, Any]) -> str:
+    several = isinstance(tables.get("station"), list)  # only a hub knows several stations
+    return "hub" if several else next((kind for kind in KINDS if kind in tables), "")
+
+
 def _praise(path: Path) -> str:
-    if EXAMPLE_KEY in path.read_text(encoding="utf-8"):
+    kind = _kind_of(read_toml(path))
+    if kind == "hub":
+        left: list[str] = importlib.import_module(KINDS[kind]).examples(path)
+        return "\n".join(["good, but it cannot run yet", *left]) if left else "good"
+    if f'"{EXAMPLE_KEY}"' in path.read_text(encoding="utf-8"):
         return f"good, but it cannot run yet: its key {EXAMPLE_KEY_WARNING}"
     return "good"

@@ -13,9 +13,10 @@ from tocsin.beside import Threads
 from tocsin.clock import Clock, clock_of
 from tocsin.config import ConfigError
 from tocsin.logs import set_up
+from tocsin.lookups import Loop
 
 T = TypeVar("T")
-_THREADS = 32  # made as they are needed. Names that are looked up, or a disk, may hang in some: others must not wait
+_THREADS = 32  # made as they are needed. A disk may hang in some: others must not wait
 
 
 def serve(
@@ -59,5 +60,5 @@ def run_until_stopped(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
             loop.add_signal_handler(number, task.cancel)
         await make()
 
-    with suppress(asyncio.CancelledError):
-        asyncio.run(main())
+    with suppress(asyncio.CancelledError), asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())

@@ -12,23 +12,28 @@ from hub.broadcast import cap
 from hub.web.door import OPEN
 from hub.web.problems import Problem
 from hub.web.render import Asked, Site
+from tocsin.beside import Threads
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:@+-]{0,199}\.xml")
 FRESH_S = 10
 SETTLED_NS = 1_000_000_000
+_THREADS = 2
 
 
 def routes(site: Site) -> list[HTTPRouteHandler]:
+    # of their own: everybody may ask, and a disk that hangs must not hold the threads that others need
+    threads = Threads(_THREADS, "cap pages")
     newest = Feed(site.view.cap_folder, site.view.config.hub.name)
 
     @get("/cap/feed.atom", include_in_schema=False, opt=OPEN)
     async def feed() -> Response[bytes]:
-        body = await asyncio.to_thread(newest.read)
+        body = await asyncio.get_running_loop().run_in_executor(threads, newest.read)
         return _xml(body, "application/atom+xml; charset=utf-8")
 
     @get("/cap/{name:str}", include_in_schema=False, opt=OPEN)
     async def message(request: Asked) -> Response[bytes]:
-        body = await asyncio.to_thread(_read, site.view.cap_folder, request.path_params["name"])
+        name = request.path_params["name"]
+        body = await asyncio.get_running_loop().run_in_executor(threads, _read, site.view.cap_folder, name)
         return _xml(body, "application/cap+xml; charset=utf-8")
 
     return [feed, message]

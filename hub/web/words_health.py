@@ -24,6 +24,8 @@ HEALTH = compiled((
     (r"nothing can be landed: (.*)", "数据无法落盘：{}"),
     (r"readings wait at their stations: (.*) MB are free, landing wants (.*) MB",
      "测量数据在各站等待：磁盘仅剩 {} MB，落盘需要 {} MB"),
+    (r"set aside by a defect of the hub: (.*) records; each start tries them again",
+     "因中心程序缺陷无法处理而搁置的记录：{} 条；中心每次启动时会重试"),
     (r"the nightly backup has not ended for (.*) h \(last good one: never\)", "夜间备份已 {} 小时未结束（从未成功）"),
     (r"the nightly backup has not ended for (.*) h \(last good one: (.*)\)",
      "夜间备份已 {} 小时未结束（上次成功：{}）"),

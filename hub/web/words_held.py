@@ -53,6 +53,7 @@ REFUSAL_ZH = {
     Refusal.TIME: "时间不可能",
     Refusal.VALUE: "数值不可能",
     Refusal.STORE: "数据库拒收",
+    Refusal.DEFECT: "中心程序缺陷，无法接收",
 }
 
 # what hub.checks and hub.contents say, and the words of the library that reads JSON

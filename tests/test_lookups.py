@@ -1,0 +1,87 @@
+"""A name server that does not answer holds up only those who ask for that name."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tocsin.lookups import _MOST, Loop
+
+HUNG = "store.example"
+FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))]
+
+
+class Resolver:
+    """Hangs on HUNG until `answers` is set, knows all else."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.asked: list[str] = []
+
+    def __call__(self, host: str, *_: object) -> list[object]:
+        self.asked.append(host)
+        if host == HUNG:
+            self.answers.wait(30)
+            raise socket.gaierror(-3, "Temporary failure in name resolution")
+        return list(FOUND)
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    made = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", made)
+    yield made
+    made.answers.set()
+
+
+async def ask(name: str) -> object:
+    return await asyncio.get_running_loop().getaddrinfo(name, 80, type=socket.SOCK_STREAM)
+
+
+def test_a_name_that_hangs_takes_one_thread_and_none_of_the_default(resolver: Resolver) -> None:
+    async def main() -> None:
+        waiting = [asyncio.create_task(ask(HUNG)) for _ in range(5 * _MOST)]
+        await asyncio.sleep(0)
+        assert await ask("broker.example") == FOUND
+        assert await asyncio.to_thread(lambda: 7) == 7
+        assert sorted(resolver.asked) == ["broker.example", HUNG]
+        for task in waiting[1:]:
+            task.cancel()
+        resolver.answers.set()
+        with pytest.raises(socket.gaierror):
+            await waiting[0]
+        assert await ask("broker.example") == FOUND    # nothing is kept of an answer
+        assert resolver.asked.count("broker.example") == 2
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+
+
+def test_an_answer_that_nobody_waits_for_is_no_error(resolver: Resolver) -> None:
+    told: list[object] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        task = asyncio.create_task(ask(HUNG))
+        await asyncio.sleep(0)
+        task.cancel()
+        resolver.answers.set()
+        await asyncio.gather(task, return_exceptions=True)
+        with pytest.raises(socket.gaierror):
+            await ask(HUNG)
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+    assert told == []
+
+
+def test_a_name_that_hangs_keeps_no_loop_from_its_end(resolver: Resolver) -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ask(HUNG), 0.01)
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+    assert not resolver.answers.is_set()

@@ -1,0 +1,40 @@
+"""An event loop that looks names up in threads of their own: a resolver that hangs holds up nothing but who waits for
+that name."""
+
+import asyncio
+import socket
+from functools import partial
+from typing import Any
+
+from tocsin.beside import Threads
+
+_MOST = 16  # names at once: each is looked up once, however many ask for it meanwhile
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """As its base, which looks names up among the default threads, where disks, pages and the broker's link work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lookups = Threads(_MOST, "names")
+        self._asked: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
+
+    async def getaddrinfo(  # type: ignore[no-untyped-def]
+        self, host, port, *, family=0, type=0, proto=0, flags=0  # noqa: A002 - as its base has it
+    ) -> Any:
+        """As socket.getaddrinfo. Who is cancelled leaves the look-up to the others."""
+        name = (host, port, family, type, proto, flags)
+        if (answer := self._asked.get(name)) is None:
+            answer = self._asked[name] = self.run_in_executor(self._lookups, partial(socket.getaddrinfo, *name))
+            answer.add_done_callback(partial(self._answered, name))
+        return await asyncio.shield(answer)
+
+    def _answered(self, name: tuple[Any, ...], answer: asyncio.Future[Any]) -> None:
+        del self._asked[name]
+        if not answer.cancelled():
+            answer.exception()    # nobody may wait for it any more
+
+    def close(self) -> None:
+        """What still hangs is left alone."""
+        self._lookups.shutdown(wait=False)
+        super().close()
