@@ -1,12 +1,14 @@
 """The agent looks after itself: ticks, checkpoints, heartbeats, and the log's tidying, by the clock."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 from edge.budget import Budget
 from edge.checkpoint import Checkpoints
+from edge.fitting import fitted
 from edge.health import Health
 from edge.operations import Operations
 from edge.pipeline import Pipeline
@@ -15,7 +17,7 @@ from edge.tidy import Tidy
 from edge.uplink import Uplink
 from tocsin import topics
 from tocsin.clock import Clock
-from tocsin.link import Link, LinkDownError, Will
+from tocsin.link import Link, LinkDownError, TooLargeError, Will
 from tocsin.log import Log
 from tocsin.messages import VERSION, Heartbeat, encode
 from tocsin.packing import pack
@@ -29,6 +31,9 @@ REMEMBER_MS = 86_400_000  # the log can be replayed from the oldest such place i
 _GOODBYE_S = 2.0
 _BEAT_S = 5.0   # a link that hangs must not hold up the rest
 _DISK_S = 2.0   # nor a disk
+_WILL_BYTES = 1024  # no broker has said yet what it takes, and one that finds a will too large lets nobody in
+_AROUND_WILL = 512  # bytes of the packet that carries it: names, user and password
+log = logging.getLogger(__name__)
 
 
 class Watch:
@@ -109,7 +114,14 @@ class Watch:
             self._beaten = self._news()
             with suppress(LinkDownError, TimeoutError):
                 async with asyncio.timeout(_BEAT_S):
-                    await self.link.publish(self._topic, self._packed(online=online), retain=True)
+                    await self._publish(self.link, online=online)
+
+    async def _publish(self, link: Link, *, online: bool) -> None:
+        payload = self._packed(link.room(self._topic), online=online)
+        try:
+            await link.publish(self._topic, payload, retain=True)
+        except TooLargeError as err:
+            log.error("the heartbeat cannot go out: %s", err)
 
     def report(self) -> Heartbeat:
         """The heartbeat as it would go out now."""
@@ -123,7 +135,8 @@ class Watch:
 
     def will(self) -> Will:
         """What the broker says for this station when the link is gone."""
-        return Will(self._topic, self._packed(online=False))
+        most = _WILL_BYTES if self.link is None else min(_WILL_BYTES, self.link.room(self._topic) - _AROUND_WILL)
+        return Will(self._topic, self._packed(most, online=False))
 
     def _news(self) -> tuple[object, ...]:
         """What does not wait for the next heartbeat in time."""
@@ -131,9 +144,9 @@ class Watch:
         return (siren.level if siren else 0, self._budget.step, self._health.power,
                 *((one.fault, one.what) for one in self._health.open), *(one.fault for one in self._health.report()))
 
-    def _packed(self, *, online: bool) -> bytes:
-        plain = encode(self._heartbeat(online=online))
-        return pack(plain) if self._budget.thinner else plain
+    def _packed(self, most: int, *, online: bool) -> bytes:
+        """In at most so many bytes."""
+        return fitted(self._heartbeat(online=online), most, pack if self._budget.thinner else bytes)
 
     @property
     def _topic(self) -> str:
