@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 class Watch:
     """`ticks` and `run` serve until cancelled. `link` and `tidy` are set once they are there; only heartbeats need
-    them."""
+    them. `each_minute` is called in a thread, and may wait for the disk."""
 
     def __init__(
         self, station: str, mark: str, boot: str, folder: Path, clock: Clock,
@@ -47,6 +47,7 @@ class Watch:
     ) -> None:  # fmt: skip
         self.link: Link | None = None
         self.tidy: Tidy | None = None
+        self.each_minute: Callable[[], None] = lambda: None
         self._station = station
         self._mark = mark
         self._boot = boot
@@ -159,6 +160,7 @@ class Watch:
             with suppress(OSError):
                 await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
         await asyncio.to_thread(self._budget.meter.save_due, now_ms)
+        await asyncio.to_thread(self.each_minute)
         self._pipeline.remember(after_ms=REMEMBER_MS)
         seq, decider, now_s = self._recorder.last_seq, self._pipeline.decider, self._clock.monotonic_s()
         keep = self._kept_s is None or now_s - self._kept_s >= KEPT_S or self._has_holes()
