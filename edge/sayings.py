@@ -85,6 +85,9 @@ TABLE = {
     "raw": ("{asked} of {series}: what the log has of them goes to the hub, behind all else",
             "{asked}（{series}）：日志中现存的将在其他数据之后传往中心"),
     "all_series": ("all series", "全部监测项"),
+    "raw_lost": ("readings that were asked for cannot be read behind record {seq}: {why}",
+                 "所要求的读数在第 {seq} 条记录之后无法读取：{why}"),
+    "not_sent": ("record {seq} stays in the log and is not sent: {why}", "第 {seq} 条记录留在日志中，不再上传：{why}"),
     "raw_busy": ("{most} requests for readings are under way; wait for one to end",
                  "已有 {most} 个补传请求在进行，请等其中一个完成"),
     # the station itself

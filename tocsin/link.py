@@ -50,6 +50,10 @@ class LinkDownError(Exception):
 class TooLargeError(LinkDownError):
     """A message that would end the connection: it was not sent, and will not go another time."""
 
+    def __init__(self, said: Said) -> None:
+        super().__init__(said)
+        self.said = said
+
 
 class RefusedError(LinkDownError):
     """The broker answered that it does not take this message, as one that its list of rights forbids."""
@@ -157,8 +161,8 @@ class Link:
             raise LinkDownError("not connected")
         most, size = self._largest, len(payload) + len(topic.encode()) + _AROUND
         if size > most:
-            raise TooLargeError(f"{size} bytes, and {self._broker.host} takes {most}" if most < LARGEST_PACKET else
-                                f"{size} bytes; at most {most}")
+            key = "too_large_there" if most < LARGEST_PACKET else "too_large"
+            raise TooLargeError(say(key, size=size, host=self._broker.host, most=most))
         begun_s = time.monotonic()
         publishing = asyncio.ensure_future(client.put(topic, payload, retain=retain))
         try:
