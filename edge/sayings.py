@@ -62,6 +62,7 @@ TABLE = {
     "line_good": ("line check: good", "线路检查：正常"),
     "line_failed": ("line check: {why}", "线路检查：{why}"),
     "line_dumb": ("it cannot be asked: {why}", "无法查询：{why}"),
+    "line_hangs": ("its bus has not come round for {seconds:.0f} s", "总线已 {seconds:.0f} 秒没有响应"),
     "line_on": ("its feedback says on, and nobody switched it on", "反馈为接通，但没有人启动"),
     "line_broken": ("the line to it is broken", "至警报器的线路断开"),
     "line_late": ("no good line check for two days", "已两天没有正常的线路检查"),
