@@ -28,6 +28,7 @@ KEPT_S = 3600.0  # on the disk: what a start after a power cut has to decide onc
 NEWS_S = 60.0  # what changed is told before the next heartbeat in time, not oftener
 KEEP_S = 7 * 86400.0  # what is delivered stays this long: a hub restored from a backup asks for it
 REMEMBER_MS = 86_400_000  # the log can be replayed from the oldest such place in it
+_SET_S = 3600.0  # a clock that was so far off has dated files that are dropped by their age
 _GOODBYE_S = 2.0
 _BEAT_S = 5.0   # a link that hangs must not hold up the rest
 _DISK_S = 2.0   # nor a disk
@@ -55,6 +56,7 @@ class Watch:
         self._kept_s: float | None = None
         self._kept_seq = 0
         self._clock = clock
+        self._zero_s = self._zero()
         self._log = storage
         self._pipeline = pipeline
         self._operations = operations
@@ -156,6 +158,10 @@ class Watch:
     async def _save(self) -> None:
         """Old segments away, and a checkpoint of the kernel. A disk that refuses is the recorder's to report."""
         now_ms = self._clock.now_ms()
+        before_s, self._zero_s = self._zero_s, self._zero()
+        if abs(by_s := self._zero_s - before_s) > _SET_S:
+            with suppress(OSError):
+                await asyncio.to_thread(self._log.clock_was_set, by_s)
         if self._clock.synchronized() is not False:  # by one days ahead nothing is old; the size has a limit
             with suppress(OSError):
                 await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
@@ -172,6 +178,10 @@ class Watch:
             if keep:
                 await asyncio.to_thread(self._checkpoints.keep)
                 self._kept_s, self._kept_seq = now_s, seq
+
+    def _zero(self) -> float:
+        """The UTC second at which the monotonic count began: another one after the clock was set."""
+        return self._clock.now_ms() / 1000 - self._clock.monotonic_s()
 
     def _has_holes(self) -> bool:
         """Behind what is on the disk readings were taken out of the log: after a power cut they would be missing."""
