@@ -21,6 +21,7 @@ from edge.commands import Commands
 from edge.config import Station
 from edge.device import Device
 from edge.gather import Gather
+from edge.good_station import keep_station
 from edge.health import Health
 from edge.listening import listen
 from edge.load import Load
@@ -118,6 +119,8 @@ class Agent:
             self._log, station.file.log.limits, clock,
             pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
         )  # fmt: skip
+        self._file_kept = bool(station.problems)
+        self._watch.each_minute = self._keep_file
         self._begin(before)
 
     async def run(self) -> None:
@@ -218,6 +221,16 @@ class Agent:
             self.recorder.add(detection)
         self.work.begin()
         self.operations.begin()
+
+    def _keep_file(self) -> None:
+        """Once it is seen that this station file makes an agent that polls."""
+        if self._file_kept or not self.care.watchdog.polls:
+            return
+        try:
+            keep_station(self._station.folder, self._station.place, self._station.text, self._keeper.peek_ms())
+            self._file_kept = True
+        except OSError as err:
+            log.warning("the station file's copy is not kept: %s", err)
 
     def reload(self) -> None:
         """Reads the rules files again, beside all else; what comes of it is an event."""

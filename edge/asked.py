@@ -13,7 +13,7 @@ from edge.sayings import say
 from edge.underway import Underway
 from tocsin.log import Entry, Log
 from tocsin.messages import Readings
-from tocsin.said import SaidError
+from tocsin.said import Said, SaidError, said_of
 
 _MOST = 5
 _AGAIN_S = 10.0     # a disk that cannot be read may be read again; what is damaged is mended within minutes
@@ -38,7 +38,7 @@ class _Request:
 class Requests:
     """`ready` is called when something was read. `lost` hears of what could not be read."""
 
-    def __init__(self, storage: Log, ready: Callable[[], None], lost: Callable[[str], None]) -> None:
+    def __init__(self, storage: Log, ready: Callable[[], None], lost: Callable[[Said], None]) -> None:
         self._storage = storage
         self._reader = Reader(ready)
         self._lost = lost
@@ -91,7 +91,7 @@ class Requests:
         request.lane, request.again_s, request.failed = None, now_s + _AGAIN_S, request.failed + 1
         if request.failed >= _TRIES:
             self._waiting.popleft()
-            self._lost(f"readings that were asked for cannot be read behind record {request.after}: {err}")
+            self._lost(say("raw_lost", seq=request.after, why=said_of(err)))
 
 
 def asked_for(entries: Iterable[Entry], series: str, start_ms: int, end_ms: int) -> Iterator[Entry]:

@@ -21,7 +21,7 @@ from tocsin.devices import OutputDriver
 from tocsin.faults import Fault
 from tocsin.link import Link
 from tocsin.messages import Committed, Event, EventKind
-from tocsin.said import Said, joined, said_of
+from tocsin.said import Said, cut, joined, said_of
 
 LOOK_S = 10.0
 _DISK_WITHIN_S = 5.0
@@ -29,6 +29,7 @@ _HOT_FOR_S = 60.0
 _OLD_S = 900.0       # a temperature, or a comparison with the hub, says nothing of now after so long
 _COMPARISONS = 50
 _PERIODS = 5
+_LONGEST_TOLD = 1000  # characters: of what is all wrong with a file the first part says where to look
 _THERMAL = Path("/sys/class/thermal")
 
 
@@ -77,10 +78,14 @@ class Checkup:
         now_ms = self._now_ms()  # first: it finds a clock that was set
         now_s = self._clock.monotonic_s()
         looks = [*self._sensors(now_s), *self._buses(now_s), *disk, *self._time(now_s), *self._battery(now_s),
-                 *self._temperatures(now_s), *self._links(now_s)]
+                 *self._temperatures(now_s), *self._links(now_s), self._file()]
         for change in self._faults.judge(looks, now_s, now_ms):
             self._tell(change)
         self._health.open = self._faults.open
+
+    def _file(self) -> Look:
+        problems = self._station.problems
+        return Look(Fault.CONFIG, "station", cut(joined(problems), _LONGEST_TOLD) if problems else None)
 
     def heat(self, where: str, celsius: float) -> None:
         """A device has measured how warm it is there."""

@@ -1,16 +1,20 @@
 """The station's configuration file, station.toml. `edge/sample.toml` shows every key with its default."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
+from edge.bus_table import BusTable as BusTable
+from edge.bus_table import Name as Name
 from edge.calibration import Calibration, Entry, Tabled, calibrated, instead, read_entries
 from edge.config_problems import bus_problems, siren_problems
 from edge.device import Device, device_of
 from edge.faults import HealthTable
+from edge.good_station import kept_station
 from edge.power import PowerTable
 from edge.rule_source import (
     RuleFiles,
@@ -29,14 +33,24 @@ from edge.siren_table import SirenTable
 from thresholds.plan import Plan
 from thresholds.series import Series
 from tocsin.broker import Broker, problems_of
-from tocsin.config import AREA, ConfigError, FileName, FileOrNone, HexKey, StationId, Table, load, twice
+from tocsin.config import (
+    AREA,
+    ConfigError,
+    FileName,
+    FileOrNone,
+    HexKey,
+    StationId,
+    Table,
+    convert,
+    read_text,
+    tables_of,
+    twice,
+)
 from tocsin.devices import ListeningDriver
 from tocsin.orders import RulesOrder
+from tocsin.said import Said
 from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
 
-Name = Annotated[
-    str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description="small letters, digits, - and _")
-]
 Seconds = Annotated[float, msgspec.Meta(ge=0.02, le=86400.0)]
 KeyOrNone = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z", description='64 hex digits, or "" for none')]
 
@@ -73,34 +87,6 @@ class UplinkTable(Table, frozen=True):
     """[uplink]"""
 
     monthly_mb: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 0.0
-
-
-class BusTable(Table, frozen=True):
-    """[[bus]]: one port or connection, and what is spoken on it."""
-
-    name: Name
-    speaks: Literal["modbus-tcp", "modbus-rtu", "lines"]
-    port: Annotated[str, msgspec.Meta(min_length=1)]
-    baud: Literal[300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-
-    @property
-    def address(self) -> tuple[str, int] | None:
-        """(host, TCP port) of `tcp://host:port`, or None for a serial device's path."""
-        if not self.port.startswith("tcp://"):
-            return None
-        host, _, port = self.port.removeprefix("tcp://").rpartition(":")
-        return host, int(port)
-
-    def __post_init__(self) -> None:
-        host, _, port = self.port.removeprefix("tcp://").rpartition(":")
-        is_tcp = self.port.startswith("tcp://")
-        if is_tcp and not (host and port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError(f'port: "{self.port}" is not allowed; use tcp://host:port')
-        if not is_tcp and (self.speaks == "modbus-tcp" or not self.port.startswith("/")):
-            use = "tcp://host:port" if self.speaks == "modbus-tcp" else "a device path like /dev/ttyUSB0, or tcp://host:port"
-            raise ValueError(f'port: "{self.port}" is not allowed for {self.speaks}; use {use}')
 
 
 class DeviceTable(Table, frozen=True):
@@ -149,15 +135,20 @@ _Devices = tuple[list[Device], list[str], Calibration]
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """Everything that an agent needs, checked. `place` is the station file, `candidate` that of its shadow rules."""
+    """Everything that an agent needs, checked. `place` is the station file, `candidate` that of its shadow rules.
+
+    `text`: the station file's, or of its copy that was good last; then `problems` say why.
+    """
 
     file: StationFile
+    text: str
     place: Path
     folder: Path
     buses: dict[str, BusTable]
     devices: list[Device]
     source: Source
     calibration: Calibration
+    problems: tuple[Said | str, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -204,10 +195,21 @@ class Station:
 def load_station(path: Path) -> Station:
     """A station to run. Raises ConfigError with every problem, and for the key of the sample files.
 
-    Rules that are broken are no reason to stay silent, nor is a broken calibration: where the last good ones are still
-    there they are taken, and `source.problems` and `calibration.problems` say why.
+    Rules that are broken are no reason to stay silent, nor is a broken calibration, or station file: where the last
+    good ones are still there they are taken, and `source.problems`, `calibration.problems` and `problems` say why.
     """
-    station = _read_station(path, source_at_start, _devices_at_start)
+    try:
+        return _to_run(path, read_text(path))
+    except ConfigError as err:
+        good, problems = kept_station(path), err.problems
+    with suppress(ConfigError):
+        if good is not None:
+            return replace(_to_run(path, good.text), problems=good.said(problems))
+    raise ConfigError(problems)
+
+
+def _to_run(path: Path, text: str) -> Station:
+    station = _read_station(path, text, source_at_start, _devices_at_start)
     if station.file.hub.key == EXAMPLE_KEY:
         raise ConfigError([f"{path}: hub: key: {EXAMPLE_KEY_WARNING}"])
     return station
@@ -219,7 +221,7 @@ def check(path: Path) -> list[str]:
     An agent runs without what TLS needs - it sounds alone - and says in its log what is missing.
     """
     try:
-        station = _read_station(path, own_source, _own_devices)
+        station = _read_station(path, read_text(path), own_source, _own_devices)
     except ConfigError as err:
         return err.problems
     return [f"{path}: hub: {problem}" for problem in problems_of(station.broker)]
@@ -232,12 +234,12 @@ def rule_files(file: StationFile, place: Path) -> RuleFiles:
 
 
 def _read_station(
-    path: Path, read: Callable[[RuleFiles, Sequence[Series]], Source],
+    path: Path, text: str, read: Callable[[RuleFiles, Sequence[Series]], Source],
     make: Callable[[StationFile, Path, dict[str, BusTable]], _Devices],
 ) -> Station:  # fmt: skip
     """station.toml, its rules, its drivers' settings, and whether they fit together. Raises ConfigError."""
-    file = load(path, StationFile)
     place = str(path)
+    file = convert(tables_of(text, place), StationFile, place)
     buses = {bus.name: bus for bus in reversed(file.bus)}  # of two with one name the first is meant
     problems = bus_problems(file, buses, place)
     problems += twice(place, "device", [device.name for device in file.device])
@@ -252,7 +254,7 @@ def _read_station(
     files = rule_files(file, path)
     if problems:
         raise ConfigError(problems + own_problems(files))
-    return Station(file, path, files.folder, buses, devices, read(files, series), calibration)
+    return Station(file, text, path, files.folder, buses, devices, read(files, series), calibration)
 
 
 def _own_devices(file: StationFile, path: Path, buses: dict[str, BusTable]) -> _Devices:

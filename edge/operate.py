@@ -17,13 +17,13 @@ from typing import Any
 
 import msgspec
 
+from edge.at_hand import station_file
 from edge.calibration import Key
-from edge.config import StationFile
 from edge.operations import Operations
 from edge.recorder import Recorder
 from edge.sayings import say
 from edge.work import Work
-from tocsin.config import ConfigError, load
+from tocsin.config import ConfigError
 from tocsin.said import LANGS, Said, SaidError, joined, language, said_of
 
 SOCKET = "operate"
@@ -228,7 +228,7 @@ def run(argv: list[str]) -> int:
     args = vars(_parser().parse_args(argv))
     place, lang = args.pop("station"), language(args.pop("lang"))
     try:
-        folder = place.parent / load(place, StationFile).station.data
+        folder = place.parent / station_file(place, lang).station.data
         return told(ask(folder, Ask(**args)), lang)
     except (ConfigError, ValueError) as err:
         print(said_of(err).in_(lang), file=sys.stderr)

@@ -12,7 +12,7 @@ import msgspec
 
 from edge.config import Station
 from edge.recorder import Recorder
-from tocsin.config import ConfigError, read_toml
+from tocsin.config import ConfigError, tables_of
 from tocsin.log import replace_file
 from tocsin.messages import digest, encode
 from tocsin.orders import Papers
@@ -56,7 +56,7 @@ class Outgoing:
         self._seen, self._seen_ms = station, now_ms
         try:
             papers = papers_of(station)
-        except (OSError, ConfigError, ValueError) as err:
+        except ConfigError as err:
             log.warning("the papers are not sent: %s", err)
             return None
         try:
@@ -81,23 +81,22 @@ def _digest(papers: Papers) -> str:
 
 
 def papers_of(station: Station) -> Papers:
-    """Raises OSError, ConfigError and UnicodeDecodeError."""
+    """Raises ConfigError."""
     source, files = station.source, station.files
     texts = {files.rules: source.text}
     if files.shadow_rules:
         with suppress(OSError, UnicodeDecodeError):    # for want of a candidate no station is without a successor
             texts[files.shadow_rules] = (files.place.parent / files.shadow_rules).read_text(encoding="utf-8")
-    config = without_secrets(station.place)
+    config = without_secrets(station.text, station.place)
     return Papers("", 0, 0, config, texts, source.plan.hash, source.version, station.calibration.text)
 
 
-def without_secrets(place: Path) -> str:
-    """The station file with every key, password and the like taken out, and nothing else.
+def without_secrets(text: str, place: Path) -> str:
+    """A station file with every key, password and the like taken out, and nothing else.
 
-    Raises OSError, and ConfigError also where a secret is written so that it cannot be found.
+    Raises ConfigError also where a secret is written so that it cannot be found.
     """
-    text = place.read_text(encoding="utf-8")
-    tables = read_toml(place)
+    tables = tables_of(text, str(place))
     hub = dict(tables.get("hub", {}))
     shown = hub.copy()
     for name, value in hub.items():

@@ -32,6 +32,8 @@ _HOUR_MS = 3_600_000
 DAY_MS = 24 * _HOUR_MS
 _FIRST_S = 30.0  # what a station that died left on is off by then
 _LOOK_S = 600.0
+_ANSWER_S = 300.0  # real seconds: behind every device of a long line that does not answer; beyond it its bus stands
+_DISK_S = 2.0
 _LINE_LATE_MS = 2 * DAY_MS
 _TEST_LATE_MS = 7 * DAY_MS
 log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class Proof:
         self._line_fault: Said | None = None
         self._late = Said("", "")
         self._dirty = False
+        self._writing: asyncio.Future[None] | None = None
         self._known = self._read()
         siren.on_proved = self.sounded
 
@@ -105,9 +108,10 @@ class Proof:
             if self._speaker is not None:
                 await self._speaker.announce_test()
                 self._refuse_in_a_warning()
-            proved = await self._siren.test(self._table.test_s)
+            proved, hangs = await self._sounded_in_time()
         if not proved:
-            why = joined(self._siren.faults or [say("unconfirmed" if self._is_calm() else "broke_in")])
+            unsaid = "line_hangs" if hangs else "unconfirmed" if self._is_calm() else "broke_in"
+            why = joined(self._siren.faults or [say(unsaid, seconds=_ANSWER_S)])
             self._tell(FAILED, say("test_failed", why=why))
             raise SaidError(say("proved_nothing", why=why))
         self._known.test, self._dirty = self._clock.now_ms(), True
@@ -133,6 +137,14 @@ class Proof:
         return SirenHealth(proven, how if proven else "", max(known.test, known.sounded), late.en, fault.en,
                            late.zh, fault.zh)
 
+    async def _sounded_in_time(self) -> tuple[bool, bool]:
+        """Whether it was proved, and whether it hangs: a bus that stands must not keep the next test from beginning."""
+        try:
+            async with asyncio.timeout(self._table.test_s + _ANSWER_S):
+                return await self._siren.test(self._table.test_s), False
+        except TimeoutError:
+            return False, True
+
     def _refuse_in_a_warning(self) -> None:
         if not self._is_calm():
             raise SaidError(say("not_calm"))
@@ -142,9 +154,13 @@ class Proof:
             return
         self._line_tried = now_ms
         try:
-            is_on, is_whole = await self._siren.output.is_on(), await self._siren.output.is_whole()
+            async with asyncio.timeout(_ANSWER_S):
+                is_on, is_whole = await self._siren.output.is_on(), await self._siren.output.is_whole()
         except RejectedError as err:
             self._line_is(say("line_dumb", why=rejected(err)))
+            return
+        except TimeoutError:
+            self._line_is(say("line_dumb", why=say("line_hangs", seconds=_ANSWER_S)))
             return
         if self._is_busy():
             return
@@ -206,12 +222,19 @@ class Proof:
         return Known(now_ms)
 
     async def _write(self) -> None:
-        """Small, and a few times a day; a disk that refuses is told by the log's writer."""
-        if self._dirty:
-            try:
-                await asyncio.to_thread(replace_file, self._path, msgspec.json.encode(self._known), sync=True)
-                self._dirty = False
-            except OSError as err:
+        """Small, and a few times a day; a disk that refuses is told by the log's writer, and one that hangs is not
+        waited for."""
+        if self._writing is None and self._dirty:
+            self._dirty = False
+            self._writing = asyncio.ensure_future(
+                asyncio.to_thread(replace_file, self._path, msgspec.json.encode(self._known), sync=True))
+        if (writing := self._writing) is None:
+            return
+        await asyncio.wait({writing}, timeout=_DISK_S)
+        if writing.done() and writing is self._writing:
+            self._writing = None
+            if err := writing.exception():
+                self._dirty = True
                 log.warning("%s: cannot be written: %s", self._path, err)
 
 

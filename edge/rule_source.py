@@ -5,7 +5,6 @@ win over the station's own file for as long as the station has a hub's public ke
 force last, whoever they came from: an agent that starts on a broken file takes them, and says so.
 """
 
-import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from thresholds.plan import Plan
 from thresholds.rule import Rules
 from thresholds.rules import load_rules, rules_of
 from thresholds.series import Series
-from tocsin.config import ConfigError
+from tocsin.config import ConfigError, tables_of
 from tocsin.log import replace_file
 from tocsin.messages import encode
 from tocsin.orders import RulesOrder
@@ -167,7 +166,4 @@ def _candidate(files: RuleFiles, series: Sequence[Series]) -> Plan | None:
 
 
 def _parsed(text: str, place: str) -> Rules:
-    try:
-        return rules_of(tomllib.loads(text), place)
-    except tomllib.TOMLDecodeError as err:
-        raise ConfigError([f"{place}: not TOML: {err}"]) from err
+    return rules_of(tables_of(text, place), place)

@@ -13,6 +13,7 @@ from tocsin.link import Link, LinkDownError, RefusedError, TooLargeError
 from tocsin.log import Entry
 from tocsin.messages import VERSION, Upload, encode
 from tocsin.packing import WORTH, pack
+from tocsin.said import Said
 from tocsin.signing import mark_of
 
 _PACKED_FROM = 4096  # bytes of a message; without a budget live ones stay as they are, which is quickest
@@ -22,7 +23,7 @@ class Sending:
     """`pace` says how large a message may be. `too_large` hears of a record that will never go, and why."""
 
     def __init__(self, station: str, key: str, underway: Underway, holding: Holding,
-                 too_large: Callable[[Entry, str], None]) -> None:  # fmt: skip
+                 too_large: Callable[[Entry, Said], None]) -> None:  # fmt: skip
         self.pace = Pace()
         self._station = station
         self._key = key
@@ -42,7 +43,7 @@ class Sending:
         try:
             await link.publish(topics.up(self._station, lane), packed)
         except TooLargeError as err:
-            await self._in_parts(link, lane, group, str(err))
+            await self._in_parts(link, lane, group, err.said)
         except RefusedError:
             pass  # it counts as under way, and goes again later: at once it would be refused again; `trouble` says it
         except LinkDownError:
@@ -51,7 +52,7 @@ class Sending:
         else:
             self.pace.took(len(message), loop.time() - begun_s)
 
-    async def _in_parts(self, link: Link, lane: str, group: Sequence[Entry], why: str) -> None:
+    async def _in_parts(self, link: Link, lane: str, group: Sequence[Entry], why: Said) -> None:
         """What is too large by itself stays in the log: nothing may wait for it."""
         if half := len(group) // 2:
             await self.publish(link, lane, group[:half])

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from edge.at_hand import station_file
 from edge.calibration import KEYS
 from edge.config import StationFile
 from edge.lock import WALK, Lock
@@ -19,7 +20,7 @@ from edge.sheet import in_words, opened
 from edge.walk import BrokenOffError, Walk
 from edge.walk_words import TABLE
 from edge.words import Words
-from tocsin.config import ConfigError, load
+from tocsin.config import ConfigError
 from tocsin.said import LANGS, language, said_of
 from tocsin.signing import SealError
 
@@ -37,7 +38,7 @@ def run(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     args.lang = language(args.lang)
     try:
-        file = load(args.station, StationFile)
+        file = station_file(args.station, args.lang)
         folder = args.station.parent / file.station.data
         if args.verify is not None:
             return _verify(args.verify, file, args.lang)

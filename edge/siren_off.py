@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from edge.at_hand import station_file
 from edge.bus import Bus
 from edge.config import StationFile
 from edge.device import device_of
@@ -17,7 +18,7 @@ from edge.lock import Lock
 from edge.outputs import Output
 from edge.sayings import rejected, say
 from edge.siren_parts import output_of
-from tocsin.config import ConfigError, load
+from tocsin.config import ConfigError
 from tocsin.devices import OutputDriver
 from tocsin.levels import Stage
 from tocsin.readings import RejectedError
@@ -35,7 +36,7 @@ def run(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     place, lang = args.station, language(args.lang)
     try:
-        print(_off(place).in_(lang))
+        print(_off(place, station_file(place, lang)).in_(lang))
     except ConfigError as err:
         print(err, file=sys.stderr)
     except RejectedError as err:
@@ -47,8 +48,7 @@ def run(argv: list[str]) -> int:
     return 1
 
 
-def _off(place: Path) -> Said:
-    file = load(place, StationFile)
+def _off(place: Path, file: StationFile) -> Said:
     if file.siren is None:
         return say("no_siren")
     folder = place.parent / file.station.data

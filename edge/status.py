@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from edge.config import StationFile
+from edge.at_hand import station_file
 from edge.entries import record_in
 from edge.operate import Ask, ask, why_away
 from edge.sayings import say
 from edge.status_page import page
 from edge.survey import StationNow
-from tocsin.config import ConfigError, load
+from tocsin.config import ConfigError
 from tocsin.log import first_seq, read_log, segments_of
 from tocsin.messages import Readings, Record
 from tocsin.said import LANGS, Said, Sayings, joined, language
@@ -61,7 +61,7 @@ def run(argv: list[str]) -> int:
     """Exit code: 0 an agent runs, 1 none does or the file is wrong, 2 the command line is off."""
     args = _parser().parse_args(argv)
     try:
-        folder = args.station.parent / load(args.station, StationFile).station.data
+        folder = args.station.parent / station_file(args.station, language(args.lang)).station.data
     except ConfigError as err:
         print(err, file=sys.stderr)
         return 1

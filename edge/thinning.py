@@ -138,11 +138,12 @@ def thin(storage: Log, limits: Limits, now_s: float) -> Iterator[Freed]:
 
 def _within(storage: Log, step: Step, now_s: float) -> list[Path]:
     """The segments that a step is for."""
-    ends = {path: first_seq(following) - 1 for path, following in pairwise(segments_of(storage.folder))}
+    pairs = list(pairwise(segments_of(storage.folder)))
+    ends = {path: first_seq(following) - 1 for path, following in pairs}
     match step:
-        case Step.DELIVERED_OLD:
-            return [path for path, end in ends.items()
-                    if end <= storage.cursor and now_s - path.stat().st_mtime > _DAY_S]
+        case Step.DELIVERED_OLD:  # a segment that a clock behind has dated is no older than what follows it
+            return [path for path, following in pairs if ends[path] <= storage.cursor
+                    and now_s - max(path.stat().st_mtime, following.stat().st_mtime) > _DAY_S]
         case Step.DELIVERED:
             return [path for path, end in ends.items() if end <= storage.cursor]
         case _:

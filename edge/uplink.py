@@ -19,6 +19,7 @@ from edge.holding import Holding
 from edge.lanes import History, Live, Reader, fewer, newest_first, next_of
 from edge.news import Thinner
 from edge.recorder import KINDS, LOCAL_KINDS
+from edge.sayings import say
 from edge.sending import Sending
 from edge.spans import Spans, within
 from edge.underway import Underway
@@ -27,6 +28,7 @@ from tocsin.link import Link, LinkDownError
 from tocsin.log import Entry, Log
 from tocsin.messages import Answer, Committed, Detection, Readings, Start, Summary, decode
 from tocsin.orders import Obeyed
+from tocsin.said import Said
 from tocsin.signing import SealError, unseal
 
 _UNANSWERED = 5_000        # records under way; beyond it the history waits for the hub
@@ -63,7 +65,7 @@ class Uplink:
         self._reader = Reader(self._wake.set)
         self._requests = Requests(storage, self._wake.set, lambda why: self.on_fault(why))
         self.on_answer: Callable[[Committed], None] = lambda _answer: None
-        self.on_fault: Callable[[str], None] = log.error
+        self.on_fault: Callable[[Said], None] = log.error
         self._looked_s = 0.0
         self.answered_s: float | None = None  # when the hub last said that it has something; the loop's time
 
@@ -280,9 +282,9 @@ class Uplink:
             await self._sending.publish(link, topics.READINGS, group)
         return bool(group)
 
-    def _give_up(self, entry: Entry, why: str) -> None:
+    def _give_up(self, entry: Entry, why: Said) -> None:
         self._settle(entry.seq, entry.seq)
-        self.on_fault(f"record {entry.seq} stays in the log and is not sent: {why}")
+        self.on_fault(say("not_sent", seq=entry.seq, why=why))
 
     def close(self) -> None:
         self._cursor.close(self._spans.floor)

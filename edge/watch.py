@@ -1,12 +1,14 @@
 """The agent looks after itself: ticks, checkpoints, heartbeats, and the log's tidying, by the clock."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 from edge.budget import Budget
 from edge.checkpoint import Checkpoints
+from edge.fitting import fitted
 from edge.health import Health
 from edge.operations import Operations
 from edge.pipeline import Pipeline
@@ -15,7 +17,7 @@ from edge.tidy import Tidy
 from edge.uplink import Uplink
 from tocsin import topics
 from tocsin.clock import Clock
-from tocsin.link import Link, LinkDownError, Will
+from tocsin.link import Link, LinkDownError, TooLargeError, Will
 from tocsin.log import Log
 from tocsin.messages import VERSION, Heartbeat, encode
 from tocsin.packing import pack
@@ -26,14 +28,18 @@ KEPT_S = 3600.0  # on the disk: what a start after a power cut has to decide onc
 NEWS_S = 60.0  # what changed is told before the next heartbeat in time, not oftener
 KEEP_S = 7 * 86400.0  # what is delivered stays this long: a hub restored from a backup asks for it
 REMEMBER_MS = 86_400_000  # the log can be replayed from the oldest such place in it
+_SET_S = 3600.0  # a clock that was so far off has dated files that are dropped by their age
 _GOODBYE_S = 2.0
 _BEAT_S = 5.0   # a link that hangs must not hold up the rest
 _DISK_S = 2.0   # nor a disk
+_WILL_BYTES = 1024  # no broker has said yet what it takes, and one that finds a will too large lets nobody in
+_AROUND_WILL = 512  # bytes of the packet that carries it: names, user and password
+log = logging.getLogger(__name__)
 
 
 class Watch:
     """`ticks` and `run` serve until cancelled. `link` and `tidy` are set once they are there; only heartbeats need
-    them."""
+    them. `each_minute` is called in a thread, and may wait for the disk."""
 
     def __init__(
         self, station: str, mark: str, boot: str, folder: Path, clock: Clock,
@@ -42,6 +48,7 @@ class Watch:
     ) -> None:  # fmt: skip
         self.link: Link | None = None
         self.tidy: Tidy | None = None
+        self.each_minute: Callable[[], None] = lambda: None
         self._station = station
         self._mark = mark
         self._boot = boot
@@ -49,6 +56,7 @@ class Watch:
         self._kept_s: float | None = None
         self._kept_seq = 0
         self._clock = clock
+        self._zero_s = self._zero()
         self._log = storage
         self._pipeline = pipeline
         self._operations = operations
@@ -109,7 +117,14 @@ class Watch:
             self._beaten = self._news()
             with suppress(LinkDownError, TimeoutError):
                 async with asyncio.timeout(_BEAT_S):
-                    await self.link.publish(self._topic, self._packed(online=online), retain=True)
+                    await self._publish(self.link, online=online)
+
+    async def _publish(self, link: Link, *, online: bool) -> None:
+        payload = self._packed(link.room(self._topic), online=online)
+        try:
+            await link.publish(self._topic, payload, retain=True)
+        except TooLargeError as err:
+            log.error("the heartbeat cannot go out: %s", err)
 
     def report(self) -> Heartbeat:
         """The heartbeat as it would go out now."""
@@ -123,7 +138,8 @@ class Watch:
 
     def will(self) -> Will:
         """What the broker says for this station when the link is gone."""
-        return Will(self._topic, self._packed(online=False))
+        most = _WILL_BYTES if self.link is None else min(_WILL_BYTES, self.link.room(self._topic) - _AROUND_WILL)
+        return Will(self._topic, self._packed(most, online=False))
 
     def _news(self) -> tuple[object, ...]:
         """What does not wait for the next heartbeat in time."""
@@ -131,9 +147,9 @@ class Watch:
         return (siren.level if siren else 0, self._budget.step, self._health.power,
                 *((one.fault, one.what) for one in self._health.open), *(one.fault for one in self._health.report()))
 
-    def _packed(self, *, online: bool) -> bytes:
-        plain = encode(self._heartbeat(online=online))
-        return pack(plain) if self._budget.thinner else plain
+    def _packed(self, most: int, *, online: bool) -> bytes:
+        """In at most so many bytes."""
+        return fitted(self._heartbeat(online=online), most, pack if self._budget.thinner else bytes)
 
     @property
     def _topic(self) -> str:
@@ -142,10 +158,15 @@ class Watch:
     async def _save(self) -> None:
         """Old segments away, and a checkpoint of the kernel. A disk that refuses is the recorder's to report."""
         now_ms = self._clock.now_ms()
+        before_s, self._zero_s = self._zero_s, self._zero()
+        if abs(by_s := self._zero_s - before_s) > _SET_S:
+            with suppress(OSError):
+                await asyncio.to_thread(self._log.clock_was_set, by_s)
         if self._clock.synchronized() is not False:  # by one days ahead nothing is old; the size has a limit
             with suppress(OSError):
                 await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
         await asyncio.to_thread(self._budget.meter.save_due, now_ms)
+        await asyncio.to_thread(self.each_minute)
         self._pipeline.remember(after_ms=REMEMBER_MS)
         seq, decider, now_s = self._recorder.last_seq, self._pipeline.decider, self._clock.monotonic_s()
         keep = self._kept_s is None or now_s - self._kept_s >= KEPT_S or self._has_holes()
@@ -157,6 +178,10 @@ class Watch:
             if keep:
                 await asyncio.to_thread(self._checkpoints.keep)
                 self._kept_s, self._kept_seq = now_s, seq
+
+    def _zero(self) -> float:
+        """The UTC second at which the monotonic count began: another one after the clock was set."""
+        return self._clock.now_ms() / 1000 - self._clock.monotonic_s()
 
     def _has_holes(self) -> bool:
         """Behind what is on the disk readings were taken out of the log: after a power cut they would be missing."""

@@ -52,6 +52,11 @@ class Watchdog:
         """The decider was told the time, and what follows from it was done."""
         self._ticked_s = self._clock.monotonic_s()
 
+    @property
+    def polls(self) -> bool:
+        """Every device was asked."""
+        return self._pauses_s.keys() <= self._tried_s.keys()
+
     def stalled(self) -> Said | None:
         """What does not go on, in words; None where everything does."""
         now_s = self._clock.monotonic_s()
@@ -79,7 +84,7 @@ class Watchdog:
         self._stalled = stalled
         if not self._ready:
             waited_s = self._clock.monotonic_s() - self._began_s
-            self._ready = self._pauses_s.keys() <= self._tried_s.keys() or waited_s >= _READY_WITHIN_S
+            self._ready = self.polls or waited_s >= _READY_WITHIN_S
             if not self._ready:
                 return
             self._notify.say("READY=1")

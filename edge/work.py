@@ -94,6 +94,8 @@ class Work:
 
     def begin(self) -> None:
         """At the start: what is wrong with the calibration, and what the station's files now say otherwise."""
+        for problem in self._operations.station.problems:
+            log.error("%s", problem)
         for problem in self._operations.station.calibration.problems:
             log.error("calibration: %s", problem)
             self._pipeline.told(EventKind.CALIBRATION, joined([problem]))

@@ -12,6 +12,7 @@ from tests.test_edge_uplink import BOOT, Hub, hasty
 from tests.test_edge_uplink_budget import BudgetRig
 from tocsin.log import Entry
 from tocsin.messages import Range
+from tocsin.said import Said
 
 __all__ = ["hasty"]
 
@@ -85,7 +86,7 @@ async def test_readings_that_never_can_be_read_are_given_up_and_told(
 ) -> None:
     monkeypatch.setattr(asked, "_AGAIN_S", 0.001)
     monkeypatch.setattr(asked, "_TRIES", 3)
-    told: list[str] = []
+    told: list[Said] = []
     rig = with_kept_readings(tmp_path)
     rig.uplink.on_fault = told.append
     async with rig.running():
@@ -94,7 +95,9 @@ async def test_readings_that_never_can_be_read_are_given_up_and_told(
         monkeypatch.setattr(rig.log, "read", lambda _after=0: BadSector())
         rig.uplink.ask("", 0, 60_000)
         await until(lambda: bool(told))
-        assert told == ["readings that were asked for cannot be read behind record 0: [Errno 5] Input/output error"]
+        assert told == [
+            Said("readings that were asked for cannot be read behind record 0: [Errno 5] Input/output error",
+                 "所要求的读数在第 0 条记录之后无法读取：磁盘读写出错")]
         monkeypatch.setattr(rig.log, "read", good)
         rig.uplink.ask("", 20_000, 20_000)
         await rig.until_at_hub([2])

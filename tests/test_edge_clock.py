@@ -7,6 +7,8 @@ import pytest
 from edge.timekeeper import Timekeeper
 from tests.edge_bench import CHECK, GAUGE, MINUTE_MS, RAIN, STAGE, Bench
 from tests.stations import START_MS, SetClock
+from tests.tasks import beside
+from tests.test_edge_thinning import seal, written
 from tocsin.clock import SystemClock
 from tocsin.inputs import ClockStep
 from tocsin.levels import Level
@@ -139,3 +141,24 @@ def test_a_record_that_is_no_input_takes_no_step_of_the_clock_away() -> None:
     assert keeper.peek_ms() == START_MS + 1000
     keeper.now_ms()
     assert keeper.step_ms == -20 * 60_000
+
+
+@pytest.mark.parametrize(("step_ms", "moved_s"), [
+    (30 * 24 * HOUR_MS, 30 * 86_400), (-2 * HOUR_MS, -7200), (30 * MINUTE_MS, 0)])
+async def test_files_of_the_log_that_a_wrong_clock_has_dated_are_dated_anew_once_it_is_set(
+    tmp_path: Path, step_ms: int, moved_s: int
+) -> None:
+    bench = Bench(tmp_path)
+    bench.clock.in_sync = False  # nothing is dropped meanwhile
+    bench.read(0.5)
+    seal(bench)
+    bench.read(0.6)
+    written(bench)
+    path = bench.agent._log.sealed[0]
+    written_s = path.stat().st_mtime
+    bench.clock.set_by(step_ms)
+    for _ in range(2):  # once
+        async with beside(bench.agent.recorder.run()):
+            await bench.agent._watch._save()
+    assert abs(path.stat().st_mtime - written_s - moved_s) < 600
+    bench.stop()

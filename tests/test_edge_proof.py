@@ -1,12 +1,14 @@
 """The siren is proven before it is needed: line checks, audible tests, what is overdue; and the button at it."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from edge import proof as proofs
 from edge import siren as sirens
 from edge.button import STUCK_S, ButtonWatch, Debounce, Press
 from edge.proof import DAY_MS, FILE, Proof
@@ -18,6 +20,7 @@ from tests.tasks import beside
 from tests.test_edge_siren import Box, sound
 from tocsin.clock import WoundClock
 from tocsin.levels import Level
+from tocsin.log import replace_file
 from tocsin.readings import Reason, RejectedError
 
 HOUR_MS = 3_600_000
@@ -124,6 +127,55 @@ async def test_an_output_that_can_tell_nothing_is_asked_whether_it_is_there_and_
         stand.box.reads = True
         await stand.passes(1)
         assert (stand.proof.health().fault, stand.proof.health().overdue, len(stand.told)) == ("", "", 1)
+
+
+async def test_a_bus_that_stands_holds_up_neither_the_next_look_nor_what_is_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proofs, "_ANSWER_S", 0.01)
+    async with Stand(tmp_path).running() as stand:
+        stand.box.hangs = True
+        await stand.passes(49)
+        assert stand.told == [("failed", "line check: it cannot be asked: its bus has not come round for 0 s"),
+                              ("overdue", "no good line check for two days")]
+        stand.box.hangs = False
+        await stand.passes(1)
+        assert stand.reasons[2:] == ["line"]
+
+
+async def test_a_test_on_a_bus_that_stands_ends_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand = Stand(tmp_path)
+    monkeypatch.setattr(proofs, "_ANSWER_S", 0.01 - stand.table.test_s)
+    for _ in range(2):  # nobody runs the siren: it never comes round
+        with pytest.raises(ValueError, match="the test proved nothing: its bus has not come round"):
+            await stand.proof.audible_test("Li Wei")
+    assert stand.reasons == ["test", "failed"] * 2
+    assert stand.siren._testing is None
+
+
+async def test_a_disk_that_hangs_holds_up_no_look_and_has_what_was_proven_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proofs, "_DISK_S", 0.01)
+    free, begun = threading.Event(), []
+
+    def hangs(path: Path, content: bytes, *, sync: bool) -> None:
+        begun.append(content)
+        free.wait(30)
+        replace_file(path, content, sync=sync)
+
+    monkeypatch.setattr(proofs, "replace_file", hangs)
+    async with Stand(tmp_path, every_days=0).running() as stand:
+        await stand.passes(49)
+        assert stand.reasons == ["line"] * 3
+        assert len(begun) == 1, "one at a time: each that hangs keeps a thread that others need"
+        free.set()
+        await until(lambda: stand.proof._writing is not None and stand.proof._writing.done())
+        await stand.passes(24)
+        await until((tmp_path / FILE).exists)
+        stand.make()
+        assert stand.proof.health().how == "line"
+        assert stand.clock.now_ms() - stand.proof.health().proven <= DAY_MS
 
 
 async def test_no_line_is_checked_while_it_sounds(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A log near its limit: what goes, in which order, and that nobody says more of it than is there."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,14 @@ def test_what_was_delivered_long_ago_goes_before_what_was_delivered_just_now(tmp
     log.move_cursor(STEP_RECORDS, "hub")
     now_s = log.sealed[0].stat().st_mtime
     assert {one.step for one in squeeze(log, used_bytes(tmp_path) - 1, now_s + 90_000)} == {Step.DELIVERED_OLD}
+
+
+def test_what_a_clock_behind_has_dated_is_no_older_than_what_follows_it(tmp_path: Path) -> None:
+    log = filled(tmp_path)
+    now_s = max(path.stat().st_mtime for path in log.sealed)
+    os.utime(log.sealed[0], (0, 0))
+    log.move_cursor(STEP_RECORDS, "hub")
+    assert {one.step for one in squeeze(log, used_bytes(tmp_path) - 1, now_s)} == {Step.DELIVERED}
 
 
 def test_readings_that_the_hub_does_not_have_are_thinned_where_all_is_clear(tmp_path: Path) -> None:

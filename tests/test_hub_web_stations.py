@@ -72,3 +72,14 @@ async def test_the_station_s_page_says_when_its_siren_was_proven(
     assert [word for word in words if word not in page] == []
     told = any(word in page for word in ("siren proven", "siren never", "siren fault"))
     assert (told, any(word in chinese for word in ("最近检验", "从未检验", "警报器故障"))) == (bool(words), bool(words))
+
+
+@pytest.mark.parametrize("path", ["/stations/{}", "/"])
+async def test_how_many_faults_a_heartbeat_had_no_room_for_is_said(tmp_path: Path, path: str) -> None:
+    view = storm(tmp_path)
+    upper = view.stations_[0]
+    view.stations_[0] = station(upper.id, upper.card, more_devices=300, more_ill=180, more_faults=3)
+    async with client_of(view) as client:
+        pages = [(await client.get(path.format(upper.id), headers={"Accept-Language": lang})).text
+                 for lang in ("en", "zh")]
+    assert ["and 183 more" in pages[0], "另有 183 项" in pages[1]] == [True, True]

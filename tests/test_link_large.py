@@ -18,6 +18,7 @@ from tocsin import topics
 from tocsin.link import LARGEST_PACKET, Broker, Link, TooLargeError
 from tocsin.log import Entry, Log
 from tocsin.messages import LARGEST, Event, EventKind, encode, record_of, upload_of
+from tocsin.said import Said
 from tocsin.signing import new_station_key
 
 NARROW = 20_000
@@ -105,7 +106,7 @@ async def test_records_that_are_too_large_hold_up_no_others_and_are_told_once(
         event = Event(BOOT, seq, seq, EventKind.DISK, words(2 * NARROW))
         storage.append([Entry(seq, KINDS[Event], encode(event)) if seq in large else reading(seq)])
     seen: list[int] = []
-    told: list[str] = []
+    told: list[Said] = []
 
     async def hear(_topic: str, payload: bytes) -> None:
         seen.extend(record_of(bytes(raw)).seq for raw in upload_of(payload).records)
@@ -123,7 +124,10 @@ async def test_records_that_are_too_large_hold_up_no_others_and_are_told_once(
             await until(lambda: len(seen) >= 14)  # what nobody answered comes again, but those three
     assert set(seen) == set(range(1, 11)) - large
     assert uplink.backlog == 7
-    assert [one.partition(" stays")[0] for one in told] == ["record 3", "record 7", "record 8"]
-    assert all(one.endswith(f"and 127.0.0.1 takes {NARROW}") for one in told)
+    assert [one.en.partition(" stays")[0] for one in told] == ["record 3", "record 7", "record 8"]
+    assert all(one.en.endswith(f"and 127.0.0.1 takes {NARROW}") for one in told)
+    assert [one.zh.partition("：")[0] for one in told] == [
+        f"第 {seq} 条记录留在日志中，不再上传" for seq in sorted(large)]
+    assert all(one.zh.endswith(f"而 127.0.0.1 最多接受 {NARROW}") for one in told)
     uplink.close()
     storage.close()

@@ -67,6 +67,29 @@ def test_what_was_written_with_a_clock_that_was_behind_is_as_old_as_what_follows
     assert not first.exists()
 
 
+def test_what_a_run_wrote_with_a_clock_days_behind_is_young_once_the_clock_is_set(tmp_path: Path) -> None:
+    """A board that was off for a month, and goes on where its clock was kept."""
+    day_s = 86_400
+    before = Log(tmp_path, segment_bytes=200)
+    for seq in range(1, 21):
+        before.append([Entry(seq, 1, b"p" * 30)])
+    before.close()
+    old = before.sealed
+    log = Log(tmp_path, segment_bytes=200)
+    for seq in range(21, 41):
+        log.append([Entry(seq, 1, b"p" * 30)])
+    log.move_cursor(40, "hub")
+    now_s = last_segment(tmp_path).stat().st_mtime
+    for path in log.sealed:
+        os.utime(path, (now_s - 30 * day_s, now_s - 30 * day_s))
+    log.clock_was_set(30 * day_s)
+    assert log.drop(older_than_s=7 * day_s, now_s=now_s) == len(old) - 1
+    assert [entry.seq for entry in log.read()][-20:] == list(range(21, 41))
+    log.clock_was_set(-90 * 365 * day_s)
+    assert min(path.stat().st_mtime for path in log.sealed) == 0
+    log.close()
+
+
 def test_a_log_cut_at_every_byte_keeps_all_before_the_cut(tmp_path: Path) -> None:
     log = Log(tmp_path / "whole")
     written = entries(1, [b"first", b"second", b"third"])

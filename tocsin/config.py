@@ -42,14 +42,25 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's tables. Raises ConfigError where it cannot be read or is not TOML."""
+    return tables_of(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Raises ConfigError where it cannot be read or is not UTF-8."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as err:
         raise ConfigError([f"{path}: cannot be read: {err.strerror}"]) from err
     except UnicodeDecodeError as err:
         raise ConfigError([f"{path}: not UTF-8 at byte {err.start}; save it as UTF-8"]) from err
+
+
+def tables_of(text: str, place: str) -> dict[str, Any]:
+    """Those of a file's text. Raises ConfigError where it is not TOML."""
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
-        raise ConfigError([f"{path}: not TOML: {err}"]) from err
+        raise ConfigError([f"{place}: not TOML: {err}"]) from err
 
 
 def load(path: Path, kind: type[T]) -> T:

@@ -16,6 +16,7 @@ class Fault(StrEnum):
     BATTERY = "battery"      # the voltage is low, or not known
     HEAT = "heat"            # the cabinet or the processor is too hot or too cold
     LINK = "link"            # the hub has answered nothing for too long
+    CONFIG = "config"        # the station file does not hold: its copy is in force
 
 
 class OpenFault(msgspec.Struct, frozen=True):

@@ -52,7 +52,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     counts for the link, of `budget_bytes` a month (0: no budget), which thins what goes up by `thinning` steps.
     `power`: the state of the battery, "" where the station measures none; `next_s`: the link sleeps so long before the
     next heartbeat, 0: it does not.
-    `mark`: tocsin.signing.mark_of its key."""
+    `mark`: tocsin.signing.mark_of its key. Where the broker takes no larger message, `more_devices` are not among
+    `devices`, of which `more_ill` have a fault, and `more_faults` not among `faults`."""
 
     v: int
     station: str
@@ -74,3 +75,6 @@ class Heartbeat(msgspec.Struct, frozen=True):
     power: str = ""
     next_s: float = 0.0
     mark: str = ""
+    more_devices: int = 0
+    more_ill: int = 0
+    more_faults: int = 0

@@ -12,6 +12,7 @@ FAULT: dict[str, tuple[str, str]] = {
     Fault.BATTERY: ("battery", "蓄电池"),
     Fault.HEAT: ("temperature", "温度"),
     Fault.LINK: ("link", "通信"),
+    Fault.CONFIG: ("station file", "配置文件"),
 }
 POWER: dict[str, tuple[str, str]] = {
     "normal": ("power is normal", "供电正常"),

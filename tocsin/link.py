@@ -50,6 +50,10 @@ class LinkDownError(Exception):
 class TooLargeError(LinkDownError):
     """A message that would end the connection: it was not sent, and will not go another time."""
 
+    def __init__(self, said: Said) -> None:
+        super().__init__(said)
+        self.said = said
+
 
 class RefusedError(LinkDownError):
     """The broker answered that it does not take this message, as one that its list of rights forbids."""
@@ -96,6 +100,7 @@ class Link:
         self._on_message = on_message
         self._on_connect = on_connect
         self._will = will
+        self._largest = LARGEST_PACKET
         self._client: Client | None = None
         self._lost: asyncio.Future[None] | None = None
         self._up = asyncio.Event()
@@ -113,6 +118,10 @@ class Link:
         if self._client.refused:
             refused.append(say("untaken", why=self._client.refused))
         return joined(refused)
+
+    def room(self, topic: str) -> int:
+        """Bytes of the largest payload that goes there; while there is no connection, as the last one was told."""
+        return self._largest - len(topic.encode()) - _AROUND
 
     async def wait_connected(self) -> None:
         await self._up.wait()
@@ -150,10 +159,10 @@ class Link:
         client, lost = self._client, self._lost
         if client is None or lost is None:
             raise LinkDownError("not connected")
-        most, size = min(LARGEST_PACKET, client.largest or LARGEST_PACKET), len(payload) + len(topic.encode()) + _AROUND
+        most, size = self._largest, len(payload) + len(topic.encode()) + _AROUND
         if size > most:
-            raise TooLargeError(f"{size} bytes, and {self._broker.host} takes {most}" if most < LARGEST_PACKET else
-                                f"{size} bytes; at most {most}")
+            key = "too_large_there" if most < LARGEST_PACKET else "too_large"
+            raise TooLargeError(say(key, size=size, host=self._broker.host, most=most))
         begun_s = time.monotonic()
         publishing = asyncio.ensure_future(client.put(topic, payload, retain=retain))
         try:
@@ -175,6 +184,7 @@ class Link:
             publishing.cancel()
 
     async def _serve(self, client: Client) -> None:
+        self._largest = min(LARGEST_PACKET, client.largest or LARGEST_PACKET)
         await self._subscribe(client, self._subscriptions)
         self._client = client
         self._lost = asyncio.get_running_loop().create_future()

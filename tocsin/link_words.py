@@ -31,6 +31,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "no_answer": ("it does not answer", "对方没有应答"),
     "broke": ("the connection broke", "连接中断"),
     "and": ("{words} ({text})", "{words}（{text}）"),
+    "too_large": ("{size} bytes; at most {most}", "共 {size} 字节，上限为 {most}"),
+    "too_large_there": ("{size} bytes, and {host} takes {most}", "共 {size} 字节，而 {host} 最多接受 {most}"),
     "unheard": ("the broker does not let us hear {topic}: {why}", "消息服务器不允许本机接收 {topic}：{why}"),
     "untaken": ("the broker refuses our messages: {why}", "消息服务器拒绝本机的消息：{why}"),
     "ca": ('ca: "{file}" {why}', "ca 文件“{file}”{why}"),

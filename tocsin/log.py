@@ -80,6 +80,7 @@ class Log:
             with suppress(OSError):
                 self._file = self._new_segment()
         left: list[Entry] = []
+        self._opened_at = self.next_seq
         try:
             left = read_early(folder, strict=True)
         except OSError as err:  # of another user, for one
@@ -188,6 +189,14 @@ class Log:
             path.unlink()
             dropped += 1
         return dropped
+
+    def clock_was_set(self, by_s: float) -> None:
+        """What was written since this log was opened is as old as if the clock had always been so. Raises OSError."""
+        paths = segments_of(self.folder)
+        for path, following in itertools.zip_longest(paths, paths[1:]):
+            if following is None or first_seq(following) > self._opened_at:
+                times = path.stat()
+                os.utime(path, (times.st_atime, max(0.0, times.st_mtime + by_s)))
 
     def mend(self, path: Path) -> Mended | None:
         """Reads a sealed segment; sets it aside where it is damaged, its good records are written anew.

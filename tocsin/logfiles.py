@@ -54,16 +54,19 @@ def _read(
         suspect(path)
 
 
-def replace_file(path: Path, *parts: bytes, sync: bool) -> None:
-    """Temporary file, sync, rename: readers see the old content or the new, never half of it."""
-    replace_with(path, parts, sync=sync)
+def replace_file(path: Path, *parts: bytes, sync: bool, private: bool = False) -> None:
+    """Temporary file, sync, rename: readers see the old content or the new, never half of it. What is `private` only
+    its owner may read."""
+    replace_with(path, parts, sync=sync, private=private)
 
 
-def replace_with(path: Path, parts: Iterable[bytes], *, sync: bool) -> None:
+def replace_with(path: Path, parts: Iterable[bytes], *, sync: bool, private: bool = False) -> None:
     """As `replace_file`, with what comes one after the other."""
     temporary = path.with_name(path.name + ".new")
     try:
         with temporary.open("wb") as file:
+            if private:  # while it is empty
+                os.fchmod(file.fileno(), 0o600)
             file.writelines(parts)
             if sync:
                 file.flush()

@@ -52,6 +52,12 @@ class StationState:
     offline: bool
 
     @property
+    def unnamed(self) -> int:
+        """Faults and devices with one that its heartbeat had no room for."""
+        beat = self.view.heartbeat
+        return beat.more_ill + beat.more_faults if beat else 0
+
+    @property
     def stale(self) -> list[SeriesState]:
         """Late and silent series whose device tells no fault of its own."""
         told = {device.device for device in self.faults}

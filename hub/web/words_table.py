@@ -119,6 +119,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "proof_test": ("audible test", "试鸣"),
     "proof_sounded": ("it sounded", "实际鸣响"),
     "link_sleeps": ("link asleep for up to {length}", "链路休眠，最长 {length}"),
+    "unnamed": ("and {count} more: the station's broker takes no larger message",
+                "另有 {count} 项：站点的消息服务器不接受更大的消息"),
     "backlog": ("{count} records waiting at the station", "站上 {count} 条待传"),
     "traffic": ("link: {today} MB today, {month} MB this month", "流量：今日 {today} MB，本月 {month} MB"),
     "traffic_of": (

@@ -1,0 +1,67 @@
+"""A heartbeat made as small as the broker needs it: what matters least goes first, and is counted.
+
+First go devices that are well, then words are cut, then devices that are not well and faults, at last what is said of
+siren and log. That the station is there, for what its siren sounds and how it is powered is said in any case.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from tocsin.health import DeviceHealth, Heartbeat
+from tocsin.messages import encode
+
+_WORDS = 100  # characters of what is wrong with one thing: as long as most are
+
+Packer = Callable[[bytes], bytes]
+
+
+def fitted(beat: Heartbeat, most: int, packer: Packer) -> bytes:
+    """In at most `most` bytes; where that cannot be, as small as it gets."""
+    if len(whole := packer(encode(beat))) <= most:
+        return whole
+    ill = sum(bool(device.fault) for device in beat.devices) + len(beat.faults)
+    for form, least in ((beat, ill), (_cut(beat), 0), (_bare(beat), 0)):
+        packed = _most_of(form, least, most, packer)
+        if len(packed) <= most:
+            break
+    return packed
+
+
+def _most_of(beat: Heartbeat, least: int, most: int, packer: Packer) -> bytes:
+    """With as many devices and faults as there is room for, `least` of them in any case."""
+    fits, beyond = least, len(beat.devices) + len(beat.faults) + 1
+    packed = packer(encode(_with(beat, fits)))
+    while beyond - fits > 1:
+        middle = (fits + beyond) // 2
+        more = packer(encode(_with(beat, middle)))
+        if len(more) <= most:
+            fits, packed = middle, more
+        else:
+            beyond = middle
+    return packed
+
+
+def _with(beat: Heartbeat, count: int) -> Heartbeat:
+    """So many of its faults and devices, those first that are not well; the others are counted."""
+    faults = beat.faults[:count]
+    kept = sorted(range(len(beat.devices)), key=lambda at: not beat.devices[at].fault)[:count - len(faults)]
+    devices = [beat.devices[at] for at in sorted(kept)]
+    return msgspec.structs.replace(
+        beat, faults=faults, devices=devices,
+        more_faults=len(beat.faults) - len(faults), more_devices=len(beat.devices) - len(devices),
+        more_ill=sum(bool(one.fault) for one in beat.devices) - sum(bool(one.fault) for one in devices))
+
+
+def _cut(beat: Heartbeat) -> Heartbeat:
+    return msgspec.structs.replace(
+        beat, devices=[_cut_device(device) for device in beat.devices],
+        faults=[msgspec.structs.replace(one, detail=one.detail[:_WORDS], zh=one.zh[:_WORDS]) for one in beat.faults])
+
+
+def _cut_device(device: DeviceHealth) -> DeviceHealth:
+    return msgspec.structs.replace(device, fault=device.fault[:_WORDS])
+
+
+def _bare(beat: Heartbeat) -> Heartbeat:
+    return msgspec.structs.replace(_cut(beat), siren_health=None, log=None)
