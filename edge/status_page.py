@@ -17,6 +17,8 @@ _LATE_PERIODS = 3
 TABLE = {
     "version": ("tocsin {version}, up {up}, rules {rules}", "tocsin {version}，已运行 {up}，规则 {rules}"),
     "clear": ("everything is clear", "全部正常"),
+    "shelved": ("SHELVED: {rule}", "搁置：{rule}"),
+    "left": ("{left} more", "还剩 {left}"),
     "since": ("since {since}", "已 {since}"),
     "levels": ("LEVELS", "预警"),
     "readings": ("READINGS", "读数"),
@@ -115,6 +117,10 @@ class _Page:
             yield "", f"    {one.series}"
         if not self._now.levels:
             yield "", f"  {self._words('clear')}"
+        for one in self._now.shelved:
+            left = self._words("left", left=self._words.span((one.until - self._now.t) / 1000))
+            yield _YELLOW, cells(f"  {self._words('shelved', rule=one.rule)}", left)
+            yield "", f"    {one.series}"
 
     def _reading(self, one: SeriesNow) -> Lines:
         words, now = self._words, self._now
