@@ -33,8 +33,8 @@ from tocsin.said import LANGS, Said, language
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=200)
 
 
-def narrow(text: str) -> None:
-    assert [line for line in text.splitlines() if width(line) > WIDTH] == []
+def narrow(text: str, columns: int = WIDTH) -> None:
+    assert [line for line in text.splitlines() if width(line) > columns] == []
 
 
 async def test_a_running_station_tells_how_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,23 +320,3 @@ def test_the_language_is_the_terminals_unless_one_is_asked_for() -> None:
     assert language("", {"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}) == "en"
     assert language("en", {"LANG": "zh_CN.UTF-8"}) == "en"
     assert language("", {}) == "en"
-
-
-@pytest.mark.parametrize(("lang", "shown", "told"), [
-    ("en", "SHELVED: stage 30 min more gauge/stage_m", "stage on gauge/stage_m is shelved until 2024-08-08T00:30:00Z"),
-    ("zh", "搁置：stage 还剩 30 分 gauge/stage_m", "gauge/stage_m 的规则“stage”已搁置至 2024-08-08T00:30:00Z"),
-])
-def test_a_rule_that_somebody_shelved_is_not_forgotten(tmp_path: Path, lang: str, shown: str, told: str) -> None:
-    async def shelved() -> tuple[str, str]:
-        bench = Bench(tmp_path)
-        bench.operations.shelve("stage", GAUGE, 30, "Li Wei")
-        during = bench.operations.levels().in_(lang), page(await _now(bench), lang)
-        bench.operations.shelve("stage", GAUGE, 0, "Li Wei")
-        assert told not in bench.operations.levels().in_(lang)
-        bench.stop()
-        return during
-
-    levels, text = asyncio.run(shelved())
-    narrow(text)
-    assert shown in re.sub(r"\s+", " ", text)
-    assert told in levels
