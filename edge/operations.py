@@ -65,7 +65,7 @@ class Operations:
         state = self._pipeline.decider.live
         lines = [say("level", level=Level(level), rule=track.rule.name, series=track.series.key) for track, level
                  in zip(state.plan.tracks, state.memory.level.tolist(), strict=True) if level]
-        hidden = [say("is_shelved", rule=track.rule.name, series=track.series.key, until=iso(until))
+        hidden = [say("is_shelved", rule=track.rule.name, series=track.series.key, until=iso(until // 1000 * 1000))
                   for track, until in self._pipeline.shelved()]
         return joined([*(lines or [say("all_clear")]), *hidden], "\n", "\n")
 
