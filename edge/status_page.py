@@ -133,10 +133,10 @@ class _Page:
             yield "", f"    {one.series}"
         if not self._now.levels:
             yield "", f"  {self._words('clear')}"
-        for one in self._now.shelved:
-            left = self._words("left", left=self._words.span((one.until - self._now.t) / 1000))
-            yield from self._cells(f"  {self._words('shelved', rule=one.rule)}", left, _YELLOW)
-            yield "", f"    {one.series}"
+        for hidden in self._now.shelved:
+            left = self._words("left", left=self._words.span((hidden.until - self._now.t) / 1000))
+            yield from self._cells(f"  {self._words('shelved', rule=hidden.rule)}", left, _YELLOW)
+            yield "", f"    {hidden.series}"
 
     def _reading(self, one: SeriesNow) -> Lines:
         words, now = self._words, self._now
