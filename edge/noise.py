@@ -105,7 +105,8 @@ def gpio() -> Any:
     try:
         import gpiozero
     except ImportError as err:
-        raise RejectedError(Reason.LINK, "gpiozero is not installed: pip install 'tocsin[gpio]'") from err
+        why = "gpiozero is not installed: pip install '.[edge,gpio]' in tocsin's folder"
+        raise RejectedError(Reason.LINK, why) from err
     return gpiozero
 
 

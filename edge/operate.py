@@ -265,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("station", type=Path, metavar="STATION.toml")
     parser.add_argument("--lang", choices=LANGS, default="", help="else as the terminal's LANG says")
     kinds = parser.add_subparsers(dest="do", required=True)
-    kinds.add_parser("levels", help="which rules are above clear")
+    kinds.add_parser("levels", help="which rules are above clear, or shelved")
     for name, words in (("ack", "a level was seen: what latches may fall, what waits to sound stays silent"),
                         ("clear", "take a rule to clear"),
                         ("shelve", "let a rule sound nothing for some time")):

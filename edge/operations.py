@@ -61,11 +61,13 @@ class Operations:
         return self._station
 
     def levels(self) -> Said:
-        """One line a rule that is above clear."""
+        """One line a rule that is above clear; and one a rule that is shelved, above clear or not."""
         state = self._pipeline.decider.live
         lines = [say("level", level=Level(level), rule=track.rule.name, series=track.series.key) for track, level
                  in zip(state.plan.tracks, state.memory.level.tolist(), strict=True) if level]
-        return joined(lines, "\n", "\n") if lines else say("all_clear")
+        hidden = [say("is_shelved", rule=track.rule.name, series=track.series.key, until=iso(until // 1000 * 1000))
+                  for track, until in self._pipeline.shelved()]
+        return joined([*(lines or [say("all_clear")]), *hidden], "\n", "\n")
 
     def acknowledge(self, rule: str, series: str, who: str) -> Said:
         """A person has seen the level: what latches may fall, and what waits to sound stays silent."""

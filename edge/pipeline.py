@@ -24,6 +24,7 @@ from edge.siren import Siren
 from edge.sounding import Sound
 from edge.timekeeper import Timekeeper
 from thresholds.kernel import levels
+from thresholds.plan import Track
 from thresholds.tables import NEVER
 from tocsin.inputs import ClockStep, Service, Tick
 from tocsin.levels import Level
@@ -175,6 +176,12 @@ class Pipeline:
         if count <= self.handled and not waiter.done():
             waiter.set_result(None)
         return waiter.done()
+
+    def shelved(self) -> list[tuple[Track, int]]:
+        """The tracks that a person has shelved, each with the end of that (ms UTC)."""
+        state = self.decider.live
+        return [(track, until) for track, until in zip(state.plan.tracks, state.memory.shelved.tolist(), strict=True)
+                if until > self._now_ms]
 
     def now_ms(self) -> int:
         """The agent's time; a step of the clock is an input of its own, and comes before what is done now."""

@@ -24,6 +24,11 @@ _KEEP_ALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 15_000),
 )
+# what a technician can do about it
+_NOT_OPENED = {
+    errno.EAGAIN: "another program has it open; stop that first",
+    errno.EACCES: "Permission denied: who runs this must be in the port's group, often dialout",
+}
 
 
 class _Reader(asyncio.Protocol):
@@ -135,6 +140,10 @@ class Port:
             )  # fmt: skip
         except termios.error as err:  # a USB adapter that goes while it is being opened
             raise OSError(*err.args) from err
+        except serial.SerialException as err:  # says the path twice, and of a port in use that it is unavailable
+            if err.errno is None:
+                raise
+            raise OSError(err.errno, _NOT_OPENED.get(err.errno, os.strerror(err.errno))) from err
         asyncio.get_running_loop().add_reader(self._serial.fileno(), self._pump_serial)
 
     def _pump_serial(self) -> None:

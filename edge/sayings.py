@@ -23,6 +23,8 @@ TABLE = {
     # levels
     "level": ("{level}: {rule} on {series}", "{level}：{series}，规则“{rule}”"),
     "all_clear": ("everything is clear", "全部正常"),
+    "is_shelved": ("{rule} on {series} is shelved until {until}: it sounds nothing",
+                   "{series} 的规则“{rule}”已搁置至 {until}，不鸣响"),
     "is_clear": ('"{rule}" on {series} is clear: there is nothing to do', "{series} 的“{rule}”没有预警，无需操作"),
     "judges_not": ('"{rule}" does not judge {series} here; use {there}',
                    "本站没有对 {series} 的规则“{rule}”；可用：{there}"),

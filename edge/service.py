@@ -35,7 +35,7 @@ _USAGE = """tocsin service STATION.toml DEVICE[/QUANTITY] --minutes N --who NAME
 def run(argv: list[str]) -> int:
     """Exit code: 0 done and proved, 1 refused, not proved or no agent there, 2 the command line is off."""
     parser = _parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # the names may stand behind options
     args.lang = language(args.lang)
     try:
         file = station_file(args.station, args.lang)

@@ -15,6 +15,7 @@ from edge.operate import Ask, ask, why_away
 from edge.sayings import say
 from edge.status_page import page
 from edge.survey import StationNow
+from edge.words import NARROWEST, WIDTH
 from tocsin.config import ConfigError
 from tocsin.log import first_seq, read_log, segments_of
 from tocsin.messages import Readings, Record
@@ -91,7 +92,13 @@ def look(folder: Path, args: argparse.Namespace) -> tuple[int, str]:
         return 1, say("other_version", why=err).in_(lang)
     if now is None:
         return 1, reply.words.in_(lang)
-    return 0, _json(now) if args.json else page(now, lang, colour=sys.stdout.isatty())
+    return 0, _json(now) if args.json else page(
+        now, lang, colour=sys.stdout.isatty(), columns=_columns())
+
+
+def _columns() -> int:
+    """Of the terminal, as far as it is one and between a telephone upright and one laid on its side."""
+    return min(WIDTH, max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns))
 
 
 def folder_tells(folder: Path, why: str, *, running: bool = False) -> Away:

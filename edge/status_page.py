@@ -1,4 +1,4 @@
-"""What `tocsin status` shows: the state of a station on a phone's terminal, 60 columns wide."""
+"""What `tocsin status` shows: the state of a station on a telephone's terminal, 40 to 60 columns wide."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +17,8 @@ _LATE_PERIODS = 3
 TABLE = {
     "version": ("tocsin {version}, up {up}, rules {rules}", "tocsin {version}，已运行 {up}，规则 {rules}"),
     "clear": ("everything is clear", "全部正常"),
+    "shelved": ("SHELVED: {rule}", "搁置：{rule}"),
+    "left": ("{left} more", "还剩 {left}"),
     "since": ("since {since}", "已 {since}"),
     "levels": ("LEVELS", "预警"),
     "readings": ("READINGS", "读数"),
@@ -69,9 +71,9 @@ _MARKS = {
 _HOW = {"line": ("line check", "线路检查"), "test": ("heard in a test", "试鸣"), "sounded": ("in earnest", "实际鸣响")}
 
 
-def page(now: StationNow, lang: str, *, colour: bool = False) -> str:
-    """The whole, with escape sequences for colours where they are wanted."""
-    lines = list(_Page(now, Words(TABLE, lang)).lines())
+def page(now: StationNow, lang: str, *, colour: bool = False, columns: int = WIDTH) -> str:
+    """The whole in so many columns, with escape sequences for colours where they are wanted."""
+    lines = list(_Page(now, Words(TABLE, lang), columns).lines())
     painted = (f"{paint}{line}{_PLAIN}" if paint and colour else line for paint, line in lines)
     return "\n".join(painted)
 
@@ -82,15 +84,23 @@ Lines = Iterator[tuple[str, str]]
 class _Page:
     """Lines with the colour of each, "" for none."""
 
-    def __init__(self, now: StationNow, words: Words) -> None:
+    def __init__(self, now: StationNow, words: Words, columns: int) -> None:
         self._now = now
+        self._columns = columns
         self._words = words
         self._siren = _table(now.health.get("siren_health"))
 
     def lines(self) -> Lines:
+        for paint, line in self._all():
+            if width(line) <= self._columns:
+                yield paint, line
+            else:
+                yield from self._plain(line.lstrip(), paint, "  ")
+
+    def _all(self) -> Lines:
         now, words = self._now, self._words
         name = now.name_zh if words.at else now.name
-        yield _BOLD, cells(f"{name} ({now.station})", iso(now.t // 1000 * 1000))
+        yield from self._cells(f"{name} ({now.station})", iso(now.t // 1000 * 1000), _BOLD)
         yield from self._plain(words("version", version=now.version, up=words.span(now.up_s), rules=now.rules))
         yield from self._levels()
         yield _BOLD, words("readings")
@@ -102,8 +112,16 @@ class _Page:
         yield from self._rest()
 
     def _plain(self, text: str, paint: str = "", first: str = "") -> Lines:
-        for line in folded(text, "    ", first):
+        for line in folded(text, "    ", first, self._columns):
             yield paint, line
+
+    def _cells(self, left: str, right: str, paint: str) -> Lines:
+        """On one line where both fit: a name is of use as a whole only."""
+        if width(f"{left} {right}") > self._columns:
+            yield paint, left
+            yield paint, cells("", right, self._columns)
+        else:
+            yield paint, cells(left, right, self._columns)
 
     def _levels(self) -> Lines:
         yield _BOLD, self._words("levels")
@@ -111,10 +129,14 @@ class _Page:
             level = Level.of(one.level)
             since = self._words("since", since=self._words.span((self._now.t - one.since) / 1000))
             paint = _RED if level >= Level.ORANGE else _YELLOW
-            yield paint, cells(f"  {(level.zh if self._words.at else level.word)} {one.rule}", since)
+            yield from self._cells(f"  {(level.zh if self._words.at else level.word)} {one.rule}", since, paint)
             yield "", f"    {one.series}"
         if not self._now.levels:
             yield "", f"  {self._words('clear')}"
+        for hidden in self._now.shelved:
+            left = self._words("left", left=self._words.span((hidden.until - self._now.t) / 1000))
+            yield from self._cells(f"  {self._words('shelved', rule=hidden.rule)}", left, _YELLOW)
+            yield "", f"    {hidden.series}"
 
     def _reading(self, one: SeriesNow) -> Lines:
         words, now = self._words, self._now
@@ -125,11 +147,7 @@ class _Page:
         value = "" if one.value is None else f"{one.value:.10g} {known.unit if known else ''}"
         marks = [mark[words.at] for bit, mark in _MARKS.items() if one.quality & bit]
         paint, right = _RED if late else _YELLOW if marks else "", f"{value:>14}{age:>9}"
-        if width(f"  {one.key} {right}") > WIDTH:    # a name is of use as a whole only
-            yield paint, f"  {one.key}"
-            yield paint, cells("", right)
-        else:
-            yield paint, cells(f"  {one.key}", right)
+        yield from self._cells(f"  {one.key}", right, paint)
         if one.service > now.t:
             marks.insert(0, words("service", left=words.span((one.service - now.t) / 1000)))
         if one.good and one.good != one.t:

@@ -67,6 +67,14 @@ class LevelNow(msgspec.Struct, frozen=True):
     since: int
 
 
+class ShelvedNow(msgspec.Struct, frozen=True):
+    """A rule that sounds nothing and calls nobody until `until`, ms UTC: a person has shelved it."""
+
+    rule: str
+    series: str
+    until: int
+
+
 class ErrorNow(msgspec.Struct, frozen=True):
     """What a device that is good again was refused for last, at `t` (ms UTC)."""
 
@@ -141,6 +149,7 @@ class StationNow(msgspec.Struct, frozen=True):
     power: PowerNow | None = None
     problems_zh: list[str] = []
     errors: list[ErrorNow] = []
+    shelved: list[ShelvedNow] = []
 
 
 @dataclass(slots=True)
@@ -174,7 +183,7 @@ class Survey:
             ClockNow(self.keeper.doubtful, self.clock.synchronized()), self._levels(), self._series(), self._link(),
             disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
             [str(one) for one in problems], [name for name, poller in self.pollers.items() if poller.probing],
-            self._power(), [joined([one]).zh for one in problems], self._errors(),
+            self._power(), [joined([one]).zh for one in problems], self._errors(), self._shelved(),
         )  # fmt: skip
 
     async def echo(self, who: str) -> Said:
@@ -194,6 +203,9 @@ class Survey:
         state = self.pipeline.decider.live
         return [LevelNow(*named(track), Level(level).word, int(state.memory.since[k])) for k, (track, level)
                 in enumerate(zip(state.plan.tracks, state.memory.level.tolist(), strict=True)) if level]
+
+    def _shelved(self) -> list[ShelvedNow]:
+        return [ShelvedNow(*named(track), until) for track, until in self.pipeline.shelved()]
 
     def _errors(self) -> list[ErrorNow]:
         health = self.pipeline.health

@@ -63,7 +63,7 @@ def pinyin(text: str) -> str:
     try:
         from pypinyin import Style, lazy_pinyin
     except ImportError as err:
-        raise VoiceError("pypinyin is not installed: pip install 'tocsin[speech]'") from err
+        raise VoiceError("pypinyin is not installed: pip install '.[edge,speech]' in tocsin's folder") from err
     # the neutral tone has the number 5 in that voice
     return " ".join(lazy_pinyin(in_hanzi(text), style=Style.TONE3, neutral_tone_with_five=True)).translate(_MARKS)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from tocsin.said import LANGS, Sayings
 
-WIDTH = 60  # what a phone's terminal shows across
+WIDTH = 60      # what a telephone's terminal shows across, laid on its side
+NARROWEST = 40  # and held upright
 # a word with the blanks behind it; Chinese may be broken anywhere, and so may what is longer than a line
-_PIECES = re.compile(r"[^\s\u2e80-\uffff]{1,50}\s*|[\u2e80-\uffff]\s*")
+_PIECES = re.compile(r"[^\s\u2e80-\uffff]{1,36}\s*|[\u2e80-\uffff]\s*")
 
 
 class Words:
@@ -35,19 +36,19 @@ def width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
-def cells(left: str, right: str) -> str:
+def cells(left: str, right: str, columns: int = WIDTH) -> str:
     """Left and right on one line; the left end is cut where both do not fit."""
-    room = WIDTH - width(right) - 1
+    room = columns - width(right) - 1
     while width(left) > room:
         left = left[:-1]
-    return f"{left}{' ' * (WIDTH - width(left) - width(right))}{right}"
+    return f"{left}{' ' * (columns - width(left) - width(right))}{right}"
 
 
-def folded(text: str, indent: str = "  ", first: str = "") -> list[str]:
-    """Lines of at most WIDTH columns, the following ones indented; broken at blanks, or in Chinese."""
+def folded(text: str, indent: str = "  ", first: str = "", columns: int = WIDTH) -> list[str]:
+    """Lines of at most so many columns, the following ones indented; broken at blanks, or in Chinese."""
     lines, line = [], first
     for word in _PIECES.findall(text):
-        if width(line + word.rstrip()) > WIDTH and line.strip():
+        if width(line + word.rstrip()) > columns and line.strip():
             lines.append(line.rstrip())
             line = indent
         line += word

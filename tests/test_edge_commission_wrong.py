@@ -15,6 +15,7 @@ from edge.sheet import Result, Sheet, in_words
 from edge.walk import FILE, Begun, BrokenOffError
 from simulators.faults import Silent
 from tests.edge_bench import GAUGE
+from tests.stations import StationFiles
 from tests.test_edge_commission import Site
 
 
@@ -179,3 +180,12 @@ def test_a_walk_makes_no_folder_that_would_belong_to_another_user_than_the_agent
     assert service.run(words) == 1
     assert "no agent answers" in capsys.readouterr().err
     assert not site.folder.exists()
+
+
+@pytest.mark.parametrize("words", [["--lang", "zh", "gauge"], ["gauge", "--lang", "zh"]])
+def test_the_name_of_what_is_worked_on_may_stand_behind_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    path = StationFiles(tmp_path, "tcp://127.0.0.1:9").write()
+    assert service.run([str(path), *words, "--minutes", "5", "--who", "Li Wei"]) == 1
+    assert "终端程序没有应答" in capsys.readouterr().err

@@ -33,8 +33,8 @@ from tocsin.said import LANGS, Said, language
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=200)
 
 
-def narrow(text: str) -> None:
-    assert [line for line in text.splitlines() if width(line) > WIDTH] == []
+def narrow(text: str, columns: int = WIDTH) -> None:
+    assert [line for line in text.splitlines() if width(line) > columns] == []
 
 
 async def test_a_running_station_tells_how_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.shared_data import REPOSITORY
+from tocsin import __version__
+from tocsin.__main__ import main
 
 PACKAGES: list[str] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
     "wheel"
@@ -140,3 +142,8 @@ def test_the_guards_see_what_they_guard_against() -> None:
     assert path_pattern(Path("/place")).search("see /place/file")
     assert path_pattern(Path("/place")).search("in /place now")
     assert not path_pattern(Path("/place")).search("/place2 and a/place")
+
+
+def test_the_version_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tocsin {__version__}\n"

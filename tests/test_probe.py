@@ -1,12 +1,14 @@
 """What answers on a bus, asked on real wires."""
 
 import asyncio
+import errno
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from serial import Serial
 
 from edge import probe
 from simulators.devices import RadarLevel, Relay
@@ -69,7 +71,29 @@ def test_a_bus_on_which_nothing_answers_and_a_port_that_is_not_there(capsys: pyt
     assert probe.run([f"tcp://127.0.0.1:{free_port()}", "--units", "1"]) == 1
     assert "tocsin probe: bus probe, tcp://127.0.0.1:" in capsys.readouterr().err
     assert probe.run(["serial:/dev/tty-of-nobody", "--units", "1"]) == 1
-    assert "/dev/tty-of-nobody" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "tocsin probe: bus probe, /dev/tty-of-nobody: [Errno 2] No such file or directory\n")
+
+
+def test_a_port_that_is_taken_or_not_allowed_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with wired(ModbusRtuPty({1: radar(1)})) as wire:
+        assert isinstance(wire, ModbusRtuPty)
+        with Serial(str(wire.path), exclusive=True):
+            for words in (["--units", "1"], ["--listen", "1"]):
+                assert probe.run([f"serial:{wire.path}", *words]) == 1
+                assert "another program has it open; stop that first\n" in capsys.readouterr().err
+    opened = os.open
+
+    def refused(path: str, *args: int, **more: int) -> int:
+        if path == "/dev/ttyS9":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opened(path, *args, **more)
+
+    monkeypatch.setattr("os.open", refused)
+    assert probe.run(["serial:/dev/ttyS9", "--units", "1"]) == 1
+    assert "Permission denied: who runs this must be in the port's group, often dialout" in capsys.readouterr().err
 
 
 def test_a_line_that_speaks_by_itself(capsys: pytest.CaptureFixture[str]) -> None:

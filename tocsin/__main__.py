@@ -5,6 +5,8 @@ import os
 import select
 import sys
 
+from tocsin import __version__
+
 COMMANDS = {
     "edge": ("edge.command", "run the agent of a station"),
     "operate": ("edge.operate", "at a station that runs: acknowledge, clear, shelve, service mode, reload the rules"),
@@ -35,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     if not words or words[0] in {"-h", "--help"}:
         print(_usage())
         return 0 if words else 2
+    if words[0] == "--version":
+        print(f"tocsin {__version__}")
+        return 0
     if words[0] not in COMMANDS:
         print(f'tocsin: "{words[0]}" is not a command; use {", ".join(COMMANDS)}', file=sys.stderr)
         return 2
