@@ -32,7 +32,8 @@ def run(argv: list[str]) -> int:
         module, _, function = WORDS[argv[0]].partition(":")
         code: int = getattr(importlib.import_module(module), function)(argv[1:])
         return code
-    return serve("hub", argv, lambda path: (path, load_hub(path)), _start, "the hub")
+    more = f"beside that, each with --help: tocsin hub {' | '.join(WORDS)}"
+    return serve("hub", argv, lambda path: (path, load_hub(path)), _start, "the hub", more)
 
 
 def _start(loaded: tuple[Path, HubConfig], clock: Clock) -> None:

@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from hub.command import WORDS, run
 from hub.config import load_hub
 from hub.errors import HubError
 from hub.landing import move_cursor
 from hub.service import Hub
+from hub.watch_command import run as watch
 from tests.hubs import HubFiles, hub_on, running_hub
 from tests.processes import Command
 from tests.services import Mosquitto, free_port
@@ -82,6 +85,16 @@ def test_the_command_says_in_a_sentence_why_it_cannot_run(tmp_path: Path, wanted
             hub.kill()
     start = f"embedded broker, port {port}: " if wanted == "broker" else f"hub: listen: 127.0.0.1:{port} "
     assert hub.said.startswith(start)
+
+
+@pytest.mark.parametrize(("command", "named"), [(run, WORDS), (watch, ["--test"])])
+def test_help_names_what_else_the_command_does(
+    command: Callable[[list[str]], int], named: Iterable[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    told = capsys.readouterr().out
+    assert all(name in told for name in named), told
 
 
 class HubProcess(Command):
