@@ -1,6 +1,9 @@
 """`tocsin hub hub.toml` runs the hub; `tocsin hub WORD ...` does what the word says, see WORDS."""
 
+import fcntl
 import importlib
+import logging
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,13 +24,16 @@ WORDS = {
     "password": "hub.officers:main",
 }
 
+log = logging.getLogger(__name__)
+
 
 def run(argv: list[str]) -> int:
     if argv and argv[0] in WORDS:
         module, _, function = WORDS[argv[0]].partition(":")
         code: int = getattr(importlib.import_module(module), function)(argv[1:])
         return code
-    return serve("hub", argv, lambda path: (path, load_hub(path)), _start, "the hub")
+    more = f"beside that, each with --help: tocsin hub {' | '.join(WORDS)}"
+    return serve("hub", argv, lambda path: (path, load_hub(path)), _start, "the hub", more)
 
 
 def _start(loaded: tuple[Path, HubConfig], clock: Clock) -> None:
@@ -41,10 +47,40 @@ def _start(loaded: tuple[Path, HubConfig], clock: Clock) -> None:
         from hub.service import Hub
 
         try:
-            broker_is_up()
-            run_until_stopped(lambda: Hub(config, clock, file).run())
+            broker_is_up()  # before the lock, which a child process would keep
+            with _alone(Path(config.hub.data)):
+                run_until_stopped(lambda: Hub(config, clock, file).run())
         except (BrokerError, DatabaseError, HubError) as err:
             raise ConfigError([str(err)]) from err
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Two hubs on one folder would both answer stations, forward and call people. The lock goes with the process.
+
+    Raises ConfigError where another hub has it, or there can be no such folder.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as err:
+        raise ConfigError([f"hub: data: {data}: {err.strerror}"]) from err
+    try:
+        _lock(folder, data)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, data: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        raise ConfigError(
+            [f"hub: data: another hub runs on {data}; stop that one, or give this one its own folder"]) from err
+    except OSError as err:  # a file system without such locks: the hub warns all the same
+        log.warning("%s cannot be locked against a second hub: %s", data, err.strerror)
+
 
 
 @contextmanager

@@ -23,6 +23,7 @@ longitude = {longitude!r}
 
 [hub]
 broker = {broker}
+# ca = "ca.pem" # mqtts: who signed the broker's certificate, if the system does not know them; it lies beside this file
 key = "{key}" # of this station alone
 public_key = "{public_key}" # of the hub: what it signs is obeyed
 

@@ -26,7 +26,8 @@ def run(argv: list[str]) -> int:
     """`--test` calls everybody once and ends: 0 if all commands worked."""
     if "--test" in argv:
         return _test([word for word in argv if word != "--test"])
-    return serve("watch-hub", argv, load_watch, _start, "a watch over the hub; with --test everybody is called once")
+    return serve("watch-hub", argv, load_watch, _start, "a watch over the hub",
+                 "tocsin watch-hub FILE --test calls everybody once instead, and ends")
 
 
 class Watcher:

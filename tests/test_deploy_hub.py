@@ -57,6 +57,16 @@ def test_an_upgrade_of_large_files_is_not_cut_off() -> None:
     assert "\nTimeoutStartSec=6h\n" in (DEPLOY / "tocsin-hub.service").read_text(encoding="utf-8")
 
 
+def test_certificates_made_by_the_handbook_are_taken_by_the_strictest(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```\n(openssl req .*?)```", text, re.DOTALL)
+    subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, check=True, capture_output=True)
+    said = subprocess.run(
+        [binary("openssl"), "verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", "hub.example.org",
+         "-CAfile", "ca.pem", "cert.pem"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert said.stdout == "cert.pem: OK\n"
+
+
 # --- mosquitto ------------------------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,7 @@ def test_a_new_station_has_files_that_run_and_a_key_that_counts(hub: Path, tmp_p
     assert station.file.hub.key == roster(hub)["mill"]
     assert station.file.hub.public_key == load_hub(hub).public_key
     assert (station.file.station.name, station.file.station.name_zh) == ('Mill "creek"', "磨坊溪")
+    assert tomllib.loads(place.read_text().replace("# ca =", "ca ="))["hub"]["ca"] == "ca.pem"
     assert station.plan.tracks
     assert roster(hub)["bridge"] == KEY
     assert (out.stat().st_mode & 0o777, place.stat().st_mode & 0o777) == (0o700, 0o600)

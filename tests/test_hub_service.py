@@ -2,17 +2,20 @@
 
 import asyncio
 import socket
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from hub.command import WORDS, run
 from hub.config import load_hub
 from hub.errors import HubError
 from hub.landing import move_cursor
 from hub.service import Hub
+from hub.watch_command import run as watch
 from tests.hubs import HubFiles, hub_on, running_hub
 from tests.processes import Command
-from tests.services import Mosquitto
+from tests.services import Mosquitto, free_port
 from tests.village import Village
 from tocsin.clock import SystemClock
 
@@ -82,6 +85,46 @@ def test_the_command_says_in_a_sentence_why_it_cannot_run(tmp_path: Path, wanted
             hub.kill()
     start = f"embedded broker, port {port}: " if wanted == "broker" else f"hub: listen: 127.0.0.1:{port} "
     assert hub.said.startswith(start)
+
+
+@pytest.mark.parametrize(("command", "named"), [(run, WORDS), (watch, ["--test"])])
+def test_help_names_what_else_the_command_does(
+    command: Callable[[list[str]], int], named: Iterable[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    told = capsys.readouterr().out
+    assert all(name in told for name in named), told
+
+
+class HubProcess(Command):
+    """`tocsin hub` on its file; ready when its pages are."""
+
+    def __init__(self, folder: Path, files: HubFiles) -> None:
+        super().__init__(folder, "hub", str(files.write()))
+        self._port = files.port
+
+    def ready(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+
+def test_a_second_hub_on_one_folder_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
+    first = HubProcess(tmp_path / "first", HubFiles(tmp_path, f"embedded:{free_port()}", []))
+    first.start()
+    files = HubFiles(tmp_path, f"embedded:{free_port()}", [])
+    refused = Command(tmp_path / "refused", "hub", str(files.write()))
+    try:
+        refused.start()
+        assert refused.wait(30) == 1
+        assert refused.said.startswith(f"hub: data: another hub runs on {tmp_path / 'hub-data'}")
+        first.kill()
+        second = HubProcess(tmp_path / "second", files)
+        second.start()
+        second.kill()
+    finally:
+        refused.kill()
+        first.kill()
 
 
 async def test_what_waits_is_counted_at_one_cost_however_much_has_landed(tmp_path: Path) -> None:

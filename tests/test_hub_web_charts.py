@@ -10,10 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from hub.store import Point
 from hub.web import chart, curves
 from hub.web.chart import Chart, Threshold
+from hub.web.panels import Frame, panels
 from hub.web.words import LANGS, Lang, Words
-from tocsin.levels import Level
+from tests.hub_web_store import MemoryStore
+from tocsin.levels import Hazard, Level
+from tocsin.messages import RuleCard, SeriesCard, StationCard
 from tocsin.times import DAY_MS, HOUR_MS, MINUTE_MS, ms_of
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -174,3 +178,23 @@ def test_a_title_cannot_break_out() -> None:
 def test_nothing_measured_is_said(lang: Lang) -> None:
     texts = [text.text for text in drawn(chart.lines(plain(*FOUR, lang=lang), [], 1)).iter(f"{SVG}text")]
     assert Words(lang)("no_data") in texts
+
+
+@pytest.mark.parametrize(("since_min", "silent_min", "pieces"), [
+    (40, 0, 1), (24 * 60, 0, 1), (24 * 60, 40, 2), (50 * 60, 0, 1)])
+async def test_a_thinned_curve_is_whole_also_of_a_station_that_came_up_just_now(
+    since_min: int, silent_min: int, pieces: int
+) -> None:
+    """A total read every 2 s, and the sum of its last 24 h over the last hour."""
+    store = MemoryStore()
+    begin, silent = NOON - since_min * MINUTE_MS, range(NOON - 50 * MINUTE_MS, NOON - (50 - silent_min) * MINUTE_MS)
+    store.points["hill", "bucket", "rain_total_mm"] = [
+        (t, (t - begin) / MINUTE_MS) for t in range(begin, NOON, 2_000) if t not in silent]
+    rule = RuleCard("rain 24 h", "bucket/rain_mm", "rain_mm", Hazard.FLOOD, {"red": 200.0}, 86_400, feature="sum")
+    card = StationCard("Hill", "山", "330112001001", 30.2, 119.7,
+                       [SeriesCard("bucket/rain_total_mm", "rain_total_mm", 2.0, (0.0, 1e9))], [rule], "")
+    newest = Point("hill", "bucket", "rain_total_mm", NOON, float(since_min), 0)
+    frame = Frame("hill", NOON - HOUR_MS, NOON, 5 * MINUTE_MS, ZONE, Words("en"), latest=[newest])
+    _, over = await panels(store, card, frame)
+    curve = max((path.get("d") or "" for path in drawn(over.svg).iter(f"{SVG}path")), key=len)
+    assert curve.count("M") == pieces

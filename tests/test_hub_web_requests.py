@@ -12,7 +12,10 @@ import pytest
 from litestar import Litestar
 from lxml import etree, html
 
+from hub.web.serving import serve_web
 from tests.hub_web_view import PlainView, client_of
+from tests.services import free_port
+from tests.tasks import beside
 
 Client = httpx.AsyncClient
 
@@ -70,10 +73,22 @@ async def test_a_bad_request_gets_a_clear_answer(
     assert answer.status_code == status, answer.text
     if answer.headers["content-type"] == "application/json":
         assert words in answer.json()["error"]
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in answer.json()["allowed_zh"] or "无")
     else:
         assert words in str(html.document_fromstring(answer.text).xpath("string()"))
         assert path.startswith(("/nowhere", "/?", "/stations", "/warnings", "/answer")) or path == "/"
     assert (view.answers, view.confirmations) == ([], [])
+
+
+async def test_who_asks_with_head_gets_what_get_gives_without_its_body(view: PlainView) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with beside(serve_web(view, address)), httpx.AsyncClient(base_url=f"http://{address}") as client:
+        await asyncio.sleep(0)  # it listens from its first step on
+        for path in ["/", "/readyz", "/healthz", "/metrics", "/cap/feed.atom", "/api/v1/stations", "/nowhere"]:
+            told, whole = await client.head(path), await client.get(path)
+            assert (told.status_code, told.content) == (whole.status_code, b""), path
+            assert told.headers["content-type"] == whole.headers["content-type"]
+        assert (await client.head("/events")).status_code == 405, "has no end"
 
 
 @pytest.mark.parametrize("form", ["answer", "confirm"])

@@ -20,15 +20,16 @@ _THREADS = 32  # made as they are needed. A disk may hang in some: others must n
 
 
 def serve(
-    command: str, argv: list[str], load: Callable[[Path], T], start: Callable[[T, Clock], None], what: str
+    command: str, argv: list[str], load: Callable[[Path], T], start: Callable[[T, Clock], None], what: str,
+    more: str = "",
 ) -> int:
     """Reads `tocsin COMMAND FILE [--clock SPEC] [--verbose] [--log-json]`, loads the file, calls `start`, which
-    returns at the end.
+    returns at the end. `more` stands at the end of the help.
 
     Exit code: 0 after a clean end, 1 where the file or the service is refused (a ConfigError, told as it is), 2 for a
     wrong command line.
     """
-    parser = argparse.ArgumentParser(prog=f"tocsin {command}", description=f"Run {what} until stopped.")
+    parser = argparse.ArgumentParser(prog=f"tocsin {command}", description=f"Run {what} until stopped.", epilog=more)
     parser.add_argument("file", type=Path, help="its configuration file")
     parser.add_argument("--clock", default="system", help="system, or scaled:ORIGIN_MS:SPEED[:STARTED_S] to rehearse")
     parser.add_argument("--verbose", action="store_true", help="say what connects and what does not")

@@ -28,6 +28,7 @@ from tocsin.config import ConfigError
 ADMIN = "TOCSIN_ADMIN"
 _HTTP_TIMEOUT_S = 30.0
 _WEEK_DAYS = 7
+_RIGHTS = (401, 403)
 _GO_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
@@ -64,7 +65,9 @@ class Plan:
 
 def main(argv: list[str]) -> int:
     """Exit code: 0 done, 1 a file or the server refuses, 2 the command line is off."""
-    parser = argparse.ArgumentParser(prog="tocsin hub setup", description="Prepare the store that hub.toml names.")
+    parser = argparse.ArgumentParser(prog="tocsin hub setup", description="Prepare the store that hub.toml names.",
+                                     epilog=f"where the hub's own user may not do that: {ADMIN} in the environment, "
+                                            "a token, for 1.x user:password")
     parser.add_argument("file", type=Path, help="the hub's configuration file")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     args = parser.parse_args(argv)
@@ -74,6 +77,12 @@ def main(argv: list[str]) -> int:
         print(err, file=sys.stderr)
         return 1
     return 0
+
+
+def refused(status: int, words: str) -> str:
+    """What the server said, and what helps where it wants somebody with more rights."""
+    more = f"; give an administrator's token, for 1.x user:password, in {ADMIN}" if status in _RIGHTS else ""
+    return f"{status} {words}{more}"
 
 
 def prepare(store: StoreTable, plan: Plan, admin: str = "") -> None:
@@ -176,7 +185,7 @@ def asked(client: httpx.Client, method: str, path: str, **given: Any) -> Any:
     except httpx.HTTPError as err:
         raise failed(client.base_url, err) from err
     if not answer.is_success:
-        raise SetupError(f"{client.base_url}: {answer.status_code} {words_of(answer)}")
+        raise SetupError(f"{client.base_url}: {refused(answer.status_code, words_of(answer))}")
     try:
         return answer.json() if answer.content else None
     except ValueError as err:

@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from hub.config_store import StoreTable
 from hub.influx.place import DOWNSAMPLED, place_of
 from hub.influx.rollups import WIDTHS_MS, flux_task, measurement
-from hub.influx.setup import Plan, SetupError, days
+from hub.influx.setup import Plan, SetupError, days, refused
 
 RAW_POLICY = "autogen"      # what a query without a policy means, as in 1.x
 
@@ -32,7 +32,7 @@ def prepare2(store: StoreTable, plan: Plan, admin: str) -> None:
         with InfluxDBClient(store.url, token=admin or store.token, org=store.org) as client:
             _Setup2(client, store, plan).run()
     except ApiException as err:
-        raise SetupError(f"{store.url}: {err.status} {err.body or err.reason}") from err
+        raise SetupError(f"{store.url}: {refused(err.status, str(err.body or err.reason))}") from err
     except HTTPError as err:
         raise SetupError(f"{store.url}: {err}") from err
 

@@ -63,11 +63,13 @@ class Feed:
 def _read(folder: Path, name: str) -> bytes:
     """Raises Problem. The name is one plain file name, so nothing outside the folder is ever opened."""
     if not NAME.fullmatch(name):
-        raise Problem.of_value("name", name, "feed.atom or <identifier>.xml as listed there", 404)
+        raise Problem.of_value("name", name, "feed.atom or <identifier>.xml as listed there", 404,
+                               zh="feed.atom 或其中列出的 <identifier>.xml")
     try:
         return (folder / name).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
-        raise Problem.of_value("name", name, "a message that /cap/feed.atom lists", 404) from None
+        raise Problem.of_value("name", name, "a message that /cap/feed.atom lists", 404,
+                               zh="/cap/feed.atom 列出的消息") from None
 
 
 def _xml(body: bytes, media_type: str) -> Response[bytes]:

@@ -15,7 +15,8 @@ def since_of(word: str) -> int:
     try:
         return max(-1, int(word))
     except ValueError:
-        raise Problem.of_value("since", word, "a whole number, as in the page's data-changes") from None
+        raise Problem.of_value("since", word, "a whole number, as in the page's data-changes",
+                               zh="整数，即页面的 data-changes") from None
 
 
 async def changes(

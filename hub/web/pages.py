@@ -79,7 +79,7 @@ async def find_warning(view: View, warning_id: str) -> HubWarning:
     """Raises Problem."""
     warning = await view.warning(warning_id)
     if warning is None:
-        raise Problem.of_value("warning", warning_id, "one that the duty desk lists", 404)
+        raise Problem.of_value("warning", warning_id, "one that the duty desk lists", 404, zh="值班台列出的预警")
     return warning
 
 

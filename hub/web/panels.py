@@ -20,6 +20,7 @@ from tocsin.quantities import QUANTITIES
 from tocsin.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 MOST_POINTS = 600
+_IN_A_ROW = 6
 MOST_AMOUNTS = 250_000    # of rain as it fell: thinned out it cannot be summed; a week of a reading every 3 s
 
 
@@ -82,7 +83,7 @@ async def panels(store: Store, card: StationCard, frame: Frame) -> list[Panel]:
             continue
         points += [(one.t_ms, one.value) for one in frame.latest if (one.device, one.quantity) == (device, quantity)
                    and points and points[-1][0] < one.t_ms <= frame.end_ms]
-        curve = _Curve(f"c{number}", device, quantity, points, _gap_ms(series, frame, len(points), start, most))
+        curve = _Curve(f"c{number}", device, quantity, points, _gap_ms(series, frame, points, start, most))
         found += _rain(curve, rules, frame) if is_rain(quantity) else [_line(curve, rules, frame)]
     return found
 
@@ -110,12 +111,16 @@ def _rules_of(card: StationCard, series: SeriesCard) -> list[RuleCard]:
     return [rule for rule in card.rules if rule.series in keys and rule.feature in {"value", "sum"}]
 
 
-def _gap_ms(series: SeriesCard, frame: Frame, count: int, start_ms: int, most: int) -> int:
-    """Longer than this between two points is a gap; where the store thinned them, its buckets are the measure."""
-    span_ms = frame.end_ms - start_ms
+def _gap_ms(series: SeriesCard, frame: Frame, points: Points, start_ms: int, most: int) -> int:
+    """Longer than this between two points is a gap; where the store thinned them, its buckets are the measure.
+
+    It keeps two points of a bucket, and the newest reading is added: six in a row are as long as a bucket at least.
+    Their number tells nothing: a station that came up today has few on a chart of a week.
+    """
+    bucket_ms = 2 * (frame.end_ms - start_ms) // most
     expected = round(max(series.period_s, frame.summary_s) * 1000 * FRESH_PERIODS)
-    thinned = count > most // 4
-    return max(expected, 4 * span_ms // most + 1) if thinned else expected
+    thinned = all(late[0] - early[0] >= bucket_ms for early, late in zip(points, points[_IN_A_ROW - 1:], strict=False))
+    return max(expected, 2 * bucket_ms + 1) if thinned else expected
 
 
 def _thresholds(rules: Sequence[RuleCard], over_s: int) -> tuple[Threshold, ...]:

@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from hub.errors import HubError
 from hub.web.app import app
 from hub.web.view import View
 
 _STOP_S = 1
+_ENDLESS = "/events"
 
 
 async def serve_web(view: View, address: str) -> None:
     """Until cancelled. Raises HubError where `address`, host:port, cannot be had."""
     settings = uvicorn.Config(
-        app(view), log_config=None, access_log=False, lifespan="off", ws="none", proxy_headers=False,
+        answers_heads(app(view)), log_config=None, access_log=False, lifespan="off", ws="none", proxy_headers=False,
         timeout_graceful_shutdown=_STOP_S,
     )  # fmt: skip
     server = _Server(settings)
@@ -29,6 +32,17 @@ async def serve_web(view: View, address: str) -> None:
             server.should_exit = True
             await serving
             raise
+
+
+def answers_heads(pages: ASGIApp) -> ASGIApp:
+    """Monitors and proxies ask with HEAD: it is what GET would be; uvicorn, which knows the method, sends no body."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and scope.get("method") == "HEAD" and scope["path"] != _ENDLESS:
+            scope = {**scope, "method": "GET"}
+        await pages(scope, receive, send)
+
+    return answering
 
 
 class _Server(uvicorn.Server):
