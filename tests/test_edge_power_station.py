@@ -76,7 +76,7 @@ async def test_at_off_in_calm_the_agent_ends_cleanly_and_returns_when_the_batter
         solar.charger.set("battery_v", 11.2)
         while not agent.care.over.is_set():
             await solar.minutes(1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await ended
         assert solar.states() == ["off"]
         solar.tasks, solar.over = 1, asyncio.Event()
@@ -88,7 +88,7 @@ async def test_at_off_in_calm_the_agent_ends_cleanly_and_returns_when_the_batter
                 await solar.at_rest()
                 assert not resting.done()
                 solar.clock.wind_to(solar.clock.now_ms() + round(REST_EVERY_S * 1000))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await resting
         served = solar.gauge.served
         again = Agent(station, solar.clock)
@@ -111,7 +111,7 @@ async def test_a_battery_that_cannot_be_read_keeps_no_station_blind(solar: Solar
             await solar.at_rest()
             assert not resting.done()
             solar.clock.wind_to(solar.clock.now_ms() + round(REST_EVERY_S * 1000))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await resting
 
 

@@ -190,7 +190,7 @@ async def test_the_loop_makes_it_when_its_time_has_come(file: Path, config: HubC
     done = asyncio.Event()
     night.nightly._keep = lambda last: done.set()  # type: ignore[method-assign]
     running = asyncio.create_task(night.nightly.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not night.nightly.counts["made"]:
             await asyncio.sleep(0.01)
     running.cancel()

@@ -32,7 +32,7 @@ async def test_a_part_that_fails_starts_again_and_the_others_go_on(
 
     monkeypatch.setattr("hub.desk.Desk.tick", tick)
     async with running_hub(files.write(), SystemClock()) as hub:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await again.wait()
         assert hub.counts()["restarts: time"] == 1
 
@@ -56,7 +56,7 @@ async def test_group_rules_that_fail_keep_no_call_waiting(
     monkeypatch.setattr("hub.groups_run.Groups.tick", fail)
     monkeypatch.setattr("hub.desk.Desk.tick", tick)
     async with running_hub(files.write(), SystemClock()) as hub:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await called.wait()
         assert "restarts: time" not in hub.counts()
 
