@@ -187,7 +187,7 @@ async def test_a_saving_station_says_how_long_it_sleeps_and_a_warning_wakes_its_
     hub = Hub(broker.url)
     async with beside(hub.link.run()), solar.agent() as agent:
         await asleep(solar, agent, hub)
-        await until(lambda: hub.beats[-1].next_s > 0)
+        await until(lambda: bool(hub.beats) and hub.beats[-1].next_s > 0)
         assert (hub.beats[-1].online, hub.beats[-1].power) == (True, "saving"), "the will came"
         solar.gauge.set("depth_m", 2.1)
         await solar.minutes(3)
@@ -208,7 +208,7 @@ async def test_the_hub_hears_of_the_end_although_the_link_slept(solar: Solar, br
         solar.charger.set("battery_v", 11.2)
         while not agent.care.over.is_set():
             await solar.minutes(1)
-        await until(lambda: not hub.beats[-1].online)
+        await until(lambda: bool(hub.beats) and not hub.beats[-1].online)
         assert hub.beats[-1].power == "off"
 
 

@@ -77,7 +77,7 @@ def test_the_command_says_in_a_sentence_why_it_cannot_run(tmp_path: Path, wanted
         hub = Command(tmp_path / "process", "hub", str(files.write()))
         try:
             hub.start()
-            assert hub.wait(30) == 1
+            assert hub.wait(60) == 1
         finally:
             hub.kill()
     start = f"embedded broker, port {port}: " if wanted == "broker" else f"hub: listen: 127.0.0.1:{port} "

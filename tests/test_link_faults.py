@@ -222,6 +222,7 @@ async def test_a_disk_that_hangs_or_lost_the_files_of_tls_ends_no_link_that_had_
             before = turns
             await again(link)
             await again(link)
+            await until(lambda: asked > 0)
             assert asked == 1, "one thread hangs, and no other"
             assert turns > before
     finally:
