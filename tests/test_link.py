@@ -149,6 +149,29 @@ async def test_what_a_broker_does_not_let_us_hear_is_told_and_asked_for_again(mo
     server.close()
 
 
+async def test_what_follows_a_connection_is_begun_before_who_waited_for_it_goes_on() -> None:
+    """An uplink that went on first would send the newest readings before it knows that a warning must go again."""
+    broker, port, order, waits = DeafBroker(), free_port(), list[str](), asyncio.Event()
+
+    async def greet() -> None:
+        order.append("follows")
+
+    async def wait(link: Link) -> None:
+        waits.set()
+        await link.wait_connected()
+        order.append("goes on")
+
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", port)
+    link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore, on_connect=greet)
+    async with beside(wait(link)):
+        await waits.wait()
+        async with beside(link.run()):
+            await until(lambda: len(order) == 2)
+            broker.writers[0].transport.abort()
+    server.close()
+    assert order == ["follows", "goes on"]
+
+
 async def test_that_a_broker_refuses_our_messages_is_told_until_it_takes_them(tmp_path: Path) -> None:
     """A list of who may do what that forgets a station: connected, and yet nothing goes up."""
     broker = Listed(tmp_path)
