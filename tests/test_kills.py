@@ -54,7 +54,7 @@ class Gauge(RadarLevel):
         self.set("depth_m", mm / 1000)
 
     def on_served(self, unit: int, function: int, address: int, words: tuple[int, ...]) -> None:
-        if unit == 1 and len(words) == 2:    # an agent that got no answer in time asks for one register, as a probe
+        if unit == 1 and len(words) > 1:    # an agent that got no answer in time asks for one register, as a probe
             self.ledger.append(words[0] << 16 | words[1])
             self.next(self.mm + 1)
 
