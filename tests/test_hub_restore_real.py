@@ -109,6 +109,8 @@ async def drill(folder: Path, broker: Mosquitto, gauges: list[Gauge]) -> None:
     finally:
         for process in (*agents, first, *([second] if second else [])):
             process.stop()
+        for wire in wires:
+            await wire.stop()
     ledger = Counter(one for station in stations for one in logged(station))
     assert stored(store) == ledger, "each reading of every log once, and no other"
     assert 0 < len(known) < len(ledger), "the backup knew some, and some came after it"
