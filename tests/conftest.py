@@ -22,6 +22,7 @@ from tests.hub_web_archive import close_archives
 from tests.hub_web_view import PlainView, client_of, storm
 from tests.services import InfluxDb, Mosquitto, Server
 from tests.shared_data import REPOSITORY
+from tests.steady import SteadyLoop
 from tests.victoria_metrics import VictoriaMetrics
 from tests.village import Village
 
@@ -37,6 +38,10 @@ class NewMosquitto(Protocol):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--prove", action="store_true", help="try everything for longer: big counts, many random examples")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], SteadyLoop]]:
+    return {"steady": SteadyLoop}
 
 
 def pytest_configure(config: pytest.Config) -> None:

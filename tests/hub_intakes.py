@@ -22,7 +22,7 @@ from tocsin.signing import unseal
 OTHER = "lin-an-02"
 OTHER_KEY = "22" * 32
 KEYS = {STATION: KEY, OTHER: OTHER_KEY}
-WITHIN_S = 20.0
+WITHIN_S = 30.0
 
 
 def range_of(*records: Record) -> Range:

@@ -17,7 +17,7 @@ def hung_programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     def hang(*args: Any, **kwargs: Any) -> Any:
         assert threading.current_thread() is not threading.main_thread(), "everything else waits for the disk"
         entered.set()
-        free.wait(30)
+        free.wait(60)
         return popen(*args, **kwargs)
 
     with monkeypatch.context() as patch:

@@ -10,6 +10,7 @@ from simulators.devices import RadarLevel, RainCounter, Relay
 from simulators.instruments import Measures, ModbusDevice
 from simulators.wires import ModbusRtuPty, ModbusTcp
 
+HANGS_S = 30.0    # what takes longer will not come any more
 ASK_RADAR = bytes.fromhex("0204 0000 0003")            # unit 2, function 4, 3 registers at 0
 RTU_RADAR = ASK_RADAR + bytes.fromhex("b038")          # CRC worked with a separate CRC-16/MODBUS
 RTU_ANSWER = bytes.fromhex("0204 06 0000 05dc 0000")   # 1500 mm, good
@@ -47,7 +48,7 @@ class Line:
         loop, ready, data = asyncio.get_running_loop(), asyncio.Event(), b""
         loop.add_reader(self._fd, ready.set)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANGS_S):
                 while len(data) < count:
                     await ready.wait()
                     ready.clear()
@@ -80,7 +81,7 @@ def line_to(path: str) -> Iterator[Line]:
 
 async def until(done: Callable[[], bool]) -> None:
     """Lets the loop run until that is so; bounded."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         for _ in itertools.count():
             if done():
                 return
@@ -98,7 +99,7 @@ async def ask_tcp(wire: ModbusTcp, request: bytes, count: int) -> bytes:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     try:
         writer.write(request)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             return await reader.readexactly(count)
     finally:
         writer.close()

@@ -81,7 +81,7 @@ class FarMosquitto(Mosquitto):
 
     def ready(self) -> bool:
         try:
-            socket.create_connection((self.network.hub, self.port), timeout=1).close()
+            socket.create_connection((self.network.hub, self.port), timeout=5).close()
         except OSError:
             return False
         return True

@@ -22,7 +22,7 @@ import httpx
 from tests.shared_data import REPOSITORY
 
 READY_WITHIN_S = 30.0
-STOP_WITHIN_S = 10.0
+STOP_WITHIN_S = 30.0
 POLL_S = 0.02
 
 # Linux gives clients their ports from 32768 up; a client must not take a server's port while that server is down
@@ -207,7 +207,7 @@ class Mosquitto(Server):
 
     def ready(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         except OSError:
             return False
         return True
@@ -276,7 +276,8 @@ class InfluxDb(Server):
     def write(self, database: str, lines: str) -> None:
         """Line protocol, times in ms. Raises ServiceError with the server's words."""
         parameters = {"db": database, "precision": "ms"}
-        answer = httpx.post(f"{self.url}/write", params=parameters, content=lines.encode(), trust_env=False)
+        answer = httpx.post(f"{self.url}/write", params=parameters, content=lines.encode(), timeout=30,
+                            trust_env=False)
         if answer.status_code != httpx.codes.NO_CONTENT:
             raise ServiceError(f"influxd refused lines for {database}: {answer.status_code} {answer.text}")
 

@@ -158,5 +158,5 @@ async def wind(agent: Agent, clock: WoundClock, to_ms: Sequence[int], polls: int
     for now_ms in to_ms:
         wanted = agent.pipeline.handled + polls
         clock.wind_to(now_ms)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await agent.pipeline.wait_handled(wanted)

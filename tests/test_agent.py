@@ -49,7 +49,7 @@ class Site:
         async with self.wire:
             self.files.port = f"tcp://127.0.0.1:{self.wire.port}"
             async with running(self.files.write(), self.clock) as agent:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     await agent.pipeline.wait_handled(2)
                 yield agent
 
@@ -77,14 +77,14 @@ def site(tmp_path: Path) -> Site:
 
 async def siren_is(site: Site, *, on: bool) -> None:
     """The relay has been switched so, by whatever came last."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while site.relay.on is not on:
             await asyncio.sleep(0.001)
 
 
 async def logged(site: Site, fits: Callable[[object], bool]) -> None:
     """Such a record stands in the log."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not any(fits(record) for record in site.files.log()):
             await asyncio.sleep(0.005)
 
@@ -209,7 +209,7 @@ async def test_a_silence_ends_in_time_while_the_disk_hangs(site: Site, monkeypat
 
     def drop(*_: object) -> int:
         called.set()
-        hangs.wait(30)
+        hangs.wait(60)
         return 0
 
     monkeypatch.setattr(Log, "drop", drop)

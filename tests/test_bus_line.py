@@ -17,8 +17,8 @@ from edge.load import Load
 from edge.poll import Poller
 from tests.lines import crc16, until
 from tests.serial_line import Asked, Mischief, Pieces, SerialLine, converter, exception, words_of
+from tests.steady import LoopClock
 from tests.tasks import beside
-from tocsin.clock import SystemClock
 from tocsin.config import convert
 from tocsin.devices import Request
 from tocsin.readings import Reading, RejectedError
@@ -87,7 +87,7 @@ def polled(unit: int, deadline_s: float = 0.5) -> tuple[Device, registers.Driver
 
 async def poll_all(line: SerialLine, count: int, for_s: float) -> dict[str, list[float]]:
     """When each device gave readings, in seconds from the start, as the agent's pollers ask them."""
-    loop, clock = asyncio.get_running_loop(), SystemClock()
+    loop, clock = asyncio.get_running_loop(), LoopClock()
     began_s = loop.time()
     bus = Bus(BusTable("field", "modbus-rtu", line.path, 9600))
     read: dict[str, list[float]] = {}

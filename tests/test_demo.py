@@ -37,7 +37,7 @@ def running_family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def test_a_storm_once_shows_every_step_and_its_delays(tmp_path: Path, record: str) -> None:
     words = ["--record", str(shared_path(f"data/records/{record}.csv.gz"))] if record else []
     process = demo(tmp_path, "--once", *words)
-    said, _ = process.communicate(timeout=150)
+    said, _ = process.communicate(timeout=250)
     assert process.returncode == 0, said
     at = [said.find(step) for step in STEPS]
     assert -1 not in at, said
@@ -56,7 +56,7 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, number: signal.Signals)
         assert len(children) >= 4, "hub, its broker, and two agents"
         os.killpg(process.pid, number) if number is signal.SIGINT else process.terminate()
         process.communicate(timeout=30)
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
     assert process.returncode == 0
 
@@ -65,8 +65,8 @@ def test_a_demo_that_is_killed_takes_its_parts_along(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         children = running_family(process)
         process.kill()
-        process.communicate(timeout=10)
-    _, alive = psutil.wait_procs(children, timeout=20)
+        process.communicate(timeout=30)
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
 
 

@@ -74,7 +74,7 @@ async def test_readings_that_are_asked_for_go_up_though_the_disk_refuses_for_a_w
 
         monkeypatch.setattr(rig.log, "read", read)
         rig.uplink.ask("", 0, 60_000)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not set(range(1, 7)) <= rig.hub.has.keys():
                 await rig.hub.answer()
                 await asyncio.sleep(0.001)

@@ -48,7 +48,7 @@ class Valley:
             gauge.set("depth_m", stages(unit))
         wanted = self.agent.pipeline.handled + SERIES
         self.clock.wind_to(self.clock.now_ms() + PERIOD_MS)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await self.agent.pipeline.wait_handled(wanted)
             await self.settled()
 
@@ -153,7 +153,7 @@ async def test_what_was_kept_back_can_be_asked_for_and_no_point_is_there_twice(
         ask = Ask("raw", who="Li Wei", series="g2/stage_m", start="2024-08-08T00:00:00Z", until="2024-08-09T00:00:00Z")
         said = there.agent.operations.raw(ask.series, ask.start, ask.until, ask.who)
         assert "2024-08-08T00:00:00Z to 2024-08-09T00:00:00Z of g2/stage_m" in said.en
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while len(await there.stored(2)) < 71:
                 await asyncio.sleep(0.01)
             await there.settled()

@@ -15,7 +15,7 @@ from edge.agent import Agent
 from edge.config import load_station
 from edge.recorder import KINDS, Recorder
 from edge.thinning import Limits
-from tests.lines import until
+from tests.lines import HANGS_S, until
 from tests.stations import START_MS, StationFiles, radar_device
 from tests.test_agent import Site
 from tests.test_edge_thinning import BOOT, detection
@@ -25,8 +25,6 @@ from tocsin.inputs import Thinned
 from tocsin.log import Entry, Log, read_log
 from tocsin.messages import Detection, Event, EventKind, Readings, encode, record_of
 from tocsin.said import Said
-
-UNTIL_S = 5    # what tests.lines.until gives itself
 
 
 def reading(number: int) -> Readings:
@@ -129,7 +127,7 @@ async def test_a_warning_does_not_wait_for_a_disk_that_refuses_or_hangs(
 
     def refuse(entries: list[Entry]) -> None:
         if hangs:
-            go_on.wait(10)
+            go_on.wait(60)
             append(entries)
         elif not go_on.is_set():
             raise OSError(28, "No space left on device")
@@ -187,7 +185,7 @@ async def test_no_reading_in_calm_waits_for_its_sync_longer_than_ten_seconds(
     timeout = asyncio.timeout
 
     def noted(delay: float | None) -> asyncio.Timeout:
-        if delay != UNTIL_S:
+        if delay != HANGS_S:
             waits.append(delay)
         return timeout(delay)
 

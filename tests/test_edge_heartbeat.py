@@ -53,7 +53,7 @@ class Listener:
 
     async def said(self, *, online: bool) -> Heartbeat:
         """The next one that says so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while (beat := await self.beats.get()).online is not online:
                 pass
             return beat

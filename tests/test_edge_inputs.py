@@ -136,7 +136,7 @@ async def test_a_rain_counter_is_asked_twice_at_first_to_find_its_base(tmp_path:
     async with ModbusTcp({3: counter, 9: Relay()}) as wire:
         files = StationFiles(tmp_path, f"tcp://127.0.0.1:{wire.port}", devices=rain_device(), rules=RAIN)
         async with running(files.write(), WoundClock(START_MS)) as agent:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await agent.pipeline.wait_handled(2)
             await agent.recorder.written(agent.recorder.last_seq)
             found = [record.quality[0] for record in files.log() if isinstance(record, Readings)]

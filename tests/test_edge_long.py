@@ -198,8 +198,8 @@ async def test_a_log_of_a_gigabyte_drains_over_a_real_broker_and_delays_nothing_
     grown_mb = peak_mb() - before_mb
     print(f"{held} records: opened in {opened_s:.2f} s, {sent} sent in {took_s:.1f} s; live answered after "
           f"{statistics.median(late_s):.2f} s (median), {max(late_s):.2f} s (most); {grown_mb:.0f} MB more")
-    assert opened_s < 1
+    assert opened_s < count(30, 1)
     assert sent / took_s > 17
     assert sent == storage.next_seq - 1 or took_s >= 60
-    assert max(late_s) < 5
+    assert max(late_s) < count(30, 5)
     assert grown_mb < 30

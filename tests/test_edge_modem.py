@@ -85,7 +85,7 @@ async def test_the_modem_is_switched_by_commands_and_one_that_fails_ends_nothing
         await until(off.exists)
         assert not on.exists()
         hours.urgent = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not on.exists():
                 await hours.minutes(1)
         await until(lambda: hours.line.up)

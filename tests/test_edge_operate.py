@@ -26,7 +26,7 @@ async def test_a_person_asks_the_running_agent(tmp_path: Path, capsys: pytest.Ca
             said = capsys.readouterr()
             return code, (said.out or said.err).strip()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (site.files.folder / "station-data" / SOCKET).exists():
                 await asyncio.sleep(0)
         assert await say("levels") == (0, "orange: stage on gauge/stage_m")
@@ -79,7 +79,7 @@ async def test_a_socket_left_behind_is_taken_over_and_only_its_user_may_open_it(
     socket.parent.mkdir()
     socket.write_text("of an agent that was killed")
     async with site.agent():
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not socket.is_socket():
                 await asyncio.sleep(0)
         assert socket.stat().st_mode & 0o777 == 0o600

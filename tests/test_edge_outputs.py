@@ -254,8 +254,9 @@ async def test_a_player_is_fed_as_long_as_it_sounds(tmp_path: Path) -> None:
     assert heard.read_bytes()[:44] == header()
     assert heard.stat().st_size == 100_000
     assert await output.is_on() is False, "a player that ended is no sound"
+    heard.unlink()
     await output.switch(on=True, stage=Stage.MOVE)
-    assert output._is_alive()
+    await until(lambda: heard.exists() and heard.stat().st_size == 100_000)
     await output.switch(on=False, stage=Stage.MOVE)
 
 

@@ -225,7 +225,7 @@ async def test_a_test_that_nothing_confirms_is_told_and_tried_again_the_next_day
     async with Stand(tmp_path).running() as stand:
         stand.box.stuck = False
         await stand.passes(24 * 32 + 12)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await stand.proof.look()  # still noon: not again today
         failed = [detail for reason, detail in stand.told if reason == "failed"]
         assert failed == ["the audible test proved nothing: was switched on, but its feedback says off"] * len(failed)

@@ -100,7 +100,7 @@ async def test_at_a_station_it_is_a_discrete_input(tmp_path: Path) -> None:
         files = StationFiles(tmp_path, f"tcp://127.0.0.1:{wire.port}")
         path = files.write()
         path.write_text(path.read_text() + BUTTON)
-        async with running(path, clock) as agent, asyncio.timeout(20):
+        async with running(path, clock) as agent, asyncio.timeout(30):
             await agent.pipeline.wait_handled(1)
             wire.set_fault(9, Silent())
             while not any(isinstance(one, Event) and "service button cannot be read: silent" in one.detail

@@ -47,7 +47,7 @@ class Site:
     @asynccontextmanager
     async def agent(self) -> AsyncIterator[Agent]:
         async with self.wire, running(self.write(), self.clock) as agent:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await agent.pipeline.wait_handled(1)
             yield agent
 
@@ -57,12 +57,12 @@ class Site:
         wanted = agent.pipeline.handled + 1
         passed = (self.clock.now_ms() - START_MS) % 60_000
         self.clock.wind_to(self.clock.now_ms() + 60_000 - passed)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await agent.pipeline.wait_handled(wanted)
         await self.sounds(on=True)
 
     async def sounds(self, *, on: bool) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.box.is_loud() is not on:
                 await asyncio.sleep(0.001)
 
@@ -78,7 +78,7 @@ class Site:
         return [record.detail for record in self.files.log() if isinstance(record, Event) and record.what is kind]
 
     async def told(self, kind: EventKind, words: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not any(words in detail for detail in self.events(kind)):
                 await asyncio.sleep(0.01)
 
@@ -216,7 +216,7 @@ async def dead_while_it_sounds(site: Site, tmp_path: Path) -> Path:
         await site.sounds(on=False)
         site.gauge.set("depth_m", 3.2)
         await site.sounds(on=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not site.box.watchdog_ms:
                 await asyncio.sleep(0.001)
     finally:
@@ -301,7 +301,7 @@ async def test_on_a_shared_line_nothing_goes_between_the_answer_and_the_siren(tm
     async with wire:
         port = f"tcp://127.0.0.1:{wire.port}" if isinstance(wire, ModbusTcp) else wire.path
         files = StationFiles(tmp_path, port, speaks="modbus-tcp" if gateway else "modbus-rtu", devices=devices)
-        async with running(files.write(), clock) as agent, asyncio.timeout(10):
+        async with running(files.write(), clock) as agent, asyncio.timeout(30):
             await agent.pipeline.wait_handled(4)
             gauges[1].set("depth_m", 3.2)
             await until(lambda: agent.pipeline.siren is not None and agent.pipeline.siren._on is False)

@@ -46,7 +46,7 @@ async def test_a_running_station_tells_how_it_is(tmp_path: Path, capsys: pytest.
         return code, capsys.readouterr().out
 
     async with site.agent() as agent:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (tmp_path / "station-data" / SOCKET).exists():
                 await asyncio.sleep(0)
         await site.read(agent, 0.6)

@@ -121,7 +121,7 @@ class Rig:
                 await task
 
     async def all_settled(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.uplink.backlog:
                 await self.hub.answer()
                 await asyncio.sleep(0.001)
@@ -142,7 +142,7 @@ async def test_what_was_lost_is_offered_again_though_new_records_never_cease(tmp
         rig.record()
         await until(lambda: 1 in rig.hub.has)
         rig.hub.has.clear()  # the broker had it, the hub never got it
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while 1 not in rig.hub.has:
                 rig.record()
                 await rig.hub.answer()
@@ -157,7 +157,7 @@ async def test_a_warning_that_was_lost_is_offered_again_though_new_records_never
         rig.record(lambda seq: Entry(seq, KINDS[Detection], b'{"kind":"detection","seq":%d,"t":1}' % seq))
         await until(lambda: 1 in rig.hub.has)
         rig.hub.has.clear()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while 1 not in rig.hub.has:
                 rig.record()
                 await asyncio.sleep(0)

@@ -84,7 +84,8 @@ async def test_a_link_whose_far_end_is_gone_without_a_word_is_noticed_and_comes_
 ) -> None:
     if count(0, 1) == 0:    # the same in less time
         monkeypatch.setattr(link_module, "_UNACKNOWLEDGED_MS", 1_500)
-    notice_s, away_s = count(15, 20), count(6, 60)    # the kernel looks at its clock when it sends once more
+    away_s, back_s = count(6, 60), count(30, 5)
+    notice_s = count(30, 20)    # the kernel looks at its clock when it sends once more
     async with reach(tmp_path, broker) as there:
 
         async def fresh() -> bool:
@@ -100,7 +101,7 @@ async def test_a_link_whose_far_end_is_gone_without_a_word_is_noticed_and_comes_
             return there.agent.uplink.backlog == 0 and await there.hub.behind() == 0
 
         mended_ms = SystemClock().now_ms()
-        await until(fresh, 10)
+        await until(fresh, 30)
         cut_s = time.monotonic()
         broker.network.cut()
         there.gauge.set("depth_m", 2.7)
@@ -109,9 +110,9 @@ async def test_a_link_whose_far_end_is_gone_without_a_word_is_noticed_and_comes_
         assert not await there.hub.open_warnings()
         broker.network.mend()
         mended_ms = SystemClock().now_ms()
-        warned_s = await until(warned, 5)
-        fresh_s = await until(fresh, 5 - warned_s)
-        await until(delivered, 20)
+        warned_s = await until(warned, back_s)
+        fresh_s = await until(fresh, back_s - warned_s)
+        await until(delivered, 60)
         landed, stored = there.landed(), await there.stored()
     print(f"noticed after {took_s:.1f} s; after the return warned {warned_s:.1f} s, live {warned_s + fresh_s:.1f} s")
     first = next(number for number, (kind, _) in enumerate(landed) if kind == "detection")
@@ -193,11 +194,11 @@ async def test_on_a_narrow_link_what_is_new_does_not_wait_for_the_backlog(
             async def all_there() -> bool:
                 return written_s.keys() <= far.arrived_s.keys()
 
-            await until(all_there, 10)
+            await until(all_there, 30)
     late_s = sorted(far.arrived_s[seq] - at for seq, at in written_s.items())
     drained = len([seq for seq in far.arrived_s if seq <= backlog])
     speed = drained / seconds    # records of a second each
     print(f"live: median {late_s[len(late_s) // 2]:.2f} s, longest {late_s[-1]:.2f} s; "
           f"backlog: {drained} records in {seconds} s, {speed:.0f} times real time")
-    assert late_s[-1] <= 5.0
+    assert late_s[-1] <= count(30, 5)
     assert speed >= 10

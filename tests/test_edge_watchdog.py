@@ -248,7 +248,7 @@ async def test_a_real_process_says_ready_all_is_well_and_that_it_stops(
         agent = Command(tmp_path / "process", "edge", str(site.files.write()))
         agent.start()
         heard: list[str] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while heard.count("WATCHDOG=1") < 3:
                 heard += manager.heard()
                 await asyncio.sleep(0.005)

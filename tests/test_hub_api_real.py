@@ -80,7 +80,7 @@ async def test_who_looks_through_years_of_warnings_does_not_hold_up_a_new_one(
 
     def slowly(self: Archive, *question: Any) -> list[Any]:
         asked.set()
-        go_on.wait(20)
+        go_on.wait(60)
         return read(self, *question)
 
     monkeypatch.setattr(Archive, "_read", slowly)
@@ -88,7 +88,7 @@ async def test_who_looks_through_years_of_warnings_does_not_hold_up_a_new_one(
     looking = asyncio.create_task(client.get("warnings"))
     await asyncio.to_thread(asked.wait, 20)
     village.finds(detection(Level.RED, "14:00", 1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await hub._desk.process():
             pass
         assert [one.level for one in await hub.open_warnings()] == [4]

@@ -239,7 +239,7 @@ async def test_bulletin_waits_for_nothing_that_hangs(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(Threads(1, "taken"))
     hangs = loop.run_in_executor(None, gate.wait, 20)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await cap.Channel(hub, no_publish).send(bulletin, warning)
     assert not hangs.done()
     gate.set()

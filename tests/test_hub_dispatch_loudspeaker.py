@@ -75,16 +75,16 @@ async def test_what_an_older_hub_retained_for_all_hazards_stands_no_longer(
     link_up = Link(Broker.of(mosquitto.url), "hub", subscriptions=[], on_message=hear)
     tasks = [asyncio.create_task(link_up.run())]
     try:
-        await asyncio.wait_for(link_up.wait_connected(), 20)
+        await asyncio.wait_for(link_up.wait_connected(), 30)
         await link_up.publish(old, b"said by an older hub", retain=True)
         channel = loudspeaker.Channel(config(), link_up.publish)
         warning, bulletin = flood(config())["alert"]
         await channel.send(bulletin, warning)
         late = Link(Broker.of(mosquitto.url), "speaker", subscriptions=[old, f"{old}/+", "last"], on_message=hear)
         tasks.append(asyncio.create_task(late.run()))
-        await asyncio.wait_for(late.wait_connected(), 20)
+        await asyncio.wait_for(late.wait_connected(), 30)
         await link_up.publish("last", b"x", retain=True)
-        await asyncio.wait_for(alone.wait(), 20)
+        await asyncio.wait_for(alone.wait(), 30)
         assert seen == [f"{old}/flood", "last"]
     finally:
         for task in tasks:
@@ -156,7 +156,7 @@ async def _retained(url: str, wanted: str) -> Bulletin:
 
     task = asyncio.create_task(Link(Broker.of(url), "speaker", subscriptions=[topic], on_message=hear).run())
     try:
-        return await asyncio.wait_for(got, 20)
+        return await asyncio.wait_for(got, 30)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

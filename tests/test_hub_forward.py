@@ -29,7 +29,7 @@ from tocsin.messages import Record, Siren
 
 STATION = "lin-an-01"
 DAY_MS = 86_400_000
-WITHIN_S = 20.0
+WITHIN_S = 30.0
 
 
 @dataclass

@@ -247,6 +247,7 @@ async def test_a_long_question_that_no_page_waits_for_is_answered_and_holds_up_n
             (found,) = await store.query('SELECT "value" FROM "readings"', patient=True)
             assert found["values"] == [[NOON_MS, 1.0]]
             soon.setattr("hub.influx.store._TIMEOUT_S", 0.05)
+            proxy.fault = Fault.HANGING
             with pytest.raises(TransientError):
                 await store.query('SELECT "value" FROM "readings"', patient=True)
         proxy.fault = Fault.NONE
@@ -266,6 +267,7 @@ async def test_commands_wait_for_an_answer_as_long_as_for_a_write(
         monkeypatch.setattr("hub.influx.store._READ_TIMEOUT_S", 0.05)
         assert [row[1] for row in await store.readings(STAGE, NOON_MS, NOON_MS + 1, 10)] == [1.0]
         of_hub = open_store(config, Mending(WoundClock(NOON_MS), asyncio.Event()))
+        proxy.fault = Fault.HANGING
         with pytest.raises(TransientError):
             await of_hub.latest("lin-an-01")
         await of_hub.close()

@@ -31,6 +31,6 @@ async def test_newest_by_station(names: list[str]) -> None:
 
 @pytest.mark.parametrize("names", [[STAGE.station], MANY])
 async def test_a_store_without_an_answer_is_not_waited_for(names: list[str]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         assert await latest(Silent(), names, patience_s=0.1) is None
     assert len(asyncio.all_tasks()) == 1  # what was not waited for is gone

@@ -32,9 +32,9 @@ from tocsin.messages import Record
 
 STATION = "upper-bridge"
 WITHIN_S = 60.0           # what takes longer will not come any more
-LANDED_WITHIN_S = 5.0     # of real time, on a machine with other work; without a fault it is no different
-PAGE_WITHIN_S = 4.0       # it waits 2 s for the newest values at most
-CAUGHT_UP_BY = 5.0        # times real time
+LANDED_WITHIN_S = 30, 5   # of real time, and with --prove; without a fault it is no different
+PAGE_WITHIN_S = 30, 4     # it waits 2 s for the newest values at most
+CAUGHT_UP_BY = 5          # times real time
 WEEK_MS = 7 * 86_400_000
 STUCK = ("intake: not landed: no room", "intake: failed commits", "desk: restarts")
 
@@ -179,9 +179,9 @@ async def test_ten_minutes_without_the_store_lose_nothing_and_hold_up_nothing(
             proxy.fault = Fault.NONE  # a slow store stays slow: it must be caught up with as it is
         took_s = await there.caught_up()
         assert kept(influxdb, database) == there.sent
-        assert 60 * minutes / took_s >= CAUGHT_UP_BY
-        assert there.slowest["landing"] < LANDED_WITHIN_S
-        assert there.slowest["page"] < PAGE_WITHIN_S
+        assert 60 * minutes / took_s >= count(1, CAUGHT_UP_BY)
+        assert there.slowest["landing"] < count(*LANDED_WITHIN_S)
+        assert there.slowest["page"] < count(*PAGE_WITHIN_S)
         assert there.hub.counts().get("forwarder: refused", 0) == 0
         print(f"{fault.name}: {len(there.sent)} points, caught up in {took_s:.1f} s, slowest {there.slowest}")
 
@@ -206,12 +206,13 @@ async def test_one_bad_line_in_ten_thousand_is_found_and_the_others_are_kept(
         reasons = there.hub._database.connection.execute("SELECT reason, detail FROM quarantine").fetchall()
         assert len(reasons) == len(bad)
         assert all(reason == "refused by the store" and "field type conflict" in said for reason, said in reasons)
-        assert there.slowest["landing"] < LANDED_WITHIN_S
+        assert there.slowest["landing"] < count(*LANDED_WITHIN_S)
         print(f"{len(there.sent)} points, {len(bad)} bad, {proxy.writes} writes, caught up in {took_s:.1f} s")
 
 
 async def test_a_store_that_hangs_holds_up_no_page(
-    tmp_path: Path, influxdb: InfluxDb, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, influxdb: InfluxDb, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch,
+    count: Callable[[int, int], int],
 ) -> None:
     monkeypatch.setattr("hub.influx.store._READ_TIMEOUT_S", 0.3)
     async with county(tmp_path, proxy, f"hangs_{uuid4().hex}", points=20) as there:
@@ -220,7 +221,7 @@ async def test_a_store_that_hangs_holds_up_no_page(
         proxy.fault = Fault.HANGING
         await there.minute()
         await there.warn()
-        assert there.slowest["page"] < PAGE_WITHIN_S
+        assert there.slowest["page"] < count(*PAGE_WITHIN_S)
         with pytest.raises(TransientError, match=r"did not answer|ReadTimeout"):
             await there.hub.store.latest(STATION)
         proxy.fault = Fault.NONE

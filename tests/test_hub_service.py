@@ -35,7 +35,7 @@ async def test_a_part_that_fails_starts_again_and_the_others_go_on(
 
     monkeypatch.setattr("hub.desk.Desk.tick", tick)
     async with running_hub(files.write(), SystemClock()) as hub:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await again.wait()
         assert hub.counts()["restarts: time"] == 1
 
@@ -59,7 +59,7 @@ async def test_group_rules_that_fail_keep_no_call_waiting(
     monkeypatch.setattr("hub.groups_run.Groups.tick", fail)
     monkeypatch.setattr("hub.desk.Desk.tick", tick)
     async with running_hub(files.write(), SystemClock()) as hub:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await called.wait()
         assert "restarts: time" not in hub.counts()
 
@@ -80,7 +80,7 @@ def test_the_command_says_in_a_sentence_why_it_cannot_run(tmp_path: Path, wanted
         hub = Command(tmp_path / "process", "hub", str(files.write()))
         try:
             hub.start()
-            assert hub.wait(30) == 1
+            assert hub.wait(60) == 1
         finally:
             hub.kill()
     start = f"embedded broker, port {port}: " if wanted == "broker" else f"hub: listen: 127.0.0.1:{port} "

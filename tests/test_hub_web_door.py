@@ -179,7 +179,7 @@ async def test_an_officer_gets_in_while_every_other_thread_hangs(locked: PlainVi
     stuck = loop.run_in_executor(None, hanging.wait)
     try:
         async with asking(locked, login=SUN_YAN) as client:
-            assert (await asyncio.wait_for(client.get("/warnings/w-gas"), 20)).status_code == 200
+            assert (await asyncio.wait_for(client.get("/warnings/w-gas"), 30)).status_code == 200
     finally:
         hanging.set()
         await stuck

@@ -150,7 +150,7 @@ async def test_messages_of_all_sizes_come_whole_and_in_order_and_others_have_the
     try:
         broker = Broker.of(server.url, str(authority.cert) if authority else "")
         link = Link(broker, "all-sizes", subscriptions=["tocsin/1/a/readings"], on_message=on_message)
-        async with beside(link.run()), asyncio.timeout(20):
+        async with beside(link.run()), asyncio.timeout(30):
             await link.wait_connected()
             await asyncio.gather(*(link.publish("tocsin/1/a/readings", payload) for payload in sent))
             await until(lambda: len(heard) == len(sent))
@@ -176,7 +176,7 @@ async def test_what_is_there_already_is_handled_a_few_at_a_time(tmp_path: Path) 
     server.start()
     try:
         link = Link(Broker.of(server.url), "a-few", subscriptions=["tocsin/1/a/readings"], on_message=on_message)
-        async with beside(link.run()), asyncio.timeout(20):
+        async with beside(link.run()), asyncio.timeout(30):
             await link.wait_connected()
             async with beside(others()):
                 await asyncio.gather(*(link.publish("tocsin/1/a/readings", b"{}") for _ in range(100)))

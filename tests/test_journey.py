@@ -38,7 +38,7 @@ PEOPLE = f'[[person]]\nname = "Li Wei"\nrole = "village head"\ntier = "village"\
 CAP = {"c": "urn:oasis:names:tc:emergency:cap:1.2"}
 
 
-async def until(ask: Callable[[], Awaitable[T]], within_s: float = 20.0) -> T:
+async def until(ask: Callable[[], Awaitable[T]], within_s: float = 60.0) -> T:
     """What `ask` gives, as soon as it is true: other processes have no event to wait for."""
     async with asyncio.timeout(within_s):
         while not (answer := await ask()):

@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import httpx
 
+from edge.breaker import PATIENCE
 from simulators.devices import RadarLevel, Relay
 from simulators.instruments import Measures
 from simulators.wires import ModbusTcp
@@ -15,7 +16,7 @@ from tests.hubs import HubFiles, influx_store
 from tests.processes import Command
 from tests.services import InfluxDb, Mosquitto
 from tests.stations import AREA, StationFiles
-from tocsin.messages import Detection, Readings
+from tocsin.messages import Detection, Event, EventKind, Readings, Record
 
 EVERY_S = 0.05
 RULES = """
@@ -53,7 +54,7 @@ class Gauge(RadarLevel):
         self.set("depth_m", mm / 1000)
 
     def on_served(self, unit: int, function: int, address: int, words: tuple[int, ...]) -> None:
-        if unit == 1:
+        if unit == 1 and len(words) > 1:    # an agent that got no answer in time asks for one register, as a probe
             self.ledger.append(words[0] << 16 | words[1])
             self.next(self.mm + 1)
 
@@ -63,6 +64,12 @@ class Gauge(RadarLevel):
         async with asyncio.timeout(60):
             while len(self.ledger) < wanted:
                 await asyncio.sleep(0.005)
+
+
+def too_late(records: Iterable[Record]) -> int:
+    """How many polls may be lost at most because the gauge, which shares the test's process, answered late: each such
+    time is told, and costs a few polls until only probes are sent."""
+    return 2 * PATIENCE * sum(isinstance(one, Event) and one.what is EventKind.REFUSED for one in records)
 
 
 async def until(fits: Callable[[], Awaitable[bool]], within_s: float) -> None:
@@ -101,23 +108,34 @@ async def test_nothing_logged_is_lost_nothing_is_twice_and_the_warning_is_raised
             await gauge.reads(max(0, 2020 - gauge.mm))
             await wire.stop()  # no more readings: what is in the log now must all arrive
             await settled(station, influxdb, database)
+            await until(lambda: told(tmp_path / "hub"), 90.0)
+            async with httpx.AsyncClient(base_url=hub_files.url, timeout=60) as client:
+                warnings = (await client.get("/api/v1/warnings?status=open")).json()["warnings"]
         finally:
             agent.stop()
-            logged = [value for record in station.log() if isinstance(record, Readings) for value in record.value]
-            async with httpx.AsyncClient(base_url=hub_files.url) as client:
-                warnings = (await client.get("/api/v1/warnings?status=open")).json()["warnings"]
             hub.stop()
+    logged = [value for record in station.log() if isinstance(record, Readings) for value in record.value]
 
     stored = [row["value"] for row in influxdb.query(database, "SELECT value FROM readings")]
     assert Counter(stored) == Counter(logged), "each logged reading is in the store once"
     served = [mm / 1000 for mm in gauge.ledger]
     in_hand = sorted(set(served) - set(logged))
     assert set(logged) <= set(served)
-    assert len(in_hand) <= kills["agent-process"] + 1, f"polls in hand when the agent was killed or stopped: {in_hand}"
+    at_ends = kills["agent-process"] + 1
+    assert len(in_hand) <= at_ends + too_late(station.log()), f"polls in hand when the agent was killed: {in_hand}"
     raised = [record for record in station.log() if isinstance(record, Detection)]
     assert [(record.level, record.revision) for record in raised] == [(4, 1)]
     assert len(warnings) == 1
-    assert len(list((tmp_path / "hub" / "hub-data" / "cap").glob("*.xml"))) == 1
+    assert len(bulletins(tmp_path / "hub")) == 1
+
+
+def bulletins(hub: Path) -> list[Path]:
+    return list((hub / "hub-data" / "cap").glob("*.xml"))
+
+
+async def told(hub: Path) -> bool:
+    """The warning has gone out."""
+    return bool(bulletins(hub))
 
 
 async def settled(station: StationFiles, influxdb: InfluxDb, database: str) -> None:
@@ -127,4 +145,4 @@ async def settled(station: StationFiles, influxdb: InfluxDb, database: str) -> N
         logged = {value for record in station.log() if isinstance(record, Readings) for value in record.value}
         return logged <= {row["value"] for row in influxdb.query(database, "SELECT value FROM readings")}
 
-    await until(all_there, 40.0)
+    await until(all_there, 90.0)

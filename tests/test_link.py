@@ -42,15 +42,15 @@ async def test_a_message_under_way_when_the_connection_breaks_is_given_back_at_o
     link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore)
     running = asyncio.create_task(link.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await link.wait_connected()
         sending = asyncio.create_task(link.publish("tocsin/1/a/readings", b"{}"))
         await until(lambda: broker.published == 1)
         broker.writers[0].transport.abort()
         with pytest.raises(LinkDownError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(15):    # half of what a message is given
                 await sending
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await link.wait_connected()
     finally:
         running.cancel()
@@ -74,7 +74,7 @@ async def test_a_broker_that_hangs_up_before_it_answers_is_tried_again_at_once()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", port)
     link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore)
-    async with beside(link.run()), asyncio.timeout(5):
+    async with beside(link.run()), asyncio.timeout(30):
         await until(lambda: turned_away > 0 and link.trouble.en not in {"", "not connected yet"})
         await link.wait_connected()
         assert turned_away == 2
@@ -111,7 +111,7 @@ async def test_a_broker_that_answers_pings_and_takes_no_message_is_hung_up_on(mo
     broker, port = DeafBroker(), free_port()
     server = await asyncio.start_server(broker.serve, "127.0.0.1", port)
     link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore)
-    async with beside(link.run()), asyncio.timeout(10):
+    async with beside(link.run()), asyncio.timeout(30):
         for connections in (1, 2, 3):
             await until(lambda connections=connections: len(broker.writers) == connections)  # type: ignore[misc]
             await link.wait_connected()
@@ -141,12 +141,35 @@ async def test_what_a_broker_does_not_let_us_hear_is_told_and_asked_for_again(mo
 
     server = await asyncio.start_server(serve, "127.0.0.1", port)
     link = Link(Broker("127.0.0.1", port), "station", subscriptions=["down"], on_message=ignore)
-    async with beside(link.run()), asyncio.timeout(10):
+    async with beside(link.run()), asyncio.timeout(30):
         await link.wait_connected()
         assert link.trouble.en == "the broker does not let us hear down: Not authorized"
         await until(lambda: asked == 3 and link.trouble.en == "")
         assert link.connected
     server.close()
+
+
+async def test_what_follows_a_connection_is_begun_before_who_waited_for_it_goes_on() -> None:
+    """An uplink that went on first would send the newest readings before it knows that a warning must go again."""
+    broker, port, order, waits = DeafBroker(), free_port(), list[str](), asyncio.Event()
+
+    async def greet() -> None:
+        order.append("follows")
+
+    async def wait(link: Link) -> None:
+        waits.set()
+        await link.wait_connected()
+        order.append("goes on")
+
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", port)
+    link = Link(Broker("127.0.0.1", port), "station", subscriptions=[], on_message=ignore, on_connect=greet)
+    async with beside(wait(link)):
+        await waits.wait()
+        async with beside(link.run()):
+            await until(lambda: len(order) == 2)
+            broker.writers[0].transport.abort()
+    server.close()
+    assert order == ["follows", "goes on"]
 
 
 async def test_that_a_broker_refuses_our_messages_is_told_until_it_takes_them(tmp_path: Path) -> None:
@@ -156,7 +179,7 @@ async def test_that_a_broker_refuses_our_messages_is_told_until_it_takes_them(tm
     try:
         link = Link(Broker.of(f"mqtt://bridge:x@127.0.0.1:{broker.port}"), "station", subscriptions=[],
                     on_message=ignore)
-        async with beside(link.run()), asyncio.timeout(10):
+        async with beside(link.run()), asyncio.timeout(30):
             await link.wait_connected()
             assert link.trouble.en == ""
             with pytest.raises(RefusedError, match=r"^the broker refuses it: Not authorized$"):

@@ -73,7 +73,7 @@ async def test_a_message_that_its_handler_fails_on_costs_no_other_and_not_the_co
     broker.start()
     try:
         link = Link(Broker.of(broker.url), "station", subscriptions=["down"], on_message=hear)
-        async with beside(link.run()), asyncio.timeout(10):
+        async with beside(link.run()), asyncio.timeout(30):
             await link.wait_connected()
             client = link._client
             await asyncio.gather(*(link.publish("down", payload) for payload in (b"1", b"poison", b"2")))
@@ -98,7 +98,7 @@ async def test_what_follows_a_connection_is_done_again_where_it_fails(
 
     async with served(broker.serve) as address:
         link = Link(address, "station", subscriptions=[], on_message=ignore, on_connect=greet)
-        async with beside(link.run()), asyncio.timeout(10):
+        async with beside(link.run()), asyncio.timeout(30):
             await until(lambda: done == 3)
             assert len(broker.writers) == 1
 
@@ -122,7 +122,7 @@ async def test_a_subscription_that_is_not_answered_is_still_asked_for(monkeypatc
 
     async with served(serve) as address:
         link = Link(address, "station", subscriptions=["down"], on_message=ignore)
-        async with beside(link.run()), asyncio.timeout(10):
+        async with beside(link.run()), asyncio.timeout(30):
             await until(lambda: asked == 2)
             assert link.trouble.en == "the broker does not let us hear down: Not authorized"
             await until(lambda: asked == 3 and link.trouble.en == "")
@@ -142,7 +142,7 @@ async def test_messages_that_wait_are_bounded_by_their_bytes_and_the_rest_is_cou
 
     async with served(flood(sizes, go)) as address:
         link = Link(address, "station", subscriptions=[], on_message=slow)
-        async with beside(link.run()), asyncio.timeout(20):
+        async with beside(link.run()), asyncio.timeout(30):
             await until(lambda: link.dropped > 0 and link.dropped + len(waiting(link)) + 1 >= len(sizes))
             assert len(waiting(link)) == 10
             gate.set()
@@ -181,7 +181,7 @@ async def test_a_socket_that_closes_before_it_is_watched_is_not_watched() -> Non
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: wrong.append(context))
     async with served(DeafBroker().serve) as address:
         link = Link(address, "station", subscriptions=[], on_message=ignore)
-        async with beside(link.run()), asyncio.timeout(10):
+        async with beside(link.run()), asyncio.timeout(30):
             await link.wait_connected()
             assert link._client is not None
             paho = link._client._client
@@ -214,7 +214,7 @@ async def test_a_disk_that_hangs_or_lost_the_files_of_tls_ends_no_link_that_had_
     server.start()
     try:
         link = Link(Broker.of(server.url, str(authority.cert)), "station", subscriptions=[], on_message=ignore)
-        async with asyncio.timeout(20), beside(others()), beside(link.run()):
+        async with asyncio.timeout(30), beside(others()), beside(link.run()):
             await link.wait_connected()
             authority.cert.unlink()
             await again(link)
@@ -222,6 +222,7 @@ async def test_a_disk_that_hangs_or_lost_the_files_of_tls_ends_no_link_that_had_
             before = turns
             await again(link)
             await again(link)
+            await until(lambda: asked > 0)
             assert asked == 1, "one thread hangs, and no other"
             assert turns > before
     finally:
@@ -234,7 +235,7 @@ async def test_files_of_tls_that_were_never_read_are_told(monkeypatch: pytest.Mo
     monkeypatch.setattr(trust, "_READ_S", 0.05)
     monkeypatch.setattr(trust, "context_of", lambda _broker: gate.wait())
     link = Link(Broker.of(f"mqtts://127.0.0.1:{free_port()}"), "station", subscriptions=[], on_message=ignore)
-    async with beside(link.run()), asyncio.timeout(10):
+    async with beside(link.run()), asyncio.timeout(30):
         await until(lambda: link.trouble.en == "the disk does not give the files for TLS")
         gate.set()
 

@@ -61,7 +61,7 @@ def words(count: int) -> str:
 
 async def test_a_message_larger_than_the_broker_takes_is_refused_and_the_connection_stays(narrow: Mosquitto) -> None:
     link = Link(Broker("127.0.0.1", narrow.port), STATION, subscriptions=[], on_message=ignore)
-    async with beside(link.run()), asyncio.timeout(10):
+    async with beside(link.run()), asyncio.timeout(30):
         await link.wait_connected()
         client = link._client
         with pytest.raises(TooLargeError, match=rf"^20001 bytes, and 127.0.0.1 takes {NARROW}$"):
@@ -72,7 +72,7 @@ async def test_a_message_larger_than_the_broker_takes_is_refused_and_the_connect
 
 async def test_without_a_word_of_the_broker_the_limit_is_the_hubs(broker: Mosquitto) -> None:
     link = Link(Broker("127.0.0.1", broker.port), STATION, subscriptions=[], on_message=ignore)
-    async with beside(link.run()), asyncio.timeout(10):
+    async with beside(link.run()), asyncio.timeout(30):
         await link.wait_connected()
         with pytest.raises(TooLargeError, match=f"at most {LARGEST_PACKET}$"):
             await link.publish("t", b"x" * LARGEST_PACKET)
@@ -86,7 +86,7 @@ async def test_what_is_too_large_for_us_is_not_sent_to_us_and_the_next_message_c
         heard.append(len(payload))
 
     link = Link(Broker("127.0.0.1", broker.port), STATION, subscriptions=["down"], on_message=hear)
-    async with beside(link.run()), asyncio.timeout(10):
+    async with beside(link.run()), asyncio.timeout(30):
         await link.wait_connected()
         client = link._client
         async with aiomqtt.Client("127.0.0.1", broker.port) as other:
@@ -116,7 +116,7 @@ async def test_records_that_are_too_large_hold_up_no_others_and_are_told_once(
     address = Broker("127.0.0.1", narrow.port)
     hub = Link(address, "hub", subscriptions=[topics.up(STATION, topics.READINGS)], on_message=hear)
     link = Link(address, STATION, subscriptions=[], on_message=ignore, on_connect=uplink.connected)
-    async with beside(hub.run()), asyncio.timeout(10):
+    async with beside(hub.run()), asyncio.timeout(30):
         await hub.wait_connected()
         async with beside(link.run()), beside(uplink.run(link)):
             await until(lambda: len(set(seen)) == 7)

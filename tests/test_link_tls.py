@@ -61,7 +61,7 @@ async def there_and_back(broker: Broker) -> bytes:
         heard.put_nowait(payload)
 
     link = Link(broker, "station", subscriptions=["tocsin/1/a/readings"], on_message=on_message)
-    async with beside(link.run()), asyncio.timeout(10):
+    async with beside(link.run()), asyncio.timeout(30):
         await link.wait_connected()
         assert link.trouble.en == ""
         await link.publish("tocsin/1/a/readings", b"{}")
@@ -156,7 +156,7 @@ async def test_a_file_that_is_missing_or_wrong_is_named_and_the_link_goes_on_try
         ready.set()
 
     link = Link(broker, "station", subscriptions=[], on_message=ignore, on_connect=on_connect)
-    async with beside(link.run()), asyncio.timeout(10):
+    async with beside(link.run()), asyncio.timeout(30):
         await until(lambda: "cannot be opened" in link.trouble.en)
         nothing.write_bytes(authority.cert.read_bytes())    # whoever installs the station brings it later
         await ready.wait()

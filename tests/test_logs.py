@@ -52,7 +52,7 @@ async def test_a_real_hub_says_it_so(tmp_path: Path) -> None:
         hub.start()
 
         async def said() -> bool:
-            return "\n" in hub.said
+            return "127.0.0.1:9" in hub.said and hub.said.endswith("\n")
 
         await until(said)
     finally:

@@ -56,7 +56,7 @@ class Watched:
         """Winds the clock; what was asked until the next poll was through."""
         seen, before = len(self.heard), len(self.asked)
         self.clock.wind_to(START_MS + round(at_s * 1000))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.heard) == seen:
                 await asyncio.sleep(0)
         return self.asked[before:]
@@ -237,7 +237,7 @@ def test_a_defect_in_a_row_ends_no_device_for_good(tmp_path: Path, monkeypatch: 
         for one in many(bucket):
             await together.heard(one, [], 0.0)
         monkeypatch.setattr(bench.agent.pipeline, "heard_together", lambda _: 1 // 0)
-        async with asyncio.timeout(5), AsyncExitStack() as parts:
+        async with asyncio.timeout(30), AsyncExitStack() as parts:
             for device in (gauge, bucket):
                 part = partial(heard_for_ever, together, device)
                 await parts.enter_async_context(beside(bench.agent._keep(device.table.name, part)))

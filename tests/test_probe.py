@@ -32,13 +32,13 @@ def wired(wire: Wire) -> Iterator[Wire]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    asyncio.run_coroutine_threadsafe(wire.start(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(wire.start(), loop).result(30)
     try:
         yield wire
     finally:
-        asyncio.run_coroutine_threadsafe(wire.stop(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(wire.stop(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(30)
         loop.close()
 
 
@@ -106,7 +106,7 @@ def test_a_line_that_speaks_by_itself(capsys: pytest.CaptureFixture[str]) -> Non
 
     speaker = threading.Thread(target=speak)
     speaker.start()
-    assert probe.run([f"serial:{os.ttyname(theirs)}", "--listen", "0.3"]) == 0
+    assert probe.run([f"serial:{os.ttyname(theirs)}", "--listen", "2"]) == 0
     over.set()
     speaker.join()
     said = capsys.readouterr().out

@@ -165,7 +165,7 @@ def test_a_server_does_not_outlive_a_killed_test_run(tmp_path: Path) -> None:
         assert run.stdout
         broker = psutil.Process(int(run.stdout.readline()))
         os.kill(run.pid, signal.SIGKILL)
-    _gone, alive = psutil.wait_procs([broker], timeout=10)
+    _gone, alive = psutil.wait_procs([broker], timeout=30)
     for left in alive:
         left.kill()
     assert not alive

@@ -129,7 +129,7 @@ async def test_rows_that_are_past_are_skipped_but_their_rain_is_not() -> None:
 async def test_a_chosen_speed() -> None:
     weir = AsciiLevel(Measures.LEVEL)
     player = Player(record_of(x=[0.0, 1.0, 2.0]), [Feed("x", weir, "depth_m")])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await player.run(ScaledClock(0, speed=60_000))
     assert player.row == 2
 

@@ -195,7 +195,7 @@ storm = { after_s = 0, duration_s = 3600, total_mm = 5 }
         stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             said = (await process.stdout.readline()).decode()
             where = re.fullmatch(r"wire cabinet modbus tcp 127\.0\.0\.1:(\d+)\n", said)
             assert where

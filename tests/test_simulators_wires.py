@@ -98,7 +98,7 @@ async def test_tcp_frames_cut_and_joined_anyhow(tcp: ModbusTcp) -> None:
         writer.write(bytes([byte]))
         await writer.drain()
     writer.write(ask[1] + ask[2])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answers = await reader.readexactly(3 * 15)
     assert answers == b"".join(bytes([0, number, 0, 0, 0, 9]) + RTU_ANSWER for number in range(3))
     writer.close()
@@ -109,7 +109,7 @@ async def test_tcp_frames_cut_and_joined_anyhow(tcp: ModbusTcp) -> None:
 async def test_what_is_not_modbus_tcp_is_hung_up_on(tcp: ModbusTcp, noise: bytes) -> None:
     reader, writer = await asyncio.open_connection(tcp.host, tcp.port)
     writer.write(noise)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await reader.read() == b""
     writer.close()
     await writer.wait_closed()
@@ -205,7 +205,7 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
             await wire.stop()
             await wire.stop()
             assert wire._timers.waiting == 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()

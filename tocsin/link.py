@@ -188,11 +188,12 @@ class Link:
         await self._subscribe(client, self._subscriptions)
         self._client = client
         self._lost = asyncio.get_running_loop().create_future()
-        self._up.set()
         self.traffic.connected(time.monotonic(), tls=self._broker.tls)
         log.info("broker %s:%d: connected as %s", self._broker.host, self._broker.port, self._client_id)
         after = asyncio.create_task(self._after_connect(client), name="link after connect")
         try:
+            await asyncio.sleep(0)  # who waits for us sends nothing before what follows a connection is begun
+            self._up.set()
             async for first in client.messages:
                 await self._take(first)
                 for _ in range(_AT_ONCE):
