@@ -86,6 +86,8 @@ TABLE = {
     "voice_unrun": ("{name} cannot be run: {why}", "无法运行 {name}：{why}"),
     "voice_hung": ("{name} hung for {seconds:g} s and was ended", "{name} 卡住 {seconds:g} 秒，已被结束"),
     "voice_ended": ("ended with {code}", "退出码 {code}"),
+    "siren_unsure": ("nothing on bus {bus} answers: nobody knows whether it can be switched on",
+                     "总线 {bus} 上所有设备无应答：能否鸣响不明"),
     # readings kept back
     "no_series": ('"{series}" is not a series of this station; use {there}, or none for all',
                   "“{series}”不是本站的监测项；可用：{there}，不写则为全部"),
