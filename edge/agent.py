@@ -51,7 +51,7 @@ from tocsin.log import Log
 from tocsin.messages import Event, EventKind, Start
 from tocsin.notify import Notify
 from tocsin.readings import Reading, Rejection
-from tocsin.said import Said, SaidError, joined
+from tocsin.said import Said, SaidError, joined, reason_of
 from tocsin.signing import mark_of
 
 log = logging.getLogger(__name__)
@@ -68,14 +68,14 @@ class Agent:
     """
 
     def __init__(self, station: Station, clock: Clock, notify: Notify | None = None) -> None:
-        """Raises ConfigError where another agent runs on the same folder, or it holds another station's log."""
+        """Raises ConfigError where another agent runs on the same folder, it holds another station's log, or there can
+        be no log."""
         self.failures: Counter[str] = Counter()
-        self._lock = _locked(station.folder)
+        self._lock, self._log = _opened(station.folder)
         self._reloads: set[asyncio.Task[None]] = set()
         self._station = station
         self._clock = clock
         table, boot = station.file.station, secrets.token_hex(8)
-        self._log = Log(station.folder / "log", early=True)
         before = restored(station, self._log)
         whose = before.decider.config.station
         if whose != table.id:    # it would go on with the other one's episodes, and the hub never gets them
@@ -269,12 +269,15 @@ class Agent:
         )
 
 
-def _locked(folder: Path) -> Lock:
+def _opened(folder: Path) -> tuple[Lock, Log]:
     """Two agents would write over each other's log."""
     try:
-        return Lock(folder)
+        return Lock(folder), Log(folder / "log", early=True)
     except BlockingIOError as err:
         raise ConfigError([f"{folder}: another agent runs on this folder; stop it first"]) from err
+    except OSError as err:
+        raise ConfigError([f"{folder}: no log can be kept there: {reason_of(err)}; give the folder to the user that "
+                           "runs the agent, with room on its disk"]) from err
 
 
 @asynccontextmanager
