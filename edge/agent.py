@@ -16,7 +16,7 @@ import msgspec
 from edge.budget import Budget
 from edge.bus import Bus
 from edge.card import card_of
-from edge.care import Care
+from edge.care import Care, Parts
 from edge.commands import Commands
 from edge.config import Station
 from edge.device import Device
@@ -51,6 +51,7 @@ from tocsin.log import Log
 from tocsin.messages import Event, EventKind, Start
 from tocsin.notify import Notify
 from tocsin.readings import Reading, Rejection
+from tocsin.said import Said, SaidError, joined, reason_of
 from tocsin.signing import mark_of
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,6 @@ log = logging.getLogger(__name__)
 _AGAIN_S = 1.0
 _LONGEST_S = 10.0
 _GOOD_S = 60.0  # a part that ran so long begins again at once when it fails
-
-Parts = dict[str, Callable[[], Awaitable[None]]]
 
 
 class Agent:
@@ -69,14 +68,14 @@ class Agent:
     """
 
     def __init__(self, station: Station, clock: Clock, notify: Notify | None = None) -> None:
-        """Raises ConfigError where another agent runs on the same folder, or it holds another station's log."""
+        """Raises ConfigError where another agent runs on the same folder, it holds another station's log, or there can
+        be no log."""
         self.failures: Counter[str] = Counter()
-        self._lock = _locked(station.folder)
+        self._lock, self._log = _opened(station.folder)
         self._reloads: set[asyncio.Task[None]] = set()
         self._station = station
         self._clock = clock
         table, boot = station.file.station, secrets.token_hex(8)
-        self._log = Log(station.folder / "log", early=True)
         before = restored(station, self._log)
         whose = before.decider.config.station
         if whose != table.id:    # it would go on with the other one's episodes, and the hub never gets them
@@ -143,7 +142,8 @@ class Agent:
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """A defect in one part must not end the others: counted, told once, and the part begins again."""
-        told, wait_s = "", _AGAIN_S
+        told: Said | None = None
+        wait_s = _AGAIN_S
         while True:
             begun_s = time.monotonic()
             try:
@@ -153,14 +153,19 @@ class Agent:
                 if (task := asyncio.current_task()) is None or task.cancelling():
                     raise asyncio.CancelledError from err  # one that fails at its end must end all the same
                 self.failures[name] += 1
-                detail = f"{name}: {type(err).__name__}: {err}"
-                log.error("%s begins again", name, exc_info=err)
-                if detail != told:
-                    clean = detail.encode(errors="replace").decode()
-                    self.recorder.add(Event("", 0, self._keeper.peek_ms(), EventKind.FAULT, clean))
-                told = detail
+                told = self._tell_failed(name, err, told)
             wait_s = _AGAIN_S if time.monotonic() - begun_s > _GOOD_S else min(2 * wait_s, _LONGEST_S)
             await asyncio.sleep(wait_s)
+
+    def _tell_failed(self, name: str, err: BaseException, before: Said | None) -> Said:
+        """Returns what is told, once. A part that has a sentence for it needs no traceback."""
+        known = isinstance(err, SaidError)
+        detail = joined([name, err.said if isinstance(err, SaidError) else f"{type(err).__name__}: {err}"], ": ", ": ")
+        if detail != before:
+            log.error("%s", detail if known else f"{name} begins again", exc_info=None if known else err)
+            en, zh = (text.encode(errors="replace").decode() for text in (detail.en, detail.own_zh))
+            self.recorder.add(Event("", 0, self._keeper.peek_ms(), EventKind.FAULT, en, zh=zh))
+        return detail
 
     def _parts(self) -> Parts:
         parts: Parts = {
@@ -264,12 +269,15 @@ class Agent:
         )
 
 
-def _locked(folder: Path) -> Lock:
+def _opened(folder: Path) -> tuple[Lock, Log]:
     """Two agents would write over each other's log."""
     try:
-        return Lock(folder)
+        return Lock(folder), Log(folder / "log", early=True)
     except BlockingIOError as err:
         raise ConfigError([f"{folder}: another agent runs on this folder; stop it first"]) from err
+    except OSError as err:
+        raise ConfigError([f"{folder}: no log can be kept there: {reason_of(err)}; give the folder to the user that "
+                           "runs the agent, with room on its disk"]) from err
 
 
 @asynccontextmanager

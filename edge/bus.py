@@ -19,6 +19,7 @@ from edge.port import Port
 from edge.replies import ReplyTimes
 from tocsin.devices import Request, Write
 from tocsin.readings import Reason, RejectedError
+from tocsin.said import reason_of
 
 SIREN_FIRST, POLL = 0, 1
 _SILENCE_S = 0.03        # USB adapters deliver in lumps of 16 ms
@@ -131,7 +132,7 @@ class Bus:
             result = err
         except OSError as err:
             self._hang_up()
-            result = RejectedError(Reason.LINK, f"bus {self.name}, {self._table.port}: {err}")
+            result = RejectedError(Reason.LINK, f"bus {self.name}, {self._table.port}: {reason_of(err)}")
         finally:  # whatever happened here: who asked must not wait for ever
             if job.answer.done():
                 pass

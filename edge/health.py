@@ -73,6 +73,10 @@ class Health:
         known = self._known[device]
         return known.readings, known.answered
 
+    def is_away(self, device: str) -> bool:
+        """It gave no answer of any kind when it was asked last."""
+        return self._known[device].faults.get("", "").partition(":")[0] in _NO_ANSWER
+
     def last_error(self, device: str) -> tuple[int, str]:
         """When (ms UTC, 0 for never since the start) something of a device was refused last."""
         known = self._known[device]

@@ -7,6 +7,7 @@ from edge.config import BusTable
 from edge.port import Port
 from tocsin.devices import ListeningDriver
 from tocsin.readings import Reading, Reason, RejectedError, Rejection
+from tocsin.said import reason_of
 
 _REOPEN_S = 1.0
 
@@ -21,7 +22,7 @@ async def listen(table: BusTable, driver: ListeningDriver, heard: Heard) -> None
             await port.open()
             await _hear(port, driver, heard)
         except OSError as err:
-            heard([Rejection(Reason.LINK, f"bus {table.name}, {table.port}: {err}")])
+            heard([Rejection(Reason.LINK, f"bus {table.name}, {table.port}: {reason_of(err)}")])
         finally:
             port.close()
         await asyncio.sleep(_REOPEN_S)

@@ -1,4 +1,4 @@
-"""What this computer itself has for a siren: pin and button (gpiozero, extra `tocsin[gpio]`), and the sound card."""
+"""What this computer itself has for a siren: pin and button (gpiozero, extra `gpio`), and the sound card."""
 
 import asyncio
 import math

@@ -24,7 +24,7 @@ from edge.recorder import Recorder
 from edge.sayings import say
 from edge.work import Work
 from tocsin.config import ConfigError
-from tocsin.said import LANGS, Said, SaidError, joined, language, said_of
+from tocsin.said import LANGS, Said, SaidError, joined, language, reason_of, said_of
 
 SOCKET = "operate"
 _WITHIN_S = 30.0
@@ -100,21 +100,27 @@ class Operate:
         self.work: Work
 
     async def run(self) -> None:
-        """A socket that a killed agent left behind is taken over: this agent holds the folder's lock."""
+        """A socket that a killed agent left is taken over: this agent holds the folder's lock. Raises SaidError."""
         with _short(self._folder) as path:
-            with suppress(FileNotFoundError):
-                path.unlink()
-            before = os.umask(0o177)
             try:
-                server = await asyncio.start_unix_server(self._serve, str(path), limit=_LONGEST_LINE)
-            finally:
-                os.umask(before)
+                with suppress(FileNotFoundError):
+                    path.unlink()
+                server = await self._listening(path)
+            except OSError as err:
+                raise SaidError(say("no_socket", folder=self._folder, why=reason_of(err))) from err
             try:
                 await server.serve_forever()
             finally:
                 server.close()
-                with suppress(FileNotFoundError):
+                with suppress(OSError):
                     path.unlink()
+
+    async def _listening(self, path: Path) -> asyncio.Server:
+        before = os.umask(0o177)
+        try:
+            return await asyncio.start_unix_server(self._serve, str(path), limit=_LONGEST_LINE)
+        finally:
+            os.umask(before)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -252,12 +258,9 @@ def why_away(err: OSError) -> Said:
     """Why `ask` reached no agent, in words."""
     if isinstance(err, FileNotFoundError | ConnectionRefusedError):
         return say("nobody")
-    if isinstance(err, PermissionError):
-        return say("not_yours")
-    if isinstance(err, TimeoutError):
-        return say("hangs")
-    why = err.strerror or str(err)
-    return say("no_answer") if why == say("no_answer").en else Said(why, why)
+    if isinstance(err, PermissionError | TimeoutError):
+        return say("not_yours" if isinstance(err, PermissionError) else "hangs")
+    return say("no_answer") if str(err) == say("no_answer").en else reason_of(err)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -31,7 +31,7 @@ from tocsin.inputs import Acknowledge, OperatorClear, Shelve, Silence
 from tocsin.levels import Level
 from tocsin.log import Log
 from tocsin.messages import Answer, EventKind, Start
-from tocsin.said import Said, SaidError, cut, joined
+from tocsin.said import Said, SaidError, cut, joined, said_of
 from tocsin.times import iso, ms_of
 
 LONGEST_SHELVING_MIN = 24 * 60.0
@@ -163,7 +163,8 @@ class Operations:
         if track is None:
             tracks = (say("track", rule=name, series=key) for name, key in map(named, state.plan.tracks))
             there = joined(tracks, ", ", "、")
-            raise SaidError(say("judges_not", rule=rule, series=series, there=there))
+            named_both = rule and series
+            raise SaidError(say("judges_not" if named_both else "which_rule", rule=rule, series=series, there=there))
         return Level(int(state.memory.level[track]))
 
     def _told(self, detail: Said, series: str) -> Said:
@@ -200,7 +201,7 @@ class Operations:
             except ConfigError as err:
                 problems, cause = [*err.problems], err
             except OSError as err:
-                problems, cause = [say("log_unread", why=err)], err
+                problems, cause = [say("log_unread", why=said_of(err))], err
             self._pipeline.now_ms()
             told = cut(joined(problems), _LONGEST_TOLD)
             self._pipeline.told(EventKind.RULES, say("rules_refused", problems=told))
@@ -210,7 +211,7 @@ class Operations:
         try:
             return await asyncio.to_thread(make, self._station)
         except OSError as err:
-            raise SaidError(say("rules_unkept", why=err)) from err
+            raise SaidError(say("rules_unkept", why=said_of(err))) from err
 
     async def settle(self) -> None:
         """Lets go of rules that stayed in force only because a level of theirs was active."""

@@ -20,6 +20,9 @@ TABLE = {
                   "当前用户无权查询；请用运行它的用户：sudo -u tocsin ..."),
     "hangs": ("it takes words and gives none: it hangs", "能连接但没有回应：程序已卡住"),
     "no_answer": ("the agent gave no answer", "终端程序未给出应答"),
+    "no_socket": ("nobody can ask this agent: it cannot listen in {folder}: {why}; give the folder to the user that "
+                  "runs it, with room on its disk", "无法查询本终端程序：不能在 {folder} 中监听：{why}；"
+                  "请把该目录交给运行它的用户，并确认磁盘可写"),
     # levels
     "level": ("{level}: {rule} on {series}", "{level}：{series}，规则“{rule}”"),
     "all_clear": ("everything is clear", "全部正常"),
@@ -28,6 +31,7 @@ TABLE = {
     "is_clear": ('"{rule}" on {series} is clear: there is nothing to do', "{series} 的“{rule}”没有预警，无需操作"),
     "judges_not": ('"{rule}" does not judge {series} here; use {there}',
                    "本站没有对 {series} 的规则“{rule}”；可用：{there}"),
+    "which_rule": ("say which rule, and on which series; there are {there}", "请写明规则和监测项；本站有：{there}"),
     "track": ('"{rule}" on {series}', "{series} 的“{rule}”"),
     "on": ("{what} on {series}", "{series}：{what}"),
     "acknowledged": ('{who} acknowledged "{rule}" at {level}', "{who} 已确认“{rule}”（{level}）"),
@@ -78,6 +82,12 @@ TABLE = {
     "off_says_on": ("was switched off, but its feedback says on", "已下令关闭，但反馈为接通"),
     "agrees": ("its feedback says again what it does", "反馈恢复正常"),
     "no_words": ("no words: {why}", "无法播报语音：{why}"),
+    "voice_left": ("{name} hangs, and is left alone", "{name} 已卡住，不再等待"),
+    "voice_unrun": ("{name} cannot be run: {why}", "无法运行 {name}：{why}"),
+    "voice_hung": ("{name} hung for {seconds:g} s and was ended", "{name} 卡住 {seconds:g} 秒，已被结束"),
+    "voice_ended": ("ended with {code}", "退出码 {code}"),
+    "siren_unsure": ("nothing on bus {bus} answers: nobody knows whether it can be switched on",
+                     "总线 {bus} 上所有设备无应答：能否鸣响不明"),
     # readings kept back
     "no_series": ('"{series}" is not a series of this station; use {there}, or none for all',
                   "“{series}”不是本站的监测项；可用：{there}，不写则为全部"),
@@ -200,6 +210,7 @@ TABLE = {
     "say_scale": ("say what of {series} is another number: {keys}", "请写明 {series} 要改的参数：{keys}"),
     "scale": ("{key} {before} -> {after}", "{key} {before} -> {after}"),
     "not_given": ("not given", "未设置"),
+    "scale_unkept": ("nothing is calibrated: {place} cannot be kept: {why}", "校准未生效：{place} 无法保存：{why}"),
     "by": ("{words}, by {who}", "{words}，操作人 {who}"),
     "files": ("the station's files", "站点文件"),
     "so_already": ("it is so already", "已经是这样，无需更改"),

@@ -21,7 +21,7 @@ from edge.walk import BrokenOffError, Walk
 from edge.walk_words import TABLE
 from edge.words import Words
 from tocsin.config import ConfigError
-from tocsin.said import LANGS, language, said_of
+from tocsin.said import LANGS, language, reason_of, said_of
 from tocsin.signing import SealError
 
 _USAGE = """tocsin service STATION.toml DEVICE[/QUANTITY] --minutes N --who NAME
@@ -136,7 +136,7 @@ def _verify(place: Path, file: StationFile, lang: str) -> int:
     try:
         print(in_words(opened(place.read_bytes(), file.station.id, file.hub.key)).in_(lang))
     except OSError as err:
-        print(say("unread", place=place, why=err.strerror).in_(lang), file=sys.stderr)
+        print(say("unread", place=place, why=reason_of(err)).in_(lang), file=sys.stderr)
         return 1
     except ValueError as err:
         why = say("unsealed", why=err) if isinstance(err, SealError) else said_of(err)

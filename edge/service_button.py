@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 
 from edge.bus import Bus
+from edge.care import Parts
 from edge.config import Station
 from edge.contact import Contact
 from edge.pipeline import Pipeline
@@ -97,7 +98,7 @@ class ServiceButton:
 
 def button_parts(
     station: Station, buses: Mapping[str, Bus], clock: Clock, servicing: Servicing, pipeline: Pipeline
-) -> dict[str, Callable[[], Awaitable[None]]]:
+) -> Parts:
     """What runs beside the rest of the agent, by its name; nothing where the station has no such button."""
     table = station.file.service
     if table is None:

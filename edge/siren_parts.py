@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from edge.bus import Bus
 from edge.button import ButtonWatch
+from edge.care import Parts
 from edge.config import Station
 from edge.device import Device
 from edge.noise import Button, Pin, Tones
@@ -38,9 +39,9 @@ class SirenParts:
     speaker: Speaker | None
     button: ButtonWatch | None
 
-    def parts(self) -> dict[str, Callable[[], Awaitable[None]]]:
+    def parts(self) -> Parts:
         """What runs beside the rest of the agent, by its name."""
-        found: dict[str, Callable[[], Awaitable[None]]] = {"siren": self.siren.run, "proof": self.proof.run}
+        found: Parts = {"siren": self.siren.run, "proof": self.proof.run}
         if self.speaker is not None:
             found["speech"] = self.speaker.run
         if self.button is not None:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from edge.aside import Aside
 from edge.noise import kill_all
 from edge.patterns import Program
+from edge.sayings import say
 from edge.siren_table import SpeechTable
+from tocsin.said import Said, SaidError, reason_of
 
 _SYNTHESIS_S = 20.0  # a small computer under load, the first time
 _PLAY_S = 60.0
@@ -22,7 +24,7 @@ TESTS = {"zh": "这是试验，这是试验，请不要惊慌。", "en": "This i
 log = logging.getLogger(__name__)
 
 
-class SpeechError(Exception):
+class SpeechError(SaidError):
     """Why nothing was said, in a sentence."""
 
 
@@ -45,7 +47,7 @@ class Speaker:
     `on_end` is called when what was to be said is said, could not be, or was hushed.
     """
 
-    def __init__(self, table: SpeechTable, place_en: str, place_zh: str, on_fault: Callable[[str], None]) -> None:
+    def __init__(self, table: SpeechTable, place_en: str, place_zh: str, on_fault: Callable[[Said], None]) -> None:
         self._table = table
         self._places = place_en, place_zh
         self._fault = on_fault
@@ -54,7 +56,7 @@ class Speaker:
         self._aside = Aside("speech")
         self._talk: asyncio.Task[None] | None = None
         self._sounds: dict[tuple[str, str], bytes] = {}
-        self.fault = ""
+        self.fault: Said | None = None
         self.said = 0
         self.on_end: Callable[[], None] = _nobody
 
@@ -98,12 +100,12 @@ class Speaker:
             for language, text in texts:
                 await self._run(self._table.player, await self._sound(language, text), _PLAY_S)
             self.said += 1
-            self.fault = ""
+            self.fault = None
         except SpeechError as err:
-            if str(err) != self.fault:
+            if err.said != self.fault:
                 log.error("speech: %s", err)
-                self._fault(str(err))
-            self.fault = str(err)
+                self._fault(err.said)
+            self.fault = err.said
 
     async def _sound(self, language: str, text: str) -> bytes:
         sound = self._sounds.get((language, text))
@@ -119,7 +121,7 @@ class Speaker:
         try:
             return await self._aside.do(run_process(command, given, within_s), within_s + _LEFT_S)
         except TimeoutError as err:
-            raise SpeechError(f"{_name(command)} hangs, and is left alone") from err
+            raise SpeechError(say("voice_left", name=_name(command))) from err
 
 
 async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -> bytes:
@@ -134,19 +136,19 @@ async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe,
                                                        start_new_session=True)
     except OSError as err:
-        raise SpeechError(f"{name} cannot be run: {err.strerror}") from err
+        raise SpeechError(say("voice_unrun", name=name, why=reason_of(err))) from err
     try:
         async with asyncio.timeout(within_s):
             out, err_text = await process.communicate(given)
     except TimeoutError as err:
-        raise SpeechError(f"{name} hung for {within_s:g} s and was ended") from err
+        raise SpeechError(say("voice_hung", name=name, seconds=within_s)) from err
     finally:
         if process.returncode is None:
             kill_all(process)
             await asyncio.shield(process.wait())
     if process.returncode:
         last = err_text.decode(errors="replace").strip().splitlines()[-1:]
-        raise SpeechError(f"{name}: {last[0] if last else f'ended with {process.returncode}'}")
+        raise SpeechError(say("at", place=name, why=last[0] if last else say("voice_ended", code=process.returncode)))
     return out
 
 

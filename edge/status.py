@@ -15,6 +15,7 @@ from edge.operate import Ask, ask, why_away
 from edge.sayings import say
 from edge.status_page import page
 from edge.survey import StationNow
+from edge.thinning import used_bytes
 from edge.words import NARROWEST, WIDTH
 from tocsin.config import ConfigError
 from tocsin.log import first_seq, read_log, segments_of
@@ -117,7 +118,7 @@ def folder_tells(folder: Path, why: str, *, running: bool = False) -> Away:
         if isinstance(last, Readings):
             readings.update(zip(last.series, last.value, strict=True))
     away = Away(why, str(folder), readings=readings, damaged=[path.name for path in files if "damaged" in path.name],
-                log_bytes=sum(path.stat().st_size for path in files), free_bytes=free, running=running)
+                log_bytes=used_bytes(place), free_bytes=free, running=running)
     if last is None:
         return away
     t_ms = last.t[0] if isinstance(last, Readings) else last.t

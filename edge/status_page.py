@@ -223,6 +223,8 @@ class _Page:
         sounding = words("sounding", level=level.zh if words.at else level.word)
         silent = words("silent" if now.has_siren else "none")
         yield (_RED if level else ""), f"  {sounding if level else silent}"
+        if unsure := (words.at and now.siren_unsure_zh) or now.siren_unsure:
+            yield from self._plain(unsure, _RED, "  ")
         yield from self._proof()
         yield from self._power()
         yield _BOLD, words("clock")

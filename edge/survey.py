@@ -3,9 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +18,7 @@ from edge.poll import Poller
 from edge.power import Power
 from edge.recorder import Recorder
 from edge.sayings import say
+from edge.thinning import used_bytes
 from edge.timekeeper import Timekeeper
 from edge.uplink import Uplink
 from edge.watch import Watch
@@ -27,6 +26,7 @@ from thresholds.parts import named
 from thresholds.tables import NEVER
 from tocsin import __version__
 from tocsin.clock import Clock
+from tocsin.devices import OutputDriver
 from tocsin.levels import Level
 from tocsin.link import Link
 from tocsin.log import Log
@@ -127,7 +127,8 @@ class StationNow(msgspec.Struct, frozen=True):
     """Everything, at `t` (ms UTC by the agent's clock). `health` is the heartbeat as it would go out now.
 
     `problems`: why calibration or rules are not those that the station's files say. `probed`: devices that failed so
-    often that they are only probed. `power` is None where the station measures no battery.
+    often that they are only probed. `power` is None where the station measures no battery. `siren_unsure`: why nobody
+    knows whether the siren could be switched on, "" where nothing speaks against it; with `_zh` in Chinese.
     """
 
     station: str
@@ -150,6 +151,8 @@ class StationNow(msgspec.Struct, frozen=True):
     problems_zh: list[str] = []
     errors: list[ErrorNow] = []
     shelved: list[ShelvedNow] = []
+    siren_unsure: str = ""
+    siren_unsure_zh: str = ""
 
 
 @dataclass(slots=True)
@@ -175,7 +178,7 @@ class Survey:
 
     async def now(self, problems: Sequence[Said | str]) -> StationNow:
         """Changes nothing, and waits for nothing but a look at the folder's size, for _DISK_WITHIN_S at most."""
-        disk = await self._disk_now()
+        disk, unsure = await self._disk_now(), self._siren_unsure()
         table = self.station.file.station
         return StationNow(
             table.id, table.name, table.name_zh or table.name, __version__, self.clock.now_ms(),
@@ -184,6 +187,7 @@ class Survey:
             disk, msgspec.to_builtins(self.watch.report()), self.station.file.siren is not None,
             [str(one) for one in problems], [name for name, poller in self.pollers.items() if poller.probing],
             self._power(), [joined([one]).zh for one in problems], self._errors(), self._shelved(),
+            unsure.en, unsure.zh,
         )  # fmt: skip
 
     async def echo(self, who: str) -> Said:
@@ -239,6 +243,14 @@ class Survey:
     def _power(self) -> PowerNow | None:
         return PowerNow(self.power.state.word, self.power.volts) if battery_of(self.station) else None
 
+    def _siren_unsure(self) -> Said:
+        """The relay is asked once a day; what shares its bus is asked all the time."""
+        siren, devices = self.station.file.siren, self.station.devices
+        bus = next((one.table.bus for one in devices if siren and one.table.name == siren.device), "")
+        asked = [one.table.name for one in devices if one.table.bus == bus and not isinstance(one.driver, OutputDriver)]
+        away = asked and all(map(self.pipeline.health.is_away, asked))
+        return say("siren_unsure", bus=bus) if away else Said("", "")
+
     def _broker(self) -> str:
         """Without user and password."""
         return f"{self.station.broker.host}:{self.station.broker.port}"
@@ -253,7 +265,8 @@ class Survey:
         status, folder = self.recorder.status, self.storage.folder
         en, zh = (status.error.en, status.error.zh) if status.error else ("", "")
         try:
-            return DiskNow(_size(folder), shutil.disk_usage(folder).free, status.pending, en, journal_s(folder), zh)
+            free = shutil.disk_usage(folder).free
+            return DiskNow(used_bytes(folder), free, status.pending, en, journal_s(folder), zh)
         except OSError as err:    # then above all somebody wants to know how the rest is
             return self._disk_wrong(said_of(err))
 
@@ -262,12 +275,3 @@ class Survey:
         status = self.recorder.status
         said = status.error or why
         return DiskNow(0, 0, status.pending, said.en, error_zh=said.zh)
-
-
-def _size(folder: Path) -> int:
-    """Bytes of its files; the agent may take one away meanwhile."""
-    size = 0
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):
-            size += path.stat().st_size
-    return size

@@ -21,7 +21,7 @@ from tocsin.health_words import fault_zh
 from tocsin.log import replace_file
 from tocsin.quantities import QUANTITIES
 from tocsin.readings import EXCLUDED, Quality
-from tocsin.said import Said, Sayings, joined
+from tocsin.said import Said, Sayings, joined, reason_of
 from tocsin.times import iso
 
 FILE = "commission"
@@ -259,7 +259,7 @@ class Walk:
         try:
             replace_file(self._place, msgspec.json.encode(self._begun), sync=True)
         except OSError as err:    # it can still be gone through without a break
-            self._tell(self._words("unkept", why=err.strerror))
+            self._tell(self._words("unkept", why=reason_of(err)))
 
     def _read(self, now: StationNow) -> Begun:
         try:

@@ -1,4 +1,4 @@
-"""The agent looks after itself: ticks, checkpoints, heartbeats, and the log's tidying, by the clock."""
+"""The agent looks after itself: ticks, checkpoints, heartbeats, and what was delivered long ago leaves the log."""
 
 import asyncio
 import logging

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from edge.calibration import Key, Scales, add_entry, changes, entry_of, keep_good, put_back, remember
+from edge.calibration import FILE, Key, Scales, add_entry, changes, entry_of, keep_good, put_back, remember
 from edge.config import Station
 from edge.operations import Operations
 from edge.pipeline import Pipeline
@@ -17,7 +17,7 @@ from edge.status_page import page
 from edge.survey import Survey
 from tocsin.config import ConfigError
 from tocsin.messages import EventKind
-from tocsin.said import Said, SaidError, joined, said_of
+from tocsin.said import Said, SaidError, joined, reason_of, said_of
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Work:
         try:
             place, sealed = await asyncio.to_thread(keep, station.folder, sheet, station.file.hub.key)
         except OSError as err:
-            raise SaidError(say("sheet_unkept", why=err)) from err
+            raise SaidError(say("sheet_unkept", why=said_of(err))) from err
         self._pipeline.now_ms()
         words = in_words(sheet)
         self._pipeline.told(EventKind.COMMISSION, Said(f"{words.en}\n{sealed.decode()}", words.zh))
@@ -75,8 +75,10 @@ class Work:
             try:
                 before = await asyncio.to_thread(add_entry, station.folder, entry, station.calibration)
                 await self._bring_in(station, before)
-            except (ConfigError, OSError) as err:
+            except ConfigError as err:
                 raise SaidError(said_of(err)) from err
+            except OSError as err:
+                raise SaidError(say("scale_unkept", place=FILE, why=reason_of(err))) from err
             told = await self._tell_scales(who)
             return joined(told) if told else say("so_already")
 

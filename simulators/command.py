@@ -10,7 +10,7 @@ from tocsin.clock import Clock, SystemClock, clock_of
 from tocsin.config import ConfigError
 from tocsin.times import iso
 
-NEEDS = "tocsin simulate needs pymodbus, which the field agent does without: pip install 'tocsin[dev]'"
+NEEDS = "tocsin simulate needs pymodbus, which the field agent does without: pip install '.[dev]' in tocsin's folder"
 
 
 def run(argv: list[str]) -> int:

@@ -35,7 +35,7 @@ BROKER_PORTS = range(21883, 22883)
 WEB_PORTS = range(8080, 8180)
 STOP_S = 8.0
 AFTERMATH_S = 20.0  # beyond the storm's end, for the last all-clear
-NEEDS = "tocsin demo needs every extra: pip install 'tocsin[edge,hub,dev]'"
+NEEDS = "tocsin demo needs every extra: pip install '.[edge,hub,dev]' in tocsin's folder"
 
 
 def run(argv: list[str]) -> int:

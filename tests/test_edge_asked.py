@@ -96,7 +96,7 @@ async def test_readings_that_never_can_be_read_are_given_up_and_told(
         rig.uplink.ask("", 0, 60_000)
         await until(lambda: bool(told))
         assert told == [
-            Said("readings that were asked for cannot be read behind record 0: [Errno 5] Input/output error",
+            Said("readings that were asked for cannot be read behind record 0: Input/output error",
                  "所要求的读数在第 0 条记录之后无法读取：磁盘读写出错")]
         monkeypatch.setattr(rig.log, "read", good)
         rig.uplink.ask("", 20_000, 20_000)

@@ -1,11 +1,14 @@
 """Dated calibration: in force at once, told, kept over restarts, and station.toml has the last word."""
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from edge import calibration
 from edge.calibration import FILE, Entry, Key, add_entry, read_entries, text_of
 from edge.config import check, load_station
 from edge.operate import Ask, Reply
@@ -17,6 +20,7 @@ from tocsin.devices import PolledDriver
 from tocsin.levels import Level
 from tocsin.messages import Event, EventKind, Readings
 from tocsin.readings import Reading
+from tocsin.said import Said, SaidError
 
 RAIN = '[[rule]]\nname = "rain"\nquantity = "rain_mm"\nover_min = 60\nblue = 4\n'
 WHO = {"who": "Li Wei", "why": "the staff gauge"}
@@ -136,6 +140,23 @@ def test_what_makes_no_sense_is_refused_and_leaves_no_trace(
     assert told(bench) == []
     bench.kill(100)
     assert [one.scale for one in bench.agent._station.series] == scales
+    bench.stop()
+
+
+def test_a_full_disk_is_told_with_the_file_and_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path)
+    bench.operations.service("gauge", 10, "Li Wei")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calibration, "replace_file", full)
+        with pytest.raises(SaidError) as found:
+            asyncio.run(bench.agent.work.calibrate(GAUGE, {"offset": 0.05}, "Li Wei"))
+    assert found.value.said == Said("nothing is calibrated: calibration.toml cannot be kept: No space left on device",
+                                    "校准未生效：calibration.toml 无法保存：磁盘已满")
+    assert read_entries(bench.folder) == []
     bench.stop()
 
 

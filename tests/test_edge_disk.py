@@ -329,6 +329,20 @@ async def test_what_went_before_a_disk_refused_is_told_and_nothing_waits_for_it(
     agent.recorder.close()
 
 
+@pytest.mark.parametrize(("in_the_way", "why"), [
+    ("log", "File exists"), (".", "File exists"), ("..", "Not a directory")])
+def test_a_folder_that_can_hold_no_log_is_a_sentence(tmp_path: Path, in_the_way: str, why: str) -> None:
+    """As one that is another user's: a traceback says to nobody what to do."""
+    path = StationFiles(tmp_path / "station", "tcp://127.0.0.1:9", devices=radar_device()).write()
+    path.write_text(path.read_text().replace("[station]", '[station]\ndata = "up/data"'))
+    folder = path.parent / "up" / "data"
+    blocked = Path(os.path.normpath(folder / in_the_way))
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.touch()
+    with pytest.raises(ConfigError, match=f"data: no log can be kept there: {why}; give the folder to the user that"):
+        Agent(load_station(path), WoundClock(START_MS))
+
+
 def test_a_folder_that_became_read_only_keeps_no_agent_from_starting_and_no_second_one_from_being_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edge import agent as agents
 from edge import operate, operations, speech
 from edge.agent import Agent
 from edge.operate import SOCKET, Ask, Operate, Reply
 from edge.siren_table import SirenTable, SpeechTable
 from tests.edge_bench import GAUGE, Bench
+from tests.lines import until
 from tests.test_agent import Site
+from tocsin.messages import Event, EventKind
 
 
 async def test_a_person_asks_the_running_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,12 +91,37 @@ async def test_a_socket_left_behind_is_taken_over_and_only_its_user_may_open_it(
     assert not socket.exists()
 
 
+async def test_a_folder_in_which_it_cannot_listen_is_one_sentence_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one that is another user's: whoever reads the journal needs to know what to do, not where it failed."""
+    monkeypatch.setattr(agents, "_AGAIN_S", 0.0)
+    site = Site(tmp_path)
+    folder = tmp_path / "station-data"
+    (folder / SOCKET).mkdir(parents=True)
+    async with site.agent() as agent:
+        await until(lambda: agent.failures["operate"] >= 3)
+        await agent.recorder.written(agent.recorder.last_seq)
+        (folder / SOCKET).rmdir()
+        await until((folder / SOCKET).is_socket)
+    faults = [one for one in site.files.log() if isinstance(one, Event) and one.what is EventKind.FAULT]
+    assert [one.detail for one in faults] == [
+        f"operate: nobody can ask this agent: it cannot listen in {folder}: Is a directory; "
+        "give the folder to the user that runs it, with room on its disk"]
+    assert faults[0].zh.startswith(f"operate: 无法查询本终端程序：不能在 {folder} 中监听：是目录；")
+    said = [one for one in caplog.records if "operate" in one.getMessage()]
+    assert [(one.getMessage(), one.exc_info) for one in said] == [(faults[0].detail, None)]
+
+
 @pytest.mark.parametrize(("line", "why"), [
     (b"", "truncated"),
     (b"no json\n", "malformed"),
     (b'{"do":"explode"}\n', "explode"),
     (b'{"do":"ack","rule":"stage"}\n', "--who"),
     (b'{"do":"ack","rule":"stage","series":"x","who":"a\\u0000b"}\n', "printable"),
+    (b'{"do":"ack","who":"a"}\n', 'say which rule, and on which series; there are "stage" on gauge/stage_m'),
+    (b'{"do":"clear","who":"a","rule":"stage"}\n', "say which rule, and on which series"),
+    (b'{"do":"ack","who":"a","rule":"x","series":"y"}\n', '"x" does not judge y here; use "stage" on gauge/stage_m'),
     (b'{"do":"levels","more":1}\n', "more"),
     (b'{"do":"raw","start":"2024-08-08T00:00:00Z","until":"2024-08-08T01:00:00Z"}\n', "--who"),
     (b'{"do":"raw","who":"a","start":"2024-08-08","until":"2024-08-09"}\n', 'start: "2024-08-08" is not a time'),
@@ -120,5 +148,5 @@ def test_what_the_disk_refuses_is_answered_too(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(bench.operations, "levels", refused)
     reply = asyncio.run(bench.agent._operate.answer(b'{"do":"levels"}'))
-    assert reply == Reply(False, "[Errno 5] Input/output error", "磁盘读写出错")
+    assert reply == Reply(False, "Input/output error", "磁盘读写出错")
     bench.stop()

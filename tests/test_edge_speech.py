@@ -23,6 +23,7 @@ from tests.lines import until
 from tests.tasks import beside
 from tests.test_edge_proof import Stand as Siren
 from tocsin.levels import Hazard, Level, Stage
+from tocsin.said import Said
 
 RED = Program("move", (6, 6), Level.RED, Stage.MOVE, Hazard.FLOOD, Level.RED)
 DIGITS = {word: value for value, word in enumerate("零一二三四五六七八九")}
@@ -125,8 +126,8 @@ def test_a_failing_voice_ends_with_its_sentence(capsys: pytest.CaptureFixture[st
 
 
 @asynccontextmanager
-async def speaker(*player: str, **settings: tuple[str, ...]) -> AsyncIterator[tuple[Speaker, list[str]]]:
-    faults: list[str] = []
+async def speaker(*player: str, **settings: tuple[str, ...]) -> AsyncIterator[tuple[Speaker, list[Said]]]:
+    faults: list[Said] = []
     made = Speaker(SpeechTable(player=player, **settings), "Upper Bridge", "上桥", faults.append)  # type: ignore[arg-type] # languages
     async with beside(made.run()):
         yield made, faults
@@ -161,7 +162,7 @@ async def test_a_player_without_a_card_is_told_once_and_tried_again(tmp_path: Pa
             made.say(RED)
             await until(lambda: made._talk is not None)
             await until_quiet(made)
-        assert faults == ["sh: aplay: no such device"]
+        assert [str(one) for one in faults] == ["sh: aplay: no such device"]
         card.touch()
         made.say(RED)
         await said(made, 1)
@@ -175,7 +176,8 @@ async def test_a_voice_that_fails_is_in_the_heartbeat_until_it_was_heard(tmp_pat
         async with asyncio.timeout(30):
             while not faults:
                 await asyncio.sleep(0.01)
-        assert stand.proof.health().fault == "no words: false: ended with 1"
+        health = stand.proof.health()
+        assert (health.fault, health.fault_zh) == ("no words: false: ended with 1", "无法播报语音：false：退出码 1")
         made._table = SpeechTable(player=("true",), languages=("en",))
         made.say(RED)
         await said(made, 1)
@@ -196,7 +198,7 @@ async def test_a_player_that_hangs_is_ended_and_told(monkeypatch: pytest.MonkeyP
         async with asyncio.timeout(30):
             while not faults:
                 await asyncio.sleep(0.01)
-    assert faults == ["sh hung for 1 s and was ended"]
+    assert faults == [Said("sh hung for 1 s and was ended", "sh 卡住 1 秒，已被结束")]
     await until(lambda: not psutil.pid_exists(int(running.read_text())))
 
 
@@ -211,7 +213,7 @@ async def test_a_voice_that_does_not_begin_holds_up_nothing_and_is_tried_again(m
                 while not faults:
                     await asyncio.sleep(0.01)
                 await made.announce_test()
-        assert faults == ["edge.voice hangs, and is left alone"]
+        assert faults == [Said("edge.voice hangs, and is left alone", "edge.voice 已卡住，不再等待")]
         monkeypatch.setattr(speech, "_SYNTHESIS_S", 20.0)
         made.say(RED)
         await said(made, 1)
@@ -262,6 +264,9 @@ async def test_who_waits_for_the_end_of_words_hears_of_it_however_they_end(tmp_p
 async def test_a_command_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(SpeechError, match="aplay-of-nowhere cannot be run: No such file or directory"):
         await run_process(("aplay-of-nowhere",), b"", 1.0)
+    with pytest.raises(SpeechError) as found:
+        await run_process(("aplay-of-nowhere",), b"", 1.0)
+    assert found.value.said.zh == "无法运行 aplay-of-nowhere：文件或目录不存在"
 
 
 def test_a_table_without_a_language_or_a_player_is_refused() -> None:

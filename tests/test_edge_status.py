@@ -28,6 +28,7 @@ from tocsin import __version__
 from tocsin.__main__ import main
 from tocsin.broker import Broker, in_words
 from tocsin.messages import EventKind
+from tocsin.readings import Reason, Rejection
 from tocsin.said import LANGS, Said, language
 
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=200)
@@ -201,6 +202,43 @@ def test_a_log_folder_that_cannot_be_read_hides_nothing_else(tmp_path: Path) -> 
     assert "无法写入：文件或目录不存在" in chinese
     assert "No such file" not in chinese
     (bench.folder / "away").rename(bench.folder / "log")
+    bench.stop()
+
+
+@pytest.mark.parametrize(("lang", "words"), [
+    ("en", "silent nothing on bus field answers: nobody knows whether it can be switched on never proven"),
+    ("zh", "静默 总线 field 上所有设备无应答：能否鸣响不明 从未验证")])
+def test_a_siren_on_a_line_that_is_dead_is_not_only_silent(tmp_path: Path, lang: str, words: str) -> None:
+    """Nobody asks the relay before it is needed, but all else on its line was asked just now."""
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    gauge, bucket = bench.agent._station.devices[:2]
+    silent, dead, odd = (Rejection(reason, "x") for reason in (Reason.SILENT, Reason.LINK, Reason.CHECKSUM))
+    for of_gauge, of_bucket, unsure in ((silent, None, False), (silent, odd, False), (silent, dead, True)):
+        bench.agent.pipeline.heard(gauge, [of_gauge], 0.0)
+        if of_bucket:
+            bench.agent.pipeline.heard(bucket, [of_bucket], 0.0)
+        now = asyncio.run(_now(bench))
+        assert bool(now.siren_unsure) is unsure
+        assert (re.sub(r"\s", "", words) in re.sub(r"\s", "", page(now, lang))) is unsure
+        narrow(page(now, lang))
+    bench.read(0.5)
+    assert asyncio.run(_now(bench)).siren_unsure == ""
+    bench.stop()
+
+
+def test_the_log_is_as_large_as_the_heartbeat_says(tmp_path: Path) -> None:
+    """What it takes of the disk, however long its files call themselves."""
+    bench = Bench(tmp_path)
+    bench.read(0.5)
+    bench.flush()
+    with (bench.folder / "log" / "segment-00000000000000000000.log.damaged").open("wb") as file:
+        file.truncate(50_000_000)
+    bench.agent._tidy._make_room()
+    beaten = bench.agent._tidy.health.mb
+    assert beaten < 1.0
+    assert round(asyncio.run(_now(bench)).disk.log / 1e6, 1) == beaten
+    assert round(status.folder_tells(bench.folder, "").log_bytes / 1e6, 1) == beaten
     bench.stop()
 
 

@@ -72,7 +72,7 @@ def test_a_bus_on_which_nothing_answers_and_a_port_that_is_not_there(capsys: pyt
     assert "tocsin probe: bus probe, tcp://127.0.0.1:" in capsys.readouterr().err
     assert probe.run(["serial:/dev/tty-of-nobody", "--units", "1"]) == 1
     assert capsys.readouterr().err == (
-        "tocsin probe: bus probe, /dev/tty-of-nobody: [Errno 2] No such file or directory\n")
+        "tocsin probe: bus probe, /dev/tty-of-nobody: No such file or directory\n")
 
 
 def test_a_port_that_is_taken_or_not_allowed_says_what_to_do(

@@ -17,7 +17,7 @@ from edge.thinning import Step
 from hub import sayings as of_hub
 from tocsin import link_words, log_words
 from tocsin.levels import Level
-from tocsin.said import Said, SaidError, Sayings, joined, language, said_of
+from tocsin.said import Said, SaidError, Sayings, joined, language, reason_of, said_of
 
 REPOSITORY = Path(__file__).parents[1]
 Table = Mapping[str, tuple[str, str]]
@@ -109,8 +109,11 @@ def test_an_error_keeps_both_languages_also_inside_of_another_one() -> None:
         msgspec.json.decode(b'{"a":1}', type=Picky)
     assert said_of(found.value) == Said("no", "不行")
     assert said_of(ValueError("plain")) == Said("plain", "plain")
-    assert said_of(OSError(errno.ENOSPC, "No space left")) == Said("[Errno 28] No space left", "磁盘已满")
-    assert said_of(OSError(errno.EIO, "Input/output error", "/d/a")).zh == "磁盘读写出错（/d/a）"
+    assert said_of(OSError(errno.ENOSPC, "No space left")) == Said("No space left", "磁盘已满"), "a number says nothing"
+    assert said_of(OSError(errno.EIO, "Input/output error", "/d/a")) == Said(
+        "Input/output error (/d/a)", "磁盘读写出错（/d/a）")
+    assert reason_of(OSError(errno.EIO, "Input/output error", "/d/a")) == Said("Input/output error", "磁盘读写出错")
+    assert said_of(OSError(errno.ELOOP, "Too many links")) == Said("Too many links", "Too many links")
     assert said_of(OSError("of no number")).zh == "of no number"
     assert str(SaidError(Said("no", "不行"))) == "no"
 

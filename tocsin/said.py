@@ -73,13 +73,21 @@ def cut(said: Said, most: int) -> Said:
 
 
 def said_of(err: BaseException) -> Said:
-    """What an error says. Of one that knows one language alone (a file's syntax) both are the same."""
+    """What an error says. Of one that knows one language alone (a file's syntax) both are the same; that of the system
+    is in words alone, for its number says nothing to people."""
     for one in (err, err.__cause__):     # msgspec puts an error of its own around what a Struct refuses
         if isinstance(one, SaidError):
             return one.said
-    if isinstance(err, OSError) and err.errno in _SYSTEM_ZH:
-        return Said(str(err), _SYSTEM_ZH[err.errno] + (f"（{err.filename}）" if err.filename else ""))
+    if isinstance(err, OSError) and err.strerror:
+        why = reason_of(err)
+        return Said(f"{why.en} ({err.filename})", f"{why.zh}（{err.filename}）") if err.filename else why
     return Said(str(err), str(err))
+
+
+def reason_of(err: OSError) -> Said:
+    """What the system says, without the file's name."""
+    words = err.strerror or str(err)
+    return Said(words, _SYSTEM_ZH.get(err.errno or 0, words))
 
 
 def language(asked: str, environ: Mapping[str, str] = os.environ) -> str:

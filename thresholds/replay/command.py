@@ -195,7 +195,8 @@ def _reader(kind: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as err:
-        raise HistoryError(f"to read this record, install tocsin[{extra}]: {err.name} is not there") from err
+        how = f"pip install '.[{extra}]' in tocsin's folder"
+        raise HistoryError(f"to read this record, {how}: {err.name} is not there") from err
 
 
 def _own(args: argparse.Namespace) -> int:
