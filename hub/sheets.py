@@ -22,7 +22,8 @@ from tocsin.times import iso
 TIME = "time"
 QUALITY = "_quality"
 CSV_ENDS, PARQUET_END = (".csv", ".csv.gz"), ".parquet"
-NO_PARQUET = "Parquet needs pyarrow, which is not installed: pip install 'tocsin[parquet]'; --csv needs nothing more"
+GET_PARQUET = "pip install '.[hub,parquet]' in tocsin's folder"
+NO_PARQUET = f"Parquet needs pyarrow, which is not installed: {GET_PARQUET}; --csv needs nothing more"
 _PAGE = 8192
 _LONG_UNITS = ("pct_lel", "pct_vol", "l_s", "l_min", "mm_h", "mg_m3")    # in names of quantities; others have no "_"
 
