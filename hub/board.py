@@ -16,9 +16,12 @@ class Board:
 
     def __init__(self, warnings: Iterable[HubWarning] = ()) -> None:
         """Of several warnings for one area and hazard the open one counts, or the one opened last."""
-        self._newest: dict[tuple[str, Hazard, bool], HubWarning] = {}
-        for warning in sorted(warnings, key=lambda warning: (warning.state is WarningState.OPEN, warning.opened_at)):
-            self.put(warning)
+        newest: dict[tuple[str, Hazard, bool], HubWarning] = {}
+        for warning in warnings:    # of all years: one after the other, never all at once
+            before = newest.get(place := _place(warning))
+            if before is None or _rank(before) <= _rank(warning):
+                newest[place] = warning
+        self._newest = {_place(warning): warning for warning in sorted(newest.values(), key=_rank)}
 
     def __iter__(self) -> Iterator[HubWarning]:
         return iter(self._newest.values())
@@ -28,7 +31,7 @@ class Board:
 
     def put(self, warning: HubWarning) -> None:
         """A new warning, or the new state of one that is here."""
-        self._newest[warning.area, warning.hazard, warning.technical] = warning
+        self._newest[_place(warning)] = warning
 
     def get(self, warning_id: str) -> HubWarning | None:
         return next((warning for warning in self._newest.values() if warning.id == warning_id), None)
@@ -48,3 +51,11 @@ class Board:
             for warning in self._newest.values()
             if warning.state is WarningState.OPEN and area in {None, warning.area}
         ]
+
+
+def _place(warning: HubWarning) -> tuple[str, Hazard, bool]:
+    return warning.area, warning.hazard, warning.technical
+
+
+def _rank(warning: HubWarning) -> tuple[bool, int]:
+    return warning.state is WarningState.OPEN, warning.opened_at
