@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub import journal, warnings_kept
+from hub import journal, orders, warnings_kept
 from hub.board import Board
+from hub.courier import newest_rules
 from hub.metrics import OPEN
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
@@ -41,13 +42,18 @@ async def test_what_is_asked_often_costs_the_same_after_ten_years(village: Villa
         return {
             "journal of one": steps(village, lambda: journal.read(connection, one)),
             "open warnings counted": steps(village, lambda: connection.execute(OPEN).fetchone()),
+            "newest rules": steps(village, lambda: newest_rules(connection, ["upper-bridge", "mill-creek"])),
             "open warnings": steps(village, lambda: list(warnings_kept.still_open(connection))),
         }
 
+    with village.database.transaction():
+        orders.put_rules(connection, "upper-bridge", "rules of the first day", "Zhao Min", 1)
     before, rows = work(), await village.desk.journal_of(one)
     years_go_by(village, one)
     after = work()
     assert await village.desk.journal_of(one) == rows != []
+    assert [row[:2] for row in newest_rules(connection, ["upper-bridge", "mill-creek"])] == [
+        ("upper-bridge", YEARS + 1)]
     assert connection.execute(OPEN).fetchone() == (1,)
     assert [warning.id for warning in warnings_kept.still_open(connection)] == [one]
     assert {what: after[what] <= before[what] + 4 for what in after} == dict.fromkeys(after, True), (before, after)
@@ -62,6 +68,7 @@ def years_go_by(village: Village, one: str) -> None:
         connection.execute(
             f"{numbers} INSERT INTO journal (t, warning, why, event) SELECT t, 'w' || i, why, event FROM n, journal"
             " WHERE warning = ?", (one,))
+        connection.execute(f"{numbers} INSERT INTO rules_sent SELECT station, 1 + i, who, t, body FROM n, rules_sent")
 
 
 def steps(village: Village, does: Callable[[], object]) -> int:
