@@ -9,6 +9,7 @@ of labels. Beside a column there may be one with `_quality` behind its name: the
 import csv
 import gzip
 import io
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -144,12 +145,17 @@ def need_parquet() -> None:
     _arrow()
 
 
+def _unreadable(path: Path, err: Exception) -> SheetError:
+    why = os.strerror(err.errno) if isinstance(err, OSError) and err.errno else err
+    return SheetError(f"{path}: cannot be read: {why}")
+
+
 def _csv_rows(path: Path) -> Generator[list[str], None, None]:
     try:
         with _text(path) as file:    # a mark in front of UTF-8 is the habit of spreadsheets
             yield from csv.reader(file)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as err:
-        raise SheetError(f"{path}: cannot be read: {err}") from err
+        raise _unreadable(path, err) from err
 
 
 def _csv_header(path: Path) -> list[str]:
@@ -168,7 +174,7 @@ def _parquet_header(path: Path) -> list[str]:
     try:
         schema = parquet.read_schema(path)
     except (OSError, arrow.ArrowException) as err:
-        raise SheetError(f"{path}: cannot be read: {err}") from err
+        raise _unreadable(path, err) from err
     if schema.names[:1] == [TIME] and not arrow.types.is_timestamp(schema.field(0).type):
         raise SheetError(f"{path}: column {TIME} is of type {schema.field(0).type}; it must be a timestamp")
     return list(schema.names)
@@ -188,7 +194,7 @@ def _parquet_lines(path: Path) -> Generator[Line, None, None]:
                     yield line, list(row)
                     line += 1
     except (OSError, arrow.ArrowException) as err:
-        raise SheetError(f"{path}: cannot be read: {err}") from err
+        raise _unreadable(path, err) from err
 
 
 def _arrow() -> tuple[Any, Any]:
