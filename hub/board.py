@@ -5,9 +5,10 @@ Technical alarms have a place of their own: they must not hide a danger, nor spe
 
 from collections.abc import Iterable, Iterator
 
+from hub.happened import EpisodeChanged
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
-from hub.warnings import EpisodeChanged, key_of
+from hub.warnings import key_of
 from tocsin.levels import Hazard
 
 

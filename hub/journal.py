@@ -10,9 +10,10 @@ import msgspec
 
 from hub.board import Board
 from hub.callout import Ask, Policy
+from hub.happened import Answered, Confirmed, EpisodeChanged, Event, Held, Tick
 from hub.model import Tier, Why
 from hub.model import Warning as HubWarning
-from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Held, Tick, said, step
+from hub.warnings import said, step
 from tocsin.levels import Level
 from tocsin.messages import Bulletin, encode
 
