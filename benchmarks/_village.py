@@ -18,7 +18,8 @@ from tests.processes import Command
 from tests.services import Mosquitto, ServiceError, free_port
 from tests.stations import AREA, StationFiles, radar_device
 from tocsin import topics
-from tocsin.link import Broker, Link
+from tocsin.broker import Broker
+from tocsin.link import Link
 from tocsin.messages import Bulletin, BulletinKind, Committed, Readings, record_of, upload_of
 from tocsin.signing import new_station_key, public_key_of, unseal, verify
 

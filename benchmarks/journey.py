@@ -28,7 +28,7 @@ import aiomqtt
 from benchmarks._children import POLL_S, child
 from benchmarks._rows import BenchError, Row, repeats_of
 from benchmarks._village import HIGH_M, SIREN_M, WITHIN_S, Village, village
-from tocsin.link import Broker
+from tocsin.broker import Broker
 
 SIREN_OVER_MS = 20.0  # what decision and queue may add at p99
 FLOOR_TOPIC = "tocsin-bench/floor"

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from hub.callout import UNKNOWN_AREA
+from hub.happened import EpisodeChanged
 from hub.landing import cursor_of
 from hub.model import Episode
 from hub.runs import before
-from hub.warnings import EpisodeChanged, key_of
+from hub.warnings import key_of
 from tocsin.messages import Answer, Detection, StationCard, record_of
 
 READER = "desk"

@@ -5,9 +5,10 @@ Technical alarms have a place of their own: they must not hide a danger, nor spe
 
 from collections.abc import Iterable, Iterator
 
+from hub.happened import EpisodeChanged
 from hub.model import Warning as HubWarning
 from hub.model import WarningState
-from hub.warnings import EpisodeChanged, key_of
+from hub.warnings import key_of
 from tocsin.levels import Hazard
 
 
@@ -16,9 +17,12 @@ class Board:
 
     def __init__(self, warnings: Iterable[HubWarning] = ()) -> None:
         """Of several warnings for one area and hazard the open one counts, or the one opened last."""
-        self._newest: dict[tuple[str, Hazard, bool], HubWarning] = {}
-        for warning in sorted(warnings, key=lambda warning: (warning.state is WarningState.OPEN, warning.opened_at)):
-            self.put(warning)
+        newest: dict[tuple[str, Hazard, bool], HubWarning] = {}
+        for warning in warnings:    # of all years: one after the other, never all at once
+            before = newest.get(place := _place(warning))
+            if before is None or _rank(before) <= _rank(warning):
+                newest[place] = warning
+        self._newest = {_place(warning): warning for warning in sorted(newest.values(), key=_rank)}
 
     def __iter__(self) -> Iterator[HubWarning]:
         return iter(self._newest.values())
@@ -28,7 +32,7 @@ class Board:
 
     def put(self, warning: HubWarning) -> None:
         """A new warning, or the new state of one that is here."""
-        self._newest[warning.area, warning.hazard, warning.technical] = warning
+        self._newest[_place(warning)] = warning
 
     def get(self, warning_id: str) -> HubWarning | None:
         return next((warning for warning in self._newest.values() if warning.id == warning_id), None)
@@ -48,3 +52,11 @@ class Board:
             for warning in self._newest.values()
             if warning.state is WarningState.OPEN and area in {None, warning.area}
         ]
+
+
+def _place(warning: HubWarning) -> tuple[str, Hazard, bool]:
+    return warning.area, warning.hazard, warning.technical
+
+
+def _rank(warning: HubWarning) -> tuple[bool, int]:
+    return warning.state is WarningState.OPEN, warning.opened_at

@@ -63,6 +63,8 @@ def _alone(data: Path) -> Iterator[None]:
     try:
         data.mkdir(parents=True, exist_ok=True)
         folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileExistsError, NotADirectoryError) as err:
+        raise ConfigError([f"hub: data: {data}: a file stands there or in its way; name a folder"]) from err
     except OSError as err:
         raise ConfigError([f"hub: data: {data}: {err.strerror}"]) from err
     try:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
@@ -165,10 +165,8 @@ class Courier:
 
     def _new_rules(self, *, again: bool) -> list[tuple[str, int, bytes]]:
         """Of stations whose newest the broker has not had, and with `again` of those that have not spoken of it."""
-        rows = self._database.connection.execute(
-            "SELECT station, max(version), body FROM rules_sent GROUP BY station").fetchall()
         connection = self._database.connection
-        return [row for row in rows if row[0] in self._roster and (
+        return [row for row in newest_rules(connection, sorted(self._roster)) if (
             self._said.get(row[0]) != row[1] or (again and orders.waits(orders.state_of(connection, row[0]), row[1])))]
 
     def _due(self) -> list[tuple[str, str, bytes]]:
@@ -183,3 +181,11 @@ class Courier:
     def _take_state(self, state: RulesState) -> bool:
         with self._database.transaction() as connection:
             return orders.take_state(connection, state, self._clock.now_ms())
+
+
+def newest_rules(connection: sqlite3.Connection, stations: Iterable[str]) -> list[tuple[str, int, bytes]]:
+    """(station, version, body) of those that have any. Earlier versions, which are kept for ever, are not gone through:
+    this is asked after every write of another process."""
+    query = "SELECT station, version, body FROM rules_sent WHERE station = ? ORDER BY version DESC LIMIT 1"
+    rows = (connection.execute(query, (station,)).fetchone() for station in stations)
+    return [row for row in rows if row is not None]

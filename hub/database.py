@@ -201,6 +201,7 @@ CREATE INDEX IF NOT EXISTS episodes_warning ON episodes (warning, id);
 CREATE INDEX IF NOT EXISTS warnings_opened ON warnings (json_extract(state, '$.opened_at'), id);
 CREATE INDEX IF NOT EXISTS warnings_closed ON warnings (json_extract(state, '$.closed_at') DESC, id)
     WHERE json_extract(state, '$.state') = 'closed';
+CREATE INDEX IF NOT EXISTS warnings_open ON warnings (id) WHERE json_extract(state, '$.state') = 'open';
 """
 
 

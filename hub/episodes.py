@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from hub.happened import EpisodeChanged, Event
 from hub.model import Episode, Why
 from hub.model import Warning as HubWarning
-from hub.warnings import EpisodeChanged, Event, episode_of, key_of
+from hub.warnings import episode_of, key_of
 from tocsin.levels import Hazard
 from tocsin.messages import encode
 

@@ -20,7 +20,7 @@ from hub.database import DatabaseError
 from hub.errors import TransientError
 from hub.export_tables import export_table
 from hub.importing import STOPPED
-from hub.sheets import CSV_ENDS, PARQUET_END, QUALITY, SheetError, column_of, need_parquet, written
+from hub.sheets import CSV_ENDS, GET_PARQUET, PARQUET_END, QUALITY, SheetError, column_of, need_parquet, written
 from hub.store import LATEST_MS, OLDEST_MS, LabelPoint, Point, Row, Store
 from hub.stores import AnyStore, open_existing
 from hub.tables import Cell, Table
@@ -273,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("hub", type=Path, metavar="HUB.toml")
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--csv", type=Path, metavar="DIR", help="gzipped CSV")
-    form.add_argument("--parquet", type=Path, metavar="DIR", help="Parquet; needs pip install 'tocsin[parquet]'")
+    form.add_argument("--parquet", type=Path, metavar="DIR", help=f"Parquet; needs {GET_PARQUET}")
     parser.add_argument("--what", choices=[_READINGS, *map(str, Table)], default=_READINGS,
                         help="readings with the labels of records, as without this option, or another table of the "
                              "store; 10m, 1h, 1d are rollups")

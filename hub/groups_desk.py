@@ -8,8 +8,8 @@ from hub.arrivals import card_of
 from hub.groups_log import Told
 from hub.groups_rules import GROUP
 from hub.groups_state import Member
+from hub.happened import EpisodeChanged
 from hub.model import Gathered
-from hub.warnings import EpisodeChanged
 from tocsin.messages import Detection
 
 _BOOT = "0" * 16

@@ -10,9 +10,10 @@ import msgspec
 
 from hub.board import Board
 from hub.callout import Ask, Policy
+from hub.happened import Answered, Confirmed, EpisodeChanged, Event, Held, Tick
 from hub.model import Tier, Why
 from hub.model import Warning as HubWarning
-from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Held, Tick, said, step
+from hub.warnings import said, step
 from tocsin.levels import Level
 from tocsin.messages import Bulletin, encode
 
@@ -46,6 +47,8 @@ class GaveUp(msgspec.Struct, frozen=True, tag="gave up", tag_field="what"):
 
 Entry = EpisodeChanged | Answered | Confirmed | Held | Tick | Said | Asked | GaveUp
 _ENTRY: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+_ALL = "SELECT id, t, warning, why, event, detail FROM journal ORDER BY id"
+ONE = "SELECT id, t, warning, why, event, detail FROM journal WHERE warning = ? ORDER BY id"    # by its index alone
 
 
 class JournalRow(msgspec.Struct, frozen=True):
@@ -69,10 +72,7 @@ def write(connection: sqlite3.Connection, t: int, warning: str, why: Why, event:
 
 def read(connection: sqlite3.Connection, warning: str | None = None) -> list[JournalRow]:
     """The rows of one warning, or all, oldest first."""
-    rows = connection.execute(
-        "SELECT id, t, warning, why, event, detail FROM journal WHERE ?1 IS NULL OR warning = ?1 ORDER BY id",
-        (warning,),
-    )
+    rows = connection.execute(_ALL) if warning is None else connection.execute(ONE, (warning,))
     return [
         JournalRow(number, t, name, Why(why), _ENTRY.decode(event), detail)
         for number, t, name, why, event, detail in rows

@@ -76,7 +76,7 @@ class Operations:
         return await asyncio.to_thread(exposition, scrape)
 
     async def _rows(self, stations: Sequence[str]) -> Rows:
-        """None where the disk hangs. One scrape at a time asks it: threads of other parts must not run out."""
+        """Empty where the disk hangs or refuses. One scrape at a time asks it: other parts need threads too."""
         if self._reading is None or self._reading.done():
             reading = asyncio.to_thread(read_rows, self._database.path, stations)
             self._reading = asyncio.ensure_future(reading)

@@ -41,6 +41,8 @@ TABLE = {
     "expired": ("expired", "已过期"),
     "rules": ("rules", "规则"),
     "rules_state": ("rules state", "规则状态"),
+    "clone": ("cloned card", "存储卡被复制"),
+    "two_contents": ("two contents under one record id; both are kept", "同一记录编号下有两种内容；两者均已保留"),
     "replaced": ("replaced", "已替换"),
     "enrolled": ("enrolled", "已登记"),
     # enrol

@@ -8,7 +8,7 @@ import math
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from hub import orders
 from hub.config import HubConfig, load_hub
 from hub.database import Database, DatabaseError
-from hub.orders import CommandState
+from hub.orders import CommandState, Step
 from hub.roster import Roster
 from hub.sayings import say
 from thresholds.rules import load_rules
@@ -113,10 +113,23 @@ class Sender:
 
     def history(self) -> Said:
         """The newest first: what was sent, by whom, and what came of it."""
-        steps = orders.journal_of(self._database.connection, self._station, _HISTORY)
+        connection = self._database.connection
+        answers = {row.id: row.words for row in orders.commands_of(connection, self._station, _HISTORY) if row.answered}
+        steps = orders.journal_of(connection, self._station, _HISTORY)
         lines = [joined([iso(step.t), say(_STEPS.get(step.what, step.what)), *([step.who] if step.who else []),
-                         step.detail], "  ", "  ") for step in steps]
+                         _detail(step, answers)], "  ", "  ") for step in steps]
         return joined(lines, "\n", "\n") if lines else say("nothing")
+
+
+def _detail(step: Step, answers: Mapping[str, Said]) -> Said | str:
+    """Of an answer the journal has both languages, one behind the other: here it is the reader's."""
+    if step.what == "clone":
+        return say("two_contents")
+    command = step.detail.partition(":")[0]
+    if step.what not in (CommandState.DONE, CommandState.REFUSED) or command not in answers:
+        return step.detail
+    words = answers[command]
+    return joined([command, Said(words.en.partition("\n")[0], words.zh.partition("\n")[0])], ": ", "：")
 
 
 def _wait(look: Callable[[], Said | None], wait_s: float, late: Callable[[], Said]) -> Said:

@@ -9,6 +9,7 @@ of labels. Beside a column there may be one with `_quality` behind its name: the
 import csv
 import gzip
 import io
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,7 +23,8 @@ from tocsin.times import iso
 TIME = "time"
 QUALITY = "_quality"
 CSV_ENDS, PARQUET_END = (".csv", ".csv.gz"), ".parquet"
-NO_PARQUET = "Parquet needs pyarrow, which is not installed: pip install 'tocsin[parquet]'; --csv needs nothing more"
+GET_PARQUET = "pip install '.[hub,parquet]' in tocsin's folder"
+NO_PARQUET = f"Parquet needs pyarrow, which is not installed: {GET_PARQUET}; --csv needs nothing more"
 _PAGE = 8192
 _LONG_UNITS = ("pct_lel", "pct_vol", "l_s", "l_min", "mm_h", "mg_m3")    # in names of quantities; others have no "_"
 
@@ -143,12 +145,17 @@ def need_parquet() -> None:
     _arrow()
 
 
+def _unreadable(path: Path, err: Exception) -> SheetError:
+    why = os.strerror(err.errno) if isinstance(err, OSError) and err.errno else err
+    return SheetError(f"{path}: cannot be read: {why}")
+
+
 def _csv_rows(path: Path) -> Generator[list[str], None, None]:
     try:
         with _text(path) as file:    # a mark in front of UTF-8 is the habit of spreadsheets
             yield from csv.reader(file)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as err:
-        raise SheetError(f"{path}: cannot be read: {err}") from err
+        raise _unreadable(path, err) from err
 
 
 def _csv_header(path: Path) -> list[str]:
@@ -167,7 +174,7 @@ def _parquet_header(path: Path) -> list[str]:
     try:
         schema = parquet.read_schema(path)
     except (OSError, arrow.ArrowException) as err:
-        raise SheetError(f"{path}: cannot be read: {err}") from err
+        raise _unreadable(path, err) from err
     if schema.names[:1] == [TIME] and not arrow.types.is_timestamp(schema.field(0).type):
         raise SheetError(f"{path}: column {TIME} is of type {schema.field(0).type}; it must be a timestamp")
     return list(schema.names)
@@ -187,7 +194,7 @@ def _parquet_lines(path: Path) -> Generator[Line, None, None]:
                     yield line, list(row)
                     line += 1
     except (OSError, arrow.ArrowException) as err:
-        raise SheetError(f"{path}: cannot be read: {err}") from err
+        raise _unreadable(path, err) from err
 
 
 def _arrow() -> tuple[Any, Any]:

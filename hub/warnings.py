@@ -12,12 +12,7 @@ import msgspec
 
 from hub import authority
 from hub.callout import Ask, Policy, answered, call_all, call_due
-from hub.happened import Answered as Answered
-from hub.happened import Confirmed as Confirmed
-from hub.happened import EpisodeChanged as EpisodeChanged
-from hub.happened import Event as Event
-from hub.happened import Held as Held
-from hub.happened import Tick as Tick
+from hub.happened import Answered, Confirmed, EpisodeChanged, Event, Held, Tick
 from hub.model import Episode, WarningState, Why
 from hub.model import Warning as HubWarning
 from hub.runs import newer

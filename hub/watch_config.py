@@ -7,9 +7,11 @@ import msgspec
 
 from tocsin.broker import Broker, problems_of
 from tocsin.config import ConfigError, FileOrNone, HexKey, Table, load
-from tocsin.signing import EXAMPLE_KEY, EXAMPLE_KEY_WARNING
+from tocsin.signing import EXAMPLE_KEY
 
 TEXT = "{text}"
+_EXAMPLE = ('is that of the sample file; put the hub\'s there: "tocsin keys hub" said it beside the private one, and '
+            'station files of "tocsin enrol" have it as public_key of [hub]')
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=604_800)]
 
 
@@ -58,8 +60,8 @@ class WatchConfig(Table, frozen=True):
 def load_watch(path: Path) -> WatchConfig:
     """With names of files as seen from here. Raises ConfigError."""
     config = _read(path)
-    if config.watch.public_key == EXAMPLE_KEY:
-        raise ConfigError([f"{path}: watch: public_key: {EXAMPLE_KEY_WARNING}"])
+    if left := _examples(path, config):
+        raise ConfigError(left)
     return config
 
 
@@ -70,6 +72,15 @@ def check(path: Path) -> list[str]:
     except ConfigError as err:
         return err.problems
     return [f"{path}: watch: {problem}" for problem in problems_of(config.broker)]
+
+
+def examples(path: Path) -> list[str]:
+    """Why a file without problems cannot run yet, for `tocsin check`: what it still has of the sample file."""
+    return _examples(path, _read(path))
+
+
+def _examples(path: Path, config: WatchConfig) -> list[str]:
+    return [f"{path}: watch: public_key: {_EXAMPLE}"] if config.watch.public_key == EXAMPLE_KEY else []
 
 
 def _read(path: Path) -> WatchConfig:

@@ -18,9 +18,10 @@ from simulators.people import PageError, Person
 from simulators.simulation import Simulation, relays
 from simulators.wires import ModbusRtuPty, ModbusTcp
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.clock import ScaledClock, SystemClock
 from tocsin.levels import Level, Stage
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.messages import Bulletin, BulletinKind, Detection, record_of, upload_of
 from tocsin.quantities import QUANTITIES
 from tocsin.signing import SealError, verify

@@ -19,8 +19,9 @@ from tests.tasks import beside
 from tests.test_journey import until
 from tests.test_orders_journey import WHO, Valley, both
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.clock import WoundClock
-from tocsin.link import Broker, Link, RefusedError
+from tocsin.link import Link, RefusedError
 from tocsin.messages import VERSION, Event, EventKind, Upload, encode
 from tocsin.orders import RulesState
 from tocsin.signing import new_signing_key

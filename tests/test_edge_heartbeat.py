@@ -17,8 +17,9 @@ from tests.tasks import beside
 from tests.test_agent import Site
 from tests.test_link_large import NARROW, NarrowMosquitto
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.faults import OpenFault
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.messages import DeviceHealth, Heartbeat, encode
 from tocsin.packing import pack, unpack
 

@@ -23,8 +23,9 @@ from tests.services import Mosquitto
 from tests.shared_data import REPOSITORY
 from tests.tasks import beside
 from tests.test_edge_uplink import BOOT, STATION, Hub, Rig, Wire, reading
+from tocsin.broker import Broker
 from tocsin.inputs import Tick
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.log import Entry, Log, segments_of
 from tocsin.messages import VERSION, Detection, Readings, Upload, encode
 from tocsin.signing import new_station_key

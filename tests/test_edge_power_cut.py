@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from hub.happened import EpisodeChanged
 from hub.model import Warning as HubWarning
-from hub.warnings import EpisodeChanged, step
+from hub.warnings import step
 from tests.edge_bench import STAGE, Bench
 from tests.village import POLICY
 from tocsin.levels import Level

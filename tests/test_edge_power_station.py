@@ -19,8 +19,9 @@ from tests.services import Mosquitto
 from tests.solar import Solar
 from tests.tasks import beside
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.config import ConfigError
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.messages import Event, EventKind, Heartbeat
 from tocsin.notify import Notify
 

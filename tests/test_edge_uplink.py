@@ -13,8 +13,9 @@ from edge.recorder import KINDS
 from edge.uplink import Uplink
 from tests.lines import until
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.inputs import Tick
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.log import Entry, Log
 from tocsin.messages import (
     VERSION,

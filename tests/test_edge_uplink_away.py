@@ -23,8 +23,9 @@ from tests.tasks import beside
 from tests.test_edge_uplink import BOOT, HUB, STATION, seq_of
 from tocsin import link as link_module
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.clock import SystemClock
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.log import Entry, Log
 from tocsin.messages import VERSION, Committed, Range, Readings, digest, digest_of_digests, encode, upload_of
 from tocsin.signing import new_station_key, seal

@@ -14,9 +14,9 @@ from lxml import html
 from hub import journal
 from hub.authority import holdable, moves_at, waits_for_person
 from hub.callout import Policy
+from hub.happened import Confirmed, Held, Tick
 from hub.model import Consent, WarningState, Why
 from hub.service import Hub
-from hub.warnings import Confirmed, Held, Tick
 from hub.web.app import app
 from tests.hub_web_view import page_of, text_of
 from tests.hubs import hub_on

@@ -14,8 +14,9 @@ from tests.conftest import NewMosquitto
 from tests.test_hub_cap import flood
 from tests.village import PRIVATE_KEY, VILLAGE, Village, config
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.levels import Level
-from tocsin.link import Broker, Link, LinkDownError
+from tocsin.link import Link, LinkDownError
 from tocsin.messages import Bulletin, BulletinKind, encode
 from tocsin.signing import SealError, public_key_of, verify
 

@@ -111,7 +111,9 @@ def test_names_of_stations_and_files_are_checked_before_anything_is_read(
     assert taken(hub, sheet(hub, "time,a", name="a.txt")) == 1
     assert "use a file whose name ends in .csv, .csv.gz, .parquet" in capsys.readouterr().err
     assert taken(hub, hub.parent / "none.csv", "--station", "x") == 1
-    assert "none.csv: cannot be read: " in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{hub.parent / 'none.csv'}: cannot be read: No such file or directory\n"
+    assert taken(hub, hub.parent / "none.parquet", "--station", "x") == 1
+    assert capsys.readouterr().err == f"{hub.parent / 'none.parquet'}: cannot be read: No such file or directory\n"
 
 
 def test_again_changes_nothing_and_another_value_is_left_unless_replaced(

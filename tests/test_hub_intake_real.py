@@ -17,8 +17,9 @@ from tests.hub_messages import NOON_MS, readings, upload
 from tests.services import Mosquitto
 from tests.shared_data import REPOSITORY
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.clock import WoundClock
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.messages import Committed
 from tocsin.signing import unseal
 

@@ -17,6 +17,7 @@ from hub.database import Database
 from hub.landing import land
 from hub.orders import CommandState
 from hub.roster import Roster, enrol
+from hub.send import Sender
 from tests.village import Village, at, config, detection
 from tocsin import topics
 from tocsin.levels import Level
@@ -259,3 +260,24 @@ def test_a_database_of_before_gets_the_tables_it_lacks(tmp_path: Path) -> None:
     assert desk.rules("a") == 1
     assert orders.height_of(village.database.connection, STATION) == 41
     village.close()
+
+
+def test_the_history_tells_an_answer_in_the_language_of_who_reads_it(desk: Desk) -> None:
+    command, turned_down = desk.put(), desk.put()
+    desk.lands(Obeyed(BOOT, 1, at("14:00"), command, True, "all is clear\nsince noon", "全部正常\n自中午"))
+    desk.lands(Obeyed(BOOT, 2, at("14:00"), turned_down, False, "no such rule", "没有这条规则"))
+    history = Sender(desk.database, desk.village.config, STATION, desk.village.clock.now_ms).history()
+    assert [line.partition("  done  ")[2] for line in history.en.splitlines() if "  done  " in line] == [
+        f"Zhao Min  {command}: all is clear"]
+    assert [line.partition("  被拒绝  ")[2] for line in history.zh.splitlines() if "被拒绝" in line] == [
+        f"Zhao Min  {turned_down}：没有这条规则"]
+    assert "全部正常" not in history.en
+    assert "all is clear" not in history.zh
+
+
+def test_the_history_tells_of_a_cloned_card(desk: Desk) -> None:
+    desk.lands(Obeyed(BOOT, 1, at("14:00"), "c1", True, "one"))
+    desk.lands(Obeyed(BOOT, 1, at("14:00"), "c1", True, "another"))
+    history = Sender(desk.database, desk.village.config, STATION, desk.village.clock.now_ms).history()
+    assert "cloned card  two contents under one record id; both are kept" in history.en
+    assert "存储卡被复制  同一记录编号下有两种内容" in history.zh

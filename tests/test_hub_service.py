@@ -127,6 +127,14 @@ def test_a_second_hub_on_one_folder_is_refused_until_the_first_is_killed(tmp_pat
         first.kill()
 
 
+def test_data_that_is_a_file_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = HubFiles(tmp_path, f"embedded:{free_port()}", [])
+    (tmp_path / "hub-data").write_text("")
+    assert run([str(files.write())]) == 1
+    why = f"hub: data: {tmp_path / 'hub-data'}: a file stands there or in its way; name a folder"
+    assert capsys.readouterr().err.strip() == why
+
+
 async def test_what_waits_is_counted_at_one_cost_however_much_has_landed(tmp_path: Path) -> None:
     async with hub_on(Village(tmp_path)) as hub:
         database = hub._database

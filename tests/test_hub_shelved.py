@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from hub.bulletin import compose
+from hub.happened import Held
 from hub.journal import Asked
 from hub.model import WarningState, Why
-from hub.warnings import Held
 from hub.web.app import app
 from tests.hub_web_view import page_of, text_of
 from tests.hubs import hub_on

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hub.board import Board
+from hub.happened import Answered, Confirmed, EpisodeChanged, Tick
 from hub.model import WarningState, Why
-from hub.warnings import Answered, Confirmed, EpisodeChanged, Tick, step
+from hub.warnings import step
 from tests.village import NEXT_BOOT, NEXT_VILLAGE, POLICY, VILLAGERS, Life, at, changed, detection
 from tocsin.levels import Authority, Level, Stage
 from tocsin.messages import BulletinKind

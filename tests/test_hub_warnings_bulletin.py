@@ -9,9 +9,10 @@ import pytest
 import hub.broadcast
 from hub.bulletin import compose
 from hub.config import CallTable, CapTable
+from hub.happened import EpisodeChanged
 from hub.model import Warning as HubWarning
 from hub.model import Why
-from hub.warnings import EpisodeChanged, said, step
+from hub.warnings import said, step
 from tests.village import POLICY, at, changed, detection
 from tocsin import plugins
 from tocsin.levels import Hazard, Level, Stage

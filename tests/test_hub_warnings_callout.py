@@ -4,8 +4,8 @@ import pytest
 
 from hub.callout import UNKNOWN_AREA, covers, first, responsible
 from hub.config import PersonTable
+from hub.happened import Tick
 from hub.model import Tier, Why
-from hub.warnings import Tick
 from tests.village import COUNTY, NEXT_VILLAGE, PEOPLE, TOWN, VILLAGE, VILLAGERS, Life, at, detection
 from tocsin.levels import Level
 

@@ -8,10 +8,10 @@ import pytest
 from hub import arrivals, journal, outbox
 from hub.callout import UNKNOWN_AREA, Policy
 from hub.config import PersonTable
+from hub.happened import EpisodeChanged
 from hub.journal import Asked, Said
 from hub.landing import cursor_of
 from hub.model import Tier, WarningState, Why
-from hub.warnings import EpisodeChanged
 from tests.village import NEXT_VILLAGE, VILLAGE, Village, at, detection
 from tocsin import topics
 from tocsin.levels import Authority, Hazard, Level, Stage

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from hub.board import Board
 from hub.callout import Ask
-from hub.warnings import EpisodeChanged, Say, step
+from hub.happened import EpisodeChanged
+from hub.warnings import Say, step
 from tests.village import POLICY, at, changed, detection
 from tocsin.levels import Hazard, Level
 from tocsin.messages import BulletinKind, Detection

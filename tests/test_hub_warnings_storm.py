@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 import hub.tally
 from hub import arrivals, warnings_kept
 from hub.database import LATER, SCHEMA
+from hub.happened import Answered, Confirmed, EpisodeChanged, Event, Held, Tick
 from hub.landing import cursor_of
 from hub.model import Episode
 from hub.model import Warning as HubWarning
 from hub.tally import Tallies, Weight, weight_of
-from hub.warnings import Answered, Confirmed, EpisodeChanged, Event, Held, Tick, step
+from hub.warnings import step
 from hub.warnings_kept import CLOSED
 from tests.test_hub_migrations import old_file
 from tests.village import POLICY, VILLAGE, Village, at, changed, detection

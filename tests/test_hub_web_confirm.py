@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from lxml import html
 
 from hub.authority import waits_for_person
+from hub.happened import Confirmed
 from hub.model import WarningState, Why
 from hub.service import Hub
-from hub.warnings import Confirmed
 from hub.web.app import app
 from tests.hub_web_view import NOW, PlainView, page_of, text_of
 from tests.hubs import hub_on

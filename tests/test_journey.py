@@ -26,9 +26,10 @@ from tests.hubs import HubFiles, influx_store, running_hub
 from tests.services import InfluxDb, Mosquitto
 from tests.stations import AREA, START_MS, StationFiles, radar_device, running, wind
 from tocsin import topics
+from tocsin.broker import Broker
 from tocsin.clock import WoundClock
 from tocsin.levels import Hazard, Level
-from tocsin.link import Broker, Link
+from tocsin.link import Link
 from tocsin.messages import Bulletin, BulletinKind
 from tocsin.signing import public_key_of, verify
 

@@ -12,7 +12,8 @@ from tests.lines import until
 from tests.services import Mosquitto, free_port
 from tests.tasks import beside
 from tocsin import link as module
-from tocsin.link import Broker, Link, LinkDownError, RefusedError
+from tocsin.broker import Broker
+from tocsin.link import Link, LinkDownError, RefusedError
 from tocsin.traffic import Traffic
 
 

@@ -15,7 +15,8 @@ from tests.services import Mosquitto
 from tests.tasks import beside
 from tests.test_edge_uplink import BOOT, STATION, reading
 from tocsin import topics
-from tocsin.link import LARGEST_PACKET, Broker, Link, TooLargeError
+from tocsin.broker import Broker
+from tocsin.link import LARGEST_PACKET, Link, TooLargeError
 from tocsin.log import Entry, Log
 from tocsin.messages import LARGEST, Event, EventKind, encode, record_of, upload_of
 from tocsin.said import Said

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from edge.spans import Spans
 from edge.timekeeper import Timekeeper
 from tocsin import records, signing, topics
+from tocsin.broker import Broker
 from tocsin.clock import ScaledClock, WoundClock, clock_of
-from tocsin.link import Broker
 from tocsin.times import iso, ms_of
 
 

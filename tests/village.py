@@ -12,10 +12,11 @@ from hub.checks import inspect
 from hub.config import CallTable, CapTable, HubConfig, HubTable, PersonTable, StationTable
 from hub.database import Database
 from hub.desk import Desk
+from hub.happened import Answered, EpisodeChanged, Event, Tick
 from hub.landing import land
 from hub.model import Tier, Why
 from hub.model import Warning as HubWarning
-from hub.warnings import Answered, EpisodeChanged, Event, Say, Tick, said, step
+from hub.warnings import Say, said, step
 from tocsin import topics
 from tocsin.clock import WoundClock
 from tocsin.levels import Authority, Hazard, Level, Stage

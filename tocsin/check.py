@@ -19,6 +19,7 @@ KINDS = {
     "wire": "simulators.command",
     "watch": "hub.watch_config",
 }
+_WITH_EXAMPLES = ("hub", "watch")    # their modules say what is left of the sample file
 
 
 def problems(path: Path) -> list[str]:
@@ -55,7 +56,7 @@ def _kind_of(tables: Mapping[str, Any]) -> str:
 
 def _praise(path: Path) -> str:
     kind = _kind_of(read_toml(path))
-    if kind == "hub":
+    if kind in _WITH_EXAMPLES:
         left: list[str] = importlib.import_module(KINDS[kind]).examples(path)
         return "\n".join(["good, but it cannot run yet", *left]) if left else "good"
     if f'"{EXAMPLE_KEY}"' in path.read_text(encoding="utf-8"):

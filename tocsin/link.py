@@ -19,8 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from tocsin.broker import Broker as Broker
-from tocsin.broker import TlsError, in_words
+from tocsin.broker import Broker, TlsError, in_words
 from tocsin.client import Client, NotTakenError
 from tocsin.link_words import say
 from tocsin.messages import LARGEST
