@@ -54,7 +54,7 @@ class Speaker:
         self._wanted: list[tuple[str, str]] = []
         self._wake = asyncio.Event()
         self._aside = Aside("speech")
-        self._talk: asyncio.Task[None] | None = None
+        self._talks: set[asyncio.Task[None]] = set()
         self._sounds: dict[tuple[str, str], bytes] = {}
         self.fault: Said | None = None
         self.said = 0
@@ -66,17 +66,12 @@ class Speaker:
 
     def hush(self) -> None:
         self._wanted = []
-        if self._talk is not None:
-            self._talk.cancel()
+        for talk in self._talks:
+            talk.cancel()
 
     async def announce_test(self) -> None:
         """Says that a test comes; returns when it was said, or could not be."""
-        texts = [(language, TESTS[language]) for language in self._table.languages]
-        self._talk = talk = asyncio.create_task(self._speak(texts), name="words of the test")
-        try:
-            await asyncio.wait({talk})
-        finally:
-            talk.cancel()
+        await self._hushable([(language, TESTS[language]) for language in self._table.languages])
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -84,16 +79,21 @@ class Speaker:
             self._wake.clear()
             wanted, self._wanted = self._wanted, []
             if wanted:
-                self._talk = asyncio.create_task(self._speak(wanted), name="words")
-                try:
-                    await asyncio.wait({self._talk})
-                finally:
-                    self._talk.cancel()
-                    self._talk = None
+                await self._hushable(wanted)
                 if not self._wanted:
                     self.on_end()
             if not self._wanted:
                 await self._wake.wait()
+
+    async def _hushable(self, texts: Sequence[tuple[str, str]]) -> None:
+        """Returns when they were said, could not be, or were hushed."""
+        talk = asyncio.create_task(self._speak(texts), name="words")
+        self._talks.add(talk)
+        try:
+            await asyncio.wait({talk})
+        finally:
+            talk.cancel()
+            self._talks.discard(talk)
 
     async def _speak(self, texts: Sequence[tuple[str, str]]) -> None:
         try:

@@ -147,10 +147,22 @@ async def test_it_speaks_both_languages_in_turn_and_again(tmp_path: Path) -> Non
         made.say(RED)
         await said(made, 2)
         await made.announce_test()
+    assert faults == []
     heard = [samples_of((tmp_path / f"{number}.wav").read_bytes()) for number in range(6)]
     assert heard[:2] == heard[2:4]
     assert heard[0] != heard[1]
     assert all(seconds > 2 and max(samples) > 8000 for samples, seconds in heard)
+
+
+async def test_what_is_announced_as_other_words_end_is_said_whole(tmp_path: Path) -> None:
+    script = f"cat > /dev/null; echo said >> {tmp_path}/said"
+    async with speaker("sh", "-c", script, languages=("en",)) as (made, faults):
+        made.say(RED)
+        async with asyncio.timeout(30):
+            while not made.said:
+                await asyncio.sleep(0)
+            await made.announce_test()
+    assert (tmp_path / "said").read_text() == "said\nsaid\n"
     assert faults == []
 
 
@@ -160,7 +172,7 @@ async def test_a_player_without_a_card_is_told_once_and_tried_again(tmp_path: Pa
     async with speaker("sh", "-c", script, languages=("en",)) as (made, faults):
         for _ in range(2):
             made.say(RED)
-            await until(lambda: made._talk is not None)
+            await until(lambda: bool(made._talks))
             await until_quiet(made)
         assert [str(one) for one in faults] == ["sh: aplay: no such device"]
         card.touch()
@@ -186,7 +198,7 @@ async def test_a_voice_that_fails_is_in_the_heartbeat_until_it_was_heard(tmp_pat
 
 async def until_quiet(made: Speaker) -> None:
     async with asyncio.timeout(30):
-        while made._talk is not None:
+        while made._talks:
             await asyncio.sleep(0.01)
 
 
