@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tocsin.health import DeviceHealth, Heartbeat
+from tocsin.health import DeviceHealth, Heartbeat, LogHealth, SirenHealth
 from tocsin.messages import encode
 
 _WORDS = 100  # characters of what is wrong with one thing: as long as most are
@@ -56,11 +56,20 @@ def _with(beat: Heartbeat, count: int) -> Heartbeat:
 def _cut(beat: Heartbeat) -> Heartbeat:
     return msgspec.structs.replace(
         beat, devices=[_cut_device(device) for device in beat.devices],
-        faults=[msgspec.structs.replace(one, detail=one.detail[:_WORDS], zh=one.zh[:_WORDS]) for one in beat.faults])
+        faults=[msgspec.structs.replace(one, detail=one.detail[:_WORDS], zh=one.zh[:_WORDS]) for one in beat.faults],
+        siren_health=_cut_siren(beat.siren_health), log=_cut_log(beat.log))
 
 
 def _cut_device(device: DeviceHealth) -> DeviceHealth:
     return msgspec.structs.replace(device, fault=device.fault[:_WORDS])
+
+
+def _cut_siren(siren: SirenHealth | None) -> SirenHealth | None:
+    return siren and msgspec.structs.replace(siren, fault=siren.fault[:_WORDS], fault_zh=siren.fault_zh[:_WORDS])
+
+
+def _cut_log(health: LogHealth | None) -> LogHealth | None:
+    return health and msgspec.structs.replace(health, fault=health.fault[:_WORDS])
 
 
 def _bare(beat: Heartbeat) -> Heartbeat:
