@@ -119,7 +119,7 @@ class Agent:
             self._log, station.file.log.limits, clock,
             pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
         )  # fmt: skip
-        self._file_kept, self._unkept = bool(station.problems), ""
+        self._file_kept, self._unkept = False, ""
         self._watch.each_minute = self._keep_file
         self._begin(before)
 

@@ -131,6 +131,17 @@ async def test_an_agent_on_the_copy_polls_and_says_loudly_for_as_long_as_it_stan
     assert [(one.what, one.detail == fault.detail) for one in events] == [(EventKind.HEALTH, True)]
 
 
+async def test_of_a_file_with_many_mistakes_the_fault_tells_the_first(site: Site) -> None:
+    path = await polled(site)
+    path.write_text(path.read_text() + "[log]\n" + "".join(f"wrong_{at} = 1\n" for at in range(200)))
+    async with site.wire, running(path, site.clock) as agent:
+        await until(lambda: bool(agent._health.open))
+        (fault,) = agent._health.open
+    assert len(agent._station.problems) > 200
+    assert "wrong_0" in fault.detail
+    assert max(len(fault.detail), len(fault.zh)) < 1100
+
+
 async def test_a_file_that_is_mended_counts_and_its_copy_follows(site: Site) -> None:
     path = await polled(site)
     text = path.read_text()
