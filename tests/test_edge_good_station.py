@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,14 @@ async def test_the_copy_is_kept_after_a_poll_alone_and_for_its_owner_alone(site:
         await site.read(agent, 0.5)
         await until(good(site).exists)
         assert good(site).stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_else_can_open_the_copy_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who had it open before it is closed to others would read what comes."""
+    modes: list[int] = []
+    monkeypatch.setattr("os.fchmod", lambda file, _mode: modes.append(os.fstat(file).st_mode & 0o777))
+    keep_station(tmp_path, tmp_path / "station.toml", "secret", START_MS)
+    assert modes == [0o600]
 
 
 async def test_what_nobody_was_asked_by_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
