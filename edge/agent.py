@@ -118,7 +118,7 @@ class Agent:
             self._log, station.file.log.limits, clock,
             pipeline=self.pipeline, recorder=self.recorder, uplink=self.uplink,
         )  # fmt: skip
-        self._file_kept = bool(station.problems)
+        self._file_kept, self._unkept = False, ""
         self._watch.each_minute = self._keep_file
         self._begin(before)
 
@@ -235,7 +235,9 @@ class Agent:
             keep_station(self._station.folder, self._station.place, self._station.text, self._keeper.peek_ms())
             self._file_kept = True
         except OSError as err:
-            log.warning("the station file's copy is not kept: %s", err)
+            if self._unkept != (why := str(err)):  # once, not each minute
+                log.warning("the station file's copy is not kept: %s", why)
+            self._unkept = why
 
     def reload(self) -> None:
         """Reads the rules files again, beside all else; what comes of it is an event."""

@@ -15,9 +15,15 @@ def station_file(place: Path, lang: str) -> StationFile:
     try:
         return load(place, StationFile)
     except ConfigError as err:
-        good = kept_station(place)
-        if good is None:
-            raise
-        file = convert(tables_of(good.text, str(place)), StationFile, str(place))
-        print(joined(good.said(err.problems), "\n", "\n").in_(lang), file=sys.stderr)
-        return file
+        return copied(place, err, lang)
+
+
+def copied(place: Path, err: ConfigError, lang: str) -> StationFile:
+    """The copy that was good last, in place of a file that does not hold for this reason; said on stderr. Raises that
+    reason where there is none."""
+    good = kept_station(place)
+    if good is None:
+        raise err
+    file = convert(tables_of(good.text, str(place)), StationFile, str(place))
+    print(joined(good.said(err.problems), "\n", "\n").in_(lang), file=sys.stderr)
+    return file

@@ -14,7 +14,7 @@ from edge.calibration import Calibration, Entry, Tabled, calibrated, instead, re
 from edge.config_problems import bus_problems, siren_problems
 from edge.device import Device, device_of
 from edge.faults import HealthTable
-from edge.good_station import kept_station
+from edge.good_station import DATA, kept_station
 from edge.power import PowerTable
 from edge.rule_source import (
     RuleFiles,
@@ -64,7 +64,7 @@ class StationTable(Table, frozen=True):
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
     name_zh: str = ""
-    data: FileName = "station-data"
+    data: FileName = DATA
     rules: FileName = "rules.toml"
     shadow_rules: FileOrNone = ""
 

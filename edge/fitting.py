@@ -1,18 +1,22 @@
 """A heartbeat made as small as the broker needs it: what matters least goes first, and is counted.
 
-First go devices that are well, then words are cut, then devices that are not well and faults, at last what is said of
-siren and log. That the station is there, for what its siren sounds and how it is powered is said in any case.
+First go devices that are well, then words are cut, then devices that are not well, then faults: those of single devices
+before those of the whole station; at last what is said of siren and log. That the station is there, for what its siren
+sounds and how it is powered is said in any case.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from tocsin.health import DeviceHealth, Heartbeat
+from tocsin.faults import Fault
+from tocsin.health import DeviceHealth, Heartbeat, LogHealth, SirenHealth
 from tocsin.messages import encode
 
 _WORDS = 100  # characters of what is wrong with one thing: as long as most are
 
+T = TypeVar("T")
 Packer = Callable[[bytes], bytes]
 
 
@@ -44,23 +48,37 @@ def _most_of(beat: Heartbeat, least: int, most: int, packer: Packer) -> bytes:
 
 def _with(beat: Heartbeat, count: int) -> Heartbeat:
     """So many of its faults and devices, those first that are not well; the others are counted."""
-    faults = beat.faults[:count]
-    kept = sorted(range(len(beat.devices)), key=lambda at: not beat.devices[at].fault)[:count - len(faults)]
-    devices = [beat.devices[at] for at in sorted(kept)]
+    faults = _first(beat.faults, count, lambda one: one.fault == Fault.SENSOR)
+    devices = _first(beat.devices, count - len(faults), lambda one: not one.fault)
     return msgspec.structs.replace(
         beat, faults=faults, devices=devices,
         more_faults=len(beat.faults) - len(faults), more_devices=len(beat.devices) - len(devices),
         more_ill=sum(bool(one.fault) for one in beat.devices) - sum(bool(one.fault) for one in devices))
 
 
+def _first(ones: Sequence[T], count: int, later: Callable[[T], bool]) -> list[T]:
+    """So many of them in their order; those that are `later` only where there is room left."""
+    kept = sorted(range(len(ones)), key=lambda at: later(ones[at]))[:count]
+    return [ones[at] for at in sorted(kept)]
+
+
 def _cut(beat: Heartbeat) -> Heartbeat:
     return msgspec.structs.replace(
         beat, devices=[_cut_device(device) for device in beat.devices],
-        faults=[msgspec.structs.replace(one, detail=one.detail[:_WORDS], zh=one.zh[:_WORDS]) for one in beat.faults])
+        faults=[msgspec.structs.replace(one, detail=one.detail[:_WORDS], zh=one.zh[:_WORDS]) for one in beat.faults],
+        siren_health=_cut_siren(beat.siren_health), log=_cut_log(beat.log))
 
 
 def _cut_device(device: DeviceHealth) -> DeviceHealth:
     return msgspec.structs.replace(device, fault=device.fault[:_WORDS])
+
+
+def _cut_siren(siren: SirenHealth | None) -> SirenHealth | None:
+    return siren and msgspec.structs.replace(siren, fault=siren.fault[:_WORDS], fault_zh=siren.fault_zh[:_WORDS])
+
+
+def _cut_log(health: LogHealth | None) -> LogHealth | None:
+    return health and msgspec.structs.replace(health, fault=health.fault[:_WORDS])
 
 
 def _bare(beat: Heartbeat) -> Heartbeat:

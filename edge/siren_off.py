@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from edge.at_hand import station_file
+from edge.at_hand import copied, station_file
 from edge.bus import Bus
 from edge.config import StationFile
 from edge.device import device_of
@@ -36,7 +36,12 @@ def run(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     place, lang = args.station, language(args.lang)
     try:
-        print(_off(place, station_file(place, lang)).in_(lang))
+        file = station_file(place, lang)
+        try:
+            said = _off(place, file)
+        except ConfigError as err:  # an agent that ran on the copy has sounded what the copy says
+            said = _off(place, copied(place, err, lang))
+        print(said.in_(lang))
     except ConfigError as err:
         print(err, file=sys.stderr)
     except RejectedError as err:

@@ -56,7 +56,7 @@ class Watch:
         self._kept_s: float | None = None
         self._kept_seq = 0
         self._clock = clock
-        self._zero_s = self._zero()
+        self._looked = self._seconds()
         self._log = storage
         self._pipeline = pipeline
         self._operations = operations
@@ -158,10 +158,11 @@ class Watch:
     async def _save(self) -> None:
         """Old segments away, and a checkpoint of the kernel. A disk that refuses is the recorder's to report."""
         now_ms = self._clock.now_ms()
-        before_s, self._zero_s = self._zero_s, self._zero()
-        if abs(by_s := self._zero_s - before_s) > _SET_S:
+        (before_s, from_s), (utc_s, count_s) = self._looked, self._seconds()
+        self._looked = utc_s, count_s
+        if abs(by_s := utc_s - before_s - (count_s - from_s)) > _SET_S:
             with suppress(OSError):
-                await asyncio.to_thread(self._log.clock_was_set, by_s)
+                await asyncio.to_thread(self._log.clock_was_set, by_s, before_s + by_s, utc_s + _SET_S)
         if self._clock.synchronized() is not False:  # by one days ahead nothing is old; the size has a limit
             with suppress(OSError):
                 await asyncio.to_thread(self._log.drop, KEEP_S, now_ms / 1000)
@@ -179,9 +180,9 @@ class Watch:
                 await asyncio.to_thread(self._checkpoints.keep)
                 self._kept_s, self._kept_seq = now_s, seq
 
-    def _zero(self) -> float:
-        """The UTC second at which the monotonic count began: another one after the clock was set."""
-        return self._clock.now_ms() / 1000 - self._clock.monotonic_s()
+    def _seconds(self) -> tuple[float, float]:
+        """UTC, and of the monotonic count: they part where the clock is set."""
+        return self._clock.now_ms() / 1000, self._clock.monotonic_s()
 
     def _has_holes(self) -> bool:
         """Behind what is on the disk readings were taken out of the log: after a power cut they would be missing."""

@@ -1,5 +1,7 @@
 """Clocks that are set: what time it is for the agent, and what it makes of it."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,27 @@ def test_a_record_that_is_no_input_takes_no_step_of_the_clock_away() -> None:
     assert keeper.peek_ms() == START_MS + 1000
     keeper.now_ms()
     assert keeper.step_ms == -20 * 60_000
+
+
+async def test_what_is_written_after_the_clock_was_set_keeps_its_date(tmp_path: Path) -> None:
+    now_s = time.time()
+    bench = Bench(tmp_path)
+    bench.clock.set_by(round(now_s * 1000) - START_MS + 30 * 24 * HOUR_MS)
+    async with beside(bench.agent.recorder.run()):
+        await bench.agent._watch._save()
+    bench.read(0.5)
+    seal(bench)
+    bench.read(0.6)
+    written(bench)
+    before, last = sorted(bench.agent._log.folder.glob("segment-*.log"))
+    ahead_s = now_s + 30 * 86_400
+    os.utime(before, (ahead_s, ahead_s))
+    bench.clock.set_by(-30 * 24 * HOUR_MS)
+    async with beside(bench.agent.recorder.run()):
+        await bench.agent._watch._save()
+    for path in (before, last):
+        assert abs(path.stat().st_mtime - now_s) < 600
+    bench.stop()
 
 
 @pytest.mark.parametrize(("step_ms", "moved_s"), [

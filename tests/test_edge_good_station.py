@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,14 @@ async def test_the_copy_is_kept_after_a_poll_alone_and_for_its_owner_alone(site:
         assert good(site).stat().st_mode & 0o777 == 0o600
 
 
+def test_nobody_else_can_open_the_copy_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who had it open before it is closed to others would read what comes."""
+    modes: list[int] = []
+    monkeypatch.setattr("os.fchmod", lambda file, _mode: modes.append(os.fstat(file).st_mode & 0o777))
+    keep_station(tmp_path, tmp_path / "station.toml", "secret", START_MS)
+    assert modes == [0o600]
+
+
 async def test_what_nobody_was_asked_by_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async with site.agent() as agent:
         monkeypatch.setattr("edge.watchdog.Watchdog.polls", False)
@@ -131,6 +140,17 @@ async def test_an_agent_on_the_copy_polls_and_says_loudly_for_as_long_as_it_stan
     assert [(one.what, one.detail == fault.detail) for one in events] == [(EventKind.HEALTH, True)]
 
 
+async def test_of_a_file_with_many_mistakes_the_fault_tells_the_first(site: Site) -> None:
+    path = await polled(site)
+    path.write_text(path.read_text() + "[log]\n" + "".join(f"wrong_{at} = 1\n" for at in range(200)))
+    async with site.wire, running(path, site.clock) as agent:
+        await until(lambda: bool(agent._health.open))
+        (fault,) = agent._health.open
+    assert len(agent._station.problems) > 200
+    assert "wrong_0" in fault.detail
+    assert max(len(fault.detail), len(fault.zh)) < 1100
+
+
 async def test_a_file_that_is_mended_counts_and_its_copy_follows(site: Site) -> None:
     path = await polled(site)
     text = path.read_text()
@@ -152,9 +172,60 @@ async def test_a_copy_is_for_its_own_file_alone(site: Site, tmp_path: Path) -> N
     path = await polled(site)
     other = tmp_path / "other" / "station.toml"
     other.parent.mkdir()
-    other.write_text(f'[station]\ndata = "{path.parent / "station-data"}"\nbroken')
-    with pytest.raises(ConfigError, match="not TOML"):
-        load_station(other)
+    data = path.parent / "station-data"
+    text = path.read_text().replace("[station]", f'[station]\ndata = "{data}"')
+    shutil.copy(path.parent / "rules.toml", other.parent)
+    for place in (other, path):  # of its own file it is one
+        keep_station(data, place, text, START_MS)
+        other.write_text(text + "\nbroken")
+        if place == other:
+            assert load_station(other).text == text
+        else:
+            with pytest.raises(ConfigError, match="not TOML"):
+                load_station(other)
+
+
+async def test_a_copy_of_another_station_is_none(site: Site) -> None:
+    """A card that was taken over must not sound and report as the station that it came from."""
+    path = await polled(site)
+    text = path.read_text()
+    for broken in (text.replace('id = "bridge"', 'id = "weir"') + "\n]", text.replace('id = "bridge"', "id = 'weir'")
+                   .replace("unit = 9", "unit = 900")):
+        path.write_text(broken)
+        with pytest.raises(ConfigError, match=r"not TOML|900"):
+            load_station(path)
+    path.write_text(text.replace('id = "bridge"', 'id = "Bridge"'))
+    assert load_station(path).text == text, "that is no id"
+
+
+async def test_a_file_that_is_a_link_has_its_copy_whatever_it_points_to(site: Site) -> None:
+    site.files.port = "tcp://127.0.0.1:9"
+    path = site.files.write()
+    text, folder = path.read_text(), site.files.folder
+    good(site).parent.mkdir()
+    for version, content in (("1.toml", text), ("2.toml", text + "\nbroken")):
+        (folder / version).write_text(content)
+        path.unlink()
+        path.symlink_to(version)
+        if content == text:
+            keep_station(good(site).parent, path, text, START_MS)
+    assert load_station(path).text == text
+
+
+async def test_of_two_data_folders_beside_the_file_the_newest_copy_counts(site: Site) -> None:
+    site.files.port = "tcp://127.0.0.1:9"
+    path = site.files.write()
+    plain = path.read_text()
+    texts = {name: plain.replace("[station]", f'[station]\ndata = "{name}"') for name in ("a", "b", "c")}
+    for (name, text), t in zip(texts.items(), (1, 3, 2), strict=True):
+        (path.parent / name).mkdir()
+        keep_station(path.parent / name, path, text, t)
+    path.write_text("")
+    assert load_station(path).text == texts["b"]
+    (path.parent / "b").rename(path.parent / "b.put-aside")
+    assert load_station(path).text == texts["c"]
+    path.write_text('data = "a"')
+    assert load_station(path).text == texts["a"]
 
 
 @pytest.mark.parametrize("data", ["/absolute", "deep/down"])
@@ -210,6 +281,29 @@ async def test_a_siren_can_be_switched_off_by_a_broken_file(site: Site, capsys: 
         assert await asyncio.to_thread(siren_off.run, [str(path), "--lang", "zh"]) == 0
         assert not site.relay.on
     assert "沿用其副本" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("harm", ["a driver is unknown", "a bus is unknown", "the siren is no output"])
+async def test_a_siren_that_only_the_copy_knows_can_be_switched_off(site: Site, harm: str) -> None:
+    path = await polled(site)
+    path.write_text(HARMS[harm](path.read_text()).replace('"relay_output"', '"relay_outptu"'))
+    async with site.wire:
+        site.relay.on = True
+        assert await asyncio.to_thread(siren_off.run, [str(path)]) == 0
+        assert not site.relay.on
+
+
+async def test_that_the_copy_cannot_be_written_is_said_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    async with site.agent() as agent:
+        await site.read(agent, 0.5)
+        await until(good(site).exists)
+        good(site).unlink()
+        good(site).with_name(f"{GOOD_STATION}.new").mkdir()
+        agent._file_kept = False
+        caplog.clear()
+        for _ in range(3):
+            agent._keep_file()
+    assert ["copy is not kept" in record.getMessage() for record in caplog.records].count(True) == 1
 
 
 def test_a_new_station_has_none(site: Site) -> None:

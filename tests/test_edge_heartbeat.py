@@ -20,7 +20,7 @@ from tocsin import topics
 from tocsin.broker import Broker
 from tocsin.faults import OpenFault
 from tocsin.link import Link
-from tocsin.messages import DeviceHealth, Heartbeat, encode
+from tocsin.messages import DeviceHealth, Heartbeat, LogHealth, SirenHealth, encode
 from tocsin.packing import pack, unpack
 
 
@@ -125,6 +125,28 @@ def test_no_more_is_left_out_than_must_be() -> None:
     assert fitted(whole, size, packed_not) == encode(whole)
     said = msgspec.json.decode(fitted(whole, size - 1, packed_not), type=Heartbeat)
     assert (said.more_devices, said.more_ill, said.more_faults) == (1, 0, 0)
+
+
+def test_what_is_wrong_with_the_whole_station_is_named_before_single_devices() -> None:
+    whole = many(0, 0, 40, 90)
+    disk, config = (OpenFault(fault, "it", "z" * 90, 1, "错" * 90) for fault in ("disk", "config"))
+    whole = msgspec.structs.replace(whole, faults=[*whole.faults, disk, config])
+    said = msgspec.json.decode(fitted(whole, 2600, packed_not), type=Heartbeat)
+    assert said.faults[-2:] == [disk, config]
+    assert 2 < len(said.faults) < 42
+    assert said.faults[:-2] == whole.faults[:len(said.faults) - 2]
+
+
+def test_long_words_about_the_siren_are_cut_before_it_goes_unsaid_with_every_fault() -> None:
+    whole = msgspec.structs.replace(
+        many(0, 2, 2, 90), siren_health=SirenHealth(0, "", 0, "", "s" * 3000, "", "警" * 3000),
+        log=LogHealth(1.0, 2.0, fault="l" * 900))
+    said = msgspec.json.decode(fitted(whole, 2600, packed_not), type=Heartbeat)
+    assert (len(said.faults), len(said.devices), said.more_ill) == (2, 2, 0)
+    assert said.siren_health is not None
+    assert said.siren_health.fault.startswith("sss")
+    assert said.log is not None
+    assert said.log.fault
 
 
 def test_one_that_cannot_be_so_small_is_as_small_as_it_gets() -> None:

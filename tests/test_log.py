@@ -82,11 +82,27 @@ def test_what_a_run_wrote_with_a_clock_days_behind_is_young_once_the_clock_is_se
     now_s = last_segment(tmp_path).stat().st_mtime
     for path in log.sealed:
         os.utime(path, (now_s - 30 * day_s, now_s - 30 * day_s))
-    log.clock_was_set(30 * day_s)
+    log.clock_was_set(30 * day_s, now_s - 60, now_s)
     assert log.drop(older_than_s=7 * day_s, now_s=now_s) == len(old) - 1
     assert [entry.seq for entry in log.read()][-20:] == list(range(21, 41))
-    log.clock_was_set(-90 * 365 * day_s)
+    log.clock_was_set(-90 * 365 * day_s, now_s + 1, now_s + 2)
     assert min(path.stat().st_mtime for path in log.sealed) == 0
+    log.close()
+
+
+def test_what_was_written_after_a_clock_days_ahead_was_set_is_dated_right_already(tmp_path: Path) -> None:
+    """Else what is before it would seem to be of that day, and go at once."""
+    month_s = 30 * 86_400
+    log = Log(tmp_path, segment_bytes=200)
+    for seq in range(1, 8):
+        log.append([Entry(seq, 1, b"p" * 30)])
+    log.move_cursor(7, "hub")
+    now_s = last_segment(tmp_path).stat().st_mtime
+    for path in log.sealed:
+        os.utime(path, (now_s + month_s, now_s + month_s))
+    log.clock_was_set(-month_s, now_s - 60, now_s + 3600)
+    assert log.drop(older_than_s=7 * 86_400, now_s=now_s) == 0
+    assert {abs(path.stat().st_mtime - now_s) < 1 for path in tmp_path.glob("segment-*.log")} == {True}
     log.close()
 
 

@@ -190,13 +190,15 @@ class Log:
             dropped += 1
         return dropped
 
-    def clock_was_set(self, by_s: float) -> None:
-        """What was written since this log was opened is as old as if the clock had always been so. Raises OSError."""
+    def clock_was_set(self, by_s: float, since_s: float, until_s: float) -> None:
+        """What was written since this log was opened is as old as if the clock had always been so; what is dated
+        between those two moments was written after the clock was set. Raises OSError."""
         paths = segments_of(self.folder)
         for path, following in itertools.zip_longest(paths, paths[1:]):
             if following is None or first_seq(following) > self._opened_at:
                 times = path.stat()
-                os.utime(path, (times.st_atime, max(0.0, times.st_mtime + by_s)))
+                if not since_s <= times.st_mtime <= until_s:
+                    os.utime(path, (times.st_atime, max(0.0, times.st_mtime + by_s)))
 
     def mend(self, path: Path) -> Mended | None:
         """Reads a sealed segment; sets it aside where it is damaged, its good records are written anew.

@@ -64,9 +64,10 @@ def replace_with(path: Path, parts: Iterable[bytes], *, sync: bool, private: boo
     """As `replace_file`, with what comes one after the other."""
     temporary = path.with_name(path.name + ".new")
     try:
-        with temporary.open("wb") as file:
-            if private:  # while it is empty
-                os.fchmod(file.fileno(), 0o600)
+        mode = 0o600 if private else 0o666
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            if private:  # one that was left behind
+                os.fchmod(file.fileno(), mode)
             file.writelines(parts)
             if sync:
                 file.flush()
