@@ -45,7 +45,7 @@ def defect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
     """Landing fails on the record BAD."""
     made = Defect()
 
-    def poisoned(connection: sqlite3.Connection, deliveries: Sequence[Delivery], *rest: Any, **more: bool) -> Landed:
+    def poisoned(connection: sqlite3.Connection, deliveries: Sequence[Delivery], *rest: Any, **more: Any) -> Landed:
         landed = land(connection, deliveries, *rest, **more)
         if made.there and any(good.record.seq == BAD for one in deliveries for good in one.good):
             if isinstance(request.param, str):
@@ -167,11 +167,10 @@ async def test_warnings_do_not_wait_for_all_that_was_set_aside(
         assert desk.intake.aside == len(both)
     defect.there = False
     order = list[int]()
-    land_again = hub.aside.land
 
-    def noted(connection: sqlite3.Connection, deliveries: Sequence[Delivery], *rest: Any, **more: bool) -> Landed:
+    def noted(connection: sqlite3.Connection, deliveries: Sequence[Delivery], *rest: Any, **more: Any) -> Landed:
         order.extend(good.record.seq for one in deliveries for good in one.good)
-        return land_again(connection, deliveries, *rest, **more)
+        return land(connection, deliveries, *rest, **more)
 
     monkeypatch.setattr(hub.intake, "land", noted)
     monkeypatch.setattr(hub.aside, "land", noted)
