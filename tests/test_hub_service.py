@@ -133,9 +133,8 @@ def test_a_second_hub_on_one_folder_is_refused_until_the_first_is_killed(tmp_pat
 
 def test_a_folder_in_which_no_file_can_be_made_is_locked_too(tmp_path: Path) -> None:
     (tmp_path / "lock").mkdir()
-    with _alone(tmp_path):
-        with pytest.raises(ConfigError, match="another hub runs on"), _alone(tmp_path):
-            pass
+    with _alone(tmp_path), pytest.raises(ConfigError, match="another hub runs on"), _alone(tmp_path):
+        pass
     with _alone(tmp_path):
         pass
 
