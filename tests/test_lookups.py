@@ -118,3 +118,19 @@ def test_a_look_up_that_never_comes_back_does_not_have_the_last_word(
     with asyncio.Runner(loop_factory=Loop) as runner:
         loop = runner.get_loop()
         runner.run(main())
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "::1", "fe80::1%lo"])
+def test_a_number_does_not_wait_behind_names_that_hang(resolver: Resolver, host: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        names = [asyncio.create_task(ask(HUNG)), *(
+            asyncio.create_task(loop.getaddrinfo(HUNG, port)) for port in range(_MOST))]
+        await resolver.hanging()
+        async with asyncio.timeout(10):
+            assert await ask(host) == FOUND
+        for task in names:
+            task.cancel()
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())

@@ -4,6 +4,7 @@ that name, and that only until it is asked for once more PATIENCE_S later."""
 import asyncio
 import socket
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 from tocsin.beside import Threads
@@ -25,6 +26,8 @@ class Loop(asyncio.SelectorEventLoop):
     ) -> Any:
         """As socket.getaddrinfo. Who is cancelled leaves the look-up to the others."""
         name = (host, port, family, type, proto, flags)
+        if _is_number(host) and isinstance(port, int | None):    # must not wait behind names that hang
+            return socket.getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
         since, answer = self._asked.get(name, (0.0, None))
         if answer is None or self.time() - since >= PATIENCE_S:
             answer = self.run_in_executor(self._lookups, partial(socket.getaddrinfo, *name))
@@ -42,3 +45,12 @@ class Loop(asyncio.SelectorEventLoop):
         """What still hangs is left alone."""
         self._lookups.shutdown(wait=False)
         super().close()
+
+
+def _is_number(host: object) -> bool:
+    """IPv4, or IPv6 with or without a zone."""
+    try:
+        ip_address(host)  # type: ignore[arg-type] # whatever it is
+    except ValueError:
+        return False
+    return isinstance(host, str)
