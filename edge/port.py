@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge.config import BusTable
+from tocsin.lookups import PATIENCE_S
 
 if TYPE_CHECKING:
     import serial
@@ -172,11 +173,8 @@ class Port:
             connection.setsockopt(*option)
 
     async def _addresses(self, host: str) -> list[str]:
-        """A look-up may hang for half a minute: one at a time, or they take all threads from the log and the ticks.
-
-        One that ends between two attempts counts for the next.
-        """
-        looked_up = self._looked_up = self._looked_up or asyncio.ensure_future(asyncio.to_thread(_look_up, host))
+        """A look-up may hang for half a minute: one that ends between two attempts counts for the next."""
+        looked_up = self._looked_up = self._looked_up or asyncio.ensure_future(_look_up(host))
         try:
             return await asyncio.shield(looked_up)
         finally:
@@ -197,8 +195,11 @@ class Port:
             _settle(self._waiting, True)
 
 
-def _look_up(host: str) -> list[str]:
-    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
+async def _look_up(host: str) -> list[str]:
+    """In the threads of names: the log and the ticks need the others."""
+    async with asyncio.timeout(PATIENCE_S):
+        answer = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(found[4][0]) for found in answer))
 
 
 def _settle(waiting: "asyncio.Future[bool]", came: bool) -> None:

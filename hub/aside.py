@@ -1,17 +1,19 @@
 """Records that landing fails on by a defect of the hub, not of the disk. After some tries such a record is set aside in
 quarantine, whole, and answered: its station must not send it for ever, nor wait with what stands behind it.
 
-A defect may hit everything, and quarantine lets the oldest go: no more than MOST lie there, further ones stay at their
-stations. Each start of the hub tries them again, since a newer version may have no such defect.
+Quarantine lets nothing of this go. A defect may hit everything: no more than MOST lie there, and none are added beyond
+MOST_BYTES; further ones stay at their stations. Each start of the hub tries them again, since a newer version may have
+no such defect.
 """
 
 import logging
+import sqlite3
 from collections import Counter
 from dataclasses import replace
 
 from hub.checks import Delivery, RecordId, Refused, good_of
 from hub.database import Database
-from hub.landing import Landed, land
+from hub.landing import land
 from hub.places import Memory
 from hub.refusal import Refusal
 from tocsin.messages import digest
@@ -19,6 +21,7 @@ from tocsin.topics import parse_up
 
 TRIES = 3          # a station sends again after half a minute: what passes by itself has passed
 MOST = 1_000
+MOST_BYTES = 64 << 20
 _COUNTED = 10_000  # records of which tries are counted
 
 log = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ class Aside:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tries: Counter[tuple[str, str]] = Counter()
-        self._known: set[tuple[str, str]] = set()    # topic and digest of what lies there
+        self._known: dict[tuple[str, str], int] = {}    # topic and digest of what lies there: bytes
 
     @property
     def kept(self) -> int:
@@ -46,39 +49,54 @@ class Aside:
         if len(self._tries) >= _COUNTED:
             self._tries.clear()
         self._tries[key] += 1
-        if key not in self._known and (self._tries[key] < TRIES or self.kept >= MOST):
+        if key not in self._known and (self._tries[key] < TRIES or self._full):
             return None
         refused = Refused(delivery.topic, Refusal.DEFECT, f"{type(err).__name__}: {err}", good.raw, whole=False)
         return replace(delivery, good=[], refused=[refused])
 
     def put(self, delivery: Delivery) -> None:
         """What `instead` gave is on the disk."""
-        self._known.update((one.topic, digest(one.payload)) for one in delivery.refused)
+        self._known |= {(one.topic, digest(one.payload)): len(one.payload) for one in delivery.refused}
 
-    def try_again(self, now_ms: int, memory: Memory) -> Counter[str]:
-        """At a start: what lands now is in quarantine no more. Returns the counts of landing. Raises sqlite3.Error
-        where quarantine cannot be read."""
+    @property
+    def _full(self) -> bool:
+        return self.kept >= MOST or sum(self._known.values()) >= MOST_BYTES
+
+    def look(self) -> list[int]:
+        """At a start: what lies there, each for `try_again`. Raises sqlite3.Error."""
         rows = self._database.connection.execute(
-            "SELECT id, topic, digest FROM quarantine WHERE reason = ? ORDER BY id LIMIT ?", (Refusal.DEFECT, MOST)
+            "SELECT id, topic, digest, length(payload) FROM quarantine WHERE reason = ? ORDER BY id", (Refusal.DEFECT,)
         ).fetchall()
-        self._known = {(topic, fingerprint) for _, topic, fingerprint in rows}
-        counts: Counter[str] = Counter()
-        for row_id, topic, fingerprint in rows:
-            try:
-                counts += self._land(row_id, topic, now_ms, memory).counts
-            except Exception as err:  # noqa: BLE001 - whatever the defect was, it may still be there
-                memory.forget()
-                log.error("%s: set aside since landing failed on it, and it still does: %s", topic, err)
-            else:
-                self._known.discard((topic, fingerprint))
-        return counts
+        self._known = {(topic, fingerprint): size for _, topic, fingerprint, size in rows}
+        return [row[0] for row in rows]
 
-    def _land(self, row_id: int, topic: str, now_ms: int, memory: Memory) -> Landed:
-        with self._database.transaction() as connection:
-            (raw,) = connection.execute("SELECT payload FROM quarantine WHERE id = ?", (row_id,)).fetchone()
-            connection.execute("DELETE FROM quarantine WHERE id = ?", (row_id,))
-            station, _ = parse_up(topic)
-            return land(connection, [Delivery(station, topic, good=[good_of(raw)])], now_ms, memory)
+    def try_again(self, row_id: int, now_ms: int, memory: Memory) -> Counter[str]:
+        """What lands now is in quarantine no more. Returns the counts of landing. Raises sqlite3.Error where the disk
+        does not take it."""
+        row = self._database.connection.execute(
+            "SELECT topic, digest, payload FROM quarantine WHERE id = ?", (row_id,)).fetchone()
+        if row is None:    # a person deleted it
+            return Counter()
+        topic, fingerprint, raw = row
+        try:
+            again = Delivery(parse_up(topic)[0], topic, good=[good_of(raw)])
+            with self._database.transaction() as connection:
+                connection.execute("DELETE FROM quarantine WHERE id = ?", (row_id,))
+                landed = land(connection, [again], now_ms, memory, heard=False)
+        except Exception as err:  # whatever the defect was, it may still be there
+            memory.forget()
+            if of_disk(err):
+                raise
+            log.error("%s: set aside since landing failed on it, and it still does: %s", topic, err)
+            return Counter()
+        del self._known[topic, fingerprint]
+        return landed.counts
+
+
+def of_disk(err: Exception) -> bool:
+    """Whether SQLite could not write, rather than not do what was asked of it."""
+    return (type(err) in {sqlite3.OperationalError, sqlite3.DatabaseError}
+            and getattr(err, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_ERROR)
 
 
 def parts_of(delivery: Delivery) -> list[Delivery]:

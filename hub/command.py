@@ -62,27 +62,34 @@ def _alone(data: Path) -> Iterator[None]:
     """
     try:
         data.mkdir(parents=True, exist_ok=True)
-        folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+        file = _opened(data)
     except (FileExistsError, NotADirectoryError) as err:
         raise ConfigError([f"hub: data: {data}: a file stands there or in its way; name a folder"]) from err
     except OSError as err:
         raise ConfigError([f"hub: data: {data}: {err.strerror}"]) from err
     try:
-        _lock(folder, data)
+        _lock(file, data)
         yield
     finally:
-        os.close(folder)
+        os.close(file)
 
 
-def _lock(folder: int, data: Path) -> None:
+def _opened(data: Path) -> int:
+    """A file of its own: hub.backup locks the folder that its archives go to, which may be this one."""
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # a full disk: the hub warns all the same
+        return os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _lock(file: int, data: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as err:
         raise ConfigError(
             [f"hub: data: another hub runs on {data}; stop that one, or give this one its own folder"]) from err
     except OSError as err:  # a file system without such locks: the hub warns all the same
         log.warning("%s cannot be locked against a second hub: %s", data, err.strerror)
-
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
-from hub.aside import Aside, parts_of
+from hub.aside import Aside, of_disk, parts_of
 from hub.checks import Delivery, Revoked, inspect
 from hub.committed import Answers
 from hub.database import Database
@@ -97,14 +97,15 @@ class Intake:
         if self._tried_again:
             return
         try:
-            counts = await self._database.run(self._aside.try_again, self._clock.now_ms(), self._memory)
+            for one in await self._database.run(self._aside.look):    # warnings that arrive go in between
+                counts = await self._database.run(self._aside.try_again, one, self._clock.now_ms(), self._memory)
+                self._counts.update(counts)
+                if counts:
+                    self._wake()
         except sqlite3.Error as err:
-            log.error("%s: what was set aside cannot be read: %s", self._database.path, err)
+            log.error("%s: what was set aside waits for the next start: %s", self._database.path, err)
             return
         self._tried_again = True
-        self._counts.update(counts)
-        if counts:
-            self._wake()
 
     async def _keep_reserve(self) -> None:
         while True:
@@ -174,7 +175,7 @@ class Intake:
                 return deliveries, land(connection, deliveries, now_ms, self._memory)
         except BaseException as err:
             self._memory.forget()
-            if not isinstance(err, Exception) or _of_disk(err):
+            if not isinstance(err, Exception) or of_disk(err):
                 raise
             if len(deliveries) == 1 and len(parts := parts_of(deliveries[0])) > 1:
                 deliveries = parts
@@ -194,9 +195,3 @@ class Intake:
         for one in done:
             self._aside.put(one)
         return done, Landed(found.counts + landed.counts, landed.clones)
-
-
-def _of_disk(err: Exception) -> bool:
-    """Whether SQLite could not write, rather than not do what was asked of it."""
-    return (type(err) in {sqlite3.OperationalError, sqlite3.DatabaseError}
-            and getattr(err, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_ERROR)

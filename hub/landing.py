@@ -46,11 +46,14 @@ class Landed:
 
 
 def land(
-    connection: sqlite3.Connection, deliveries: Sequence[Delivery], now_ms: int, memory: Memory | None = None
-) -> Landed:
-    """Inside one transaction of the caller, who lets `memory` forget where that fails."""
+    connection: sqlite3.Connection, deliveries: Sequence[Delivery], now_ms: int, memory: Memory | None = None,
+    *, heard: bool = True,
+) -> Landed:  # fmt: skip
+    """Inside one transaction of the caller, who lets `memory` forget where that fails. `heard`: their stations spoke
+    just now."""
     landed, memory = Landed(), memory or Memory()
-    _hear(connection, {one.station for one in deliveries if one.good or one.answer}, now_ms)
+    if heard:
+        _hear(connection, {one.station for one in deliveries if one.good or one.answer}, now_ms)
     for delivery in deliveries:
         for refused in delivery.refused:
             quarantine.put(connection, refused, now_ms)

@@ -2,12 +2,14 @@
 
 A refused record of a good message is answered as committed, so this is its only copy: records stay until all of them
 take more than MOST_BYTES. Then the oldest of the topic that has most of them go: a station that babbles pushes out its
-own, and never what another station sent. Of whole messages, whose senders are not answered, the newest are kept.
+own, and never what another station sent. What hub.aside put here is good, and stays. Of whole messages, whose senders
+are not answered, the newest are kept.
 """
 
 import sqlite3
 
 from hub.checks import Refused
+from hub.refusal import Refusal
 from tocsin.messages import digest
 
 NEWEST_WHOLE = 1_000       # refused messages of senders that are not answered
@@ -40,11 +42,13 @@ def make_room(connection: sqlite3.Connection, came: int) -> int:
     """After `came` were put: lets the oldest records go while there are too many bytes of them; returns how many."""
     sizes: dict[str, int] = dict(connection.execute("SELECT topic, bytes FROM quarantine_sizes").fetchall())
     over, gone = sum(sizes.values()) - MOST_BYTES, 0
-    while over > 0 and gone < 2 * came + _BACKLOG:
+    while over > 0 and sizes and gone < 2 * came + _BACKLOG:
         topic = max(sizes, key=lambda one: sizes[one])
         found = connection.execute(
-            f"SELECT id, {_SIZE} FROM quarantine WHERE topic = ? AND NOT whole ORDER BY arrived, id LIMIT ?",  # noqa: S608
-            (topic, _AT_ONCE)).fetchall()
+            f"SELECT id, {_SIZE} FROM quarantine WHERE topic = ? AND NOT whole AND reason != ?"  # noqa: S608
+            " ORDER BY arrived, id LIMIT ?", (topic, Refusal.DEFECT, _AT_ONCE)).fetchall()
+        if not found:
+            del sizes[topic]
         going = []
         for row_id, size in found:
             going.append((row_id,))

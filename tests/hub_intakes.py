@@ -79,8 +79,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def at_work(path: Path) -> AsyncIterator[Desk]:
-    desk = Desk(Database(path))
+async def at_work(path: Path, now_ms: int = NOON_MS) -> AsyncIterator[Desk]:
+    desk = Desk(Database(path), WoundClock(now_ms))
     task = asyncio.create_task(desk.intake.run())
     try:
         yield desk

@@ -24,6 +24,7 @@ from tests.lines import until
 from tests.services import free_port
 from tocsin.config import convert
 from tocsin.devices import Request, Write
+from tocsin.lookups import Loop
 from tocsin.readings import Reading, Reason, RejectedError, Rejection
 
 LEVEL = Request(4, 0, 2)
@@ -277,6 +278,33 @@ async def test_a_defect_in_an_exchange_leaves_nobody_waiting(monkeypatch: pytest
 async def test_a_slow_line_is_drained_for_as_long_as_its_characters_take() -> None:
     assert Bus(BusTable("slow", "modbus-rtu", "/dev/ttyS0", 300))._silence_s > 11 / 300
     assert Bus(BusTable("fast", "modbus-rtu", "/dev/ttyS0", 9600))._silence_s == 0.03
+
+
+def test_a_gateway_whose_look_up_never_comes_back_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the threads of names, of which the log needs none."""
+    goes_on, asked = threading.Event(), list[str]()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        asked.append(threading.current_thread().name)
+        if len(asked) == 1:
+            goes_on.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server")
+
+    async def main() -> None:
+        port = Port(BusTable("field", "modbus-tcp", "tcp://gateway.example:502"))
+        async with asyncio.timeout(30):
+            while len(asked) < 2:
+                with pytest.raises(OSError, match=r"no connection within|no name server"):
+                    await port.open()
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    for name, seconds in (("edge.port._CONNECT_S", 0.02), ("edge.port.PATIENCE_S", 0.1),
+                          ("tocsin.lookups.PATIENCE_S", 0.1)):
+        monkeypatch.setattr(name, seconds)
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+    goes_on.set()
+    assert [name.split()[0] for name in asked] == ["names", "names"]
 
 
 async def test_a_name_server_that_hangs_takes_one_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:

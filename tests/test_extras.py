@@ -5,7 +5,7 @@ import pytest
 from tests.shared_data import REPOSITORY
 
 
-@pytest.mark.parametrize("folder", ["edge", "drivers", "thresholds", "simulators", "tocsin"])
+@pytest.mark.parametrize("folder", ["edge", "drivers", "thresholds", "simulators", "tocsin", "hub", "docs"])
 def test_no_message_sends_anybody_to_an_index_for_an_extra(folder: str) -> None:
     files = [path for path in (REPOSITORY / folder).rglob("*") if path.suffix in {".py", ".toml", ".md"}]
     assert files

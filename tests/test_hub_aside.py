@@ -11,15 +11,18 @@ import pytest
 import hub.aside
 import hub.intake
 from hub.checks import Delivery
+from hub.database import Database
 from hub.landing import Landed, land
+from hub.places import Memory
 from tests.channels import until
 from tests.hub_intakes import Desk, at_work, range_of
 from tests.hub_lander import STATION
-from tests.hub_messages import readings, start
+from tests.hub_messages import NOON_MS, readings, start
 from tocsin import topics
 from tocsin.messages import Record, encode
 
 BAD = 3
+WEEK_MS = 7 * 86_400_000
 TOPIC = topics.up(STATION, topics.READINGS)
 ALL: list[Record] = [start(1), readings(2), readings(BAD), readings(4), readings(5)]
 
@@ -42,8 +45,8 @@ def defect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
     """Landing fails on the record BAD."""
     made = Defect()
 
-    def poisoned(connection: sqlite3.Connection, deliveries: Sequence[Delivery], *rest: Any) -> Landed:
-        landed = land(connection, deliveries, *rest)
+    def poisoned(connection: sqlite3.Connection, deliveries: Sequence[Delivery], *rest: Any, **more: Any) -> Landed:
+        landed = land(connection, deliveries, *rest, **more)
         if made.there and any(good.record.seq == BAD for one in deliveries for good in one.good):
             if isinstance(request.param, str):
                 connection.execute("SELECT json_extract('{', '$.a')")
@@ -89,11 +92,12 @@ async def test_a_refused_record_beside_it_is_answered(desk: Desk) -> None:
     assert [payload for _, _, payload, _ in in_quarantine(desk)] == [refused]
 
 
+@pytest.mark.parametrize("most", ["MOST", "MOST_BYTES"])
 @pytest.mark.usefixtures("defect")
 async def test_a_defect_that_hits_everything_leaves_records_at_their_stations(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
-    monkeypatch.setattr(hub.aside, "MOST", 0)
+    monkeypatch.setattr(hub.aside, most, 0)
     for _ in range(5):
         assert await told(desk, *ALL) == [(1, 2), (4, 5)]
     assert in_quarantine(desk) == []
@@ -116,3 +120,61 @@ async def test_each_start_tries_what_was_set_aside_again(tmp_path: Path, defect:
         assert desk.on_disk() == {1, 2, 3, 4, 5, 6, 7}
         assert await told(desk, *ALL) == [(1, 5)]
         assert desk.intake.counts["repeated"] == len(ALL)
+
+
+async def test_what_was_set_aside_speaks_for_no_station_that_has_been_silent_since(
+    tmp_path: Path, defect: Defect
+) -> None:
+    """A dead station would look alive after each start of the hub."""
+    async with at_work(tmp_path / "hub.sqlite") as desk:
+        for _ in range(hub.aside.TRIES):
+            await told(desk, *ALL)
+    defect.there = False
+    async with at_work(tmp_path / "hub.sqlite", NOON_MS + WEEK_MS) as desk:
+        await until(lambda: desk.on_disk() == {1, 2, 3, 4, 5})
+        assert desk.database.connection.execute("SELECT heard_at FROM stations").fetchall() == [(NOON_MS,)]
+        assert desk.database.connection.execute("SELECT max(arrived) FROM landing").fetchall() == [(NOON_MS + WEEK_MS,)]
+
+
+async def test_a_disk_that_takes_nothing_is_no_defect(
+    tmp_path: Path, defect: Defect, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with at_work(tmp_path / "hub.sqlite") as desk:
+        for _ in range(hub.aside.TRIES):
+            await told(desk, *ALL)
+    defect.there = False
+    path = tmp_path / "hub.sqlite"
+    database = Database(path)
+    (row,) = (aside := hub.aside.Aside(database)).look()
+    database.connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        aside.try_again(row, NOON_MS, Memory())
+    assert (aside.kept, "it still does" in caplog.text) == (1, False)
+    database.connection.execute("PRAGMA query_only = OFF")
+    database.connection.execute("DELETE FROM quarantine")
+    assert aside.try_again(row, NOON_MS, Memory()) == {}
+    database.close()
+
+
+async def test_warnings_do_not_wait_for_all_that_was_set_aside(
+    tmp_path: Path, defect: Defect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand commits would hold up landing and the desk for half a minute at a start."""
+    both = [readings(BAD), readings(BAD, [9.0])]
+    async with at_work(tmp_path / "hub.sqlite") as desk:
+        for _ in range(hub.aside.TRIES):
+            await told(desk, readings(2), *both)
+        assert desk.intake.aside == len(both)
+    defect.there = False
+    order = list[int]()
+
+    def noted(connection: sqlite3.Connection, deliveries: Sequence[Delivery], *rest: Any, **more: Any) -> Landed:
+        order.extend(good.record.seq for one in deliveries for good in one.good)
+        return land(connection, deliveries, *rest, **more)
+
+    monkeypatch.setattr(hub.intake, "land", noted)
+    monkeypatch.setattr(hub.aside, "land", noted)
+    async with at_work(tmp_path / "hub.sqlite") as desk:
+        await desk.tell(readings(6))
+        await until(lambda: len(order) == 3)
+    assert order[:2] != [BAD, BAD]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub import landing
 from hub.checks import inspect
-from hub.database import Database, DatabaseError
+from hub.database import VERSION, Database, DatabaseError
 from hub.landing import Landed, land, read
 from hub.store import points_of
 from tests.hub_messages import (
@@ -252,7 +252,7 @@ def test_a_file_that_is_no_database_of_ours_is_named(tmp_path: Path) -> None:
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 7")
     newer.close()
-    with pytest.raises(DatabaseError, match="version 7, made by a newer program; this one knows version 2"):
+    with pytest.raises(DatabaseError, match=f"version 7, made by a newer program; this one knows version {VERSION}:"):
         Database(path)
     with pytest.raises(DatabaseError, match="cannot be opened"):
         Database(path / "below a file" / "hub.sqlite")

@@ -81,6 +81,20 @@ def test_a_station_that_babbles_pushes_out_its_own_oldest_and_nothing_of_another
     assert payloads == {bad(number) for number in (0, 1, *range(5, 13))}
 
 
+def test_what_was_set_aside_by_a_defect_of_the_hub_is_never_let_go(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is good, and its station was told to forget it."""
+    aside = Refused(topics.up(STATION, topics.READINGS), Refusal.DEFECT, "", b"p" * 1_000, whole=False)
+    with database.transaction() as connection:
+        quarantine.put(connection, aside, NOON_MS)
+    monkeypatch.setattr(quarantine, "MOST_BYTES", 1_500)
+    arrive(database, bad(0), station=OTHER, at=NOON_MS + 1)
+    arrive(database, *map(bad, range(8)), at=NOON_MS + 2)
+    payloads = [row[0] for row in database.connection.execute("SELECT payload FROM quarantine")]
+    assert payloads == [aside.payload]
+
+
 def test_what_came_again_is_not_the_oldest(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     arrive(database, bad(1), bad(2))
     monkeypatch.setattr(quarantine, "MOST_BYTES", sum(sizes(database).values()))

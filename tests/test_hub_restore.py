@@ -4,17 +4,21 @@ import io
 import json
 import sqlite3
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from hub import warnings_kept
 from hub.backup import BackupError, make
 from hub.config import HubConfig, load_hub
-from hub.database import Database
+from hub.database import VERSION, Database
 from hub.forward import READER
 from hub.landing import cursor_of
+from hub.migrations import version_of
 from hub.restore import restore, verify
 from tests.hub_backups import NAME, NOW, config, file
+from tests.test_hub_migrations import HUBS, old_file
 
 __all__ = ["config", "file"]
 
@@ -51,12 +55,14 @@ def test_every_table_of_a_hub_comes_back(file: Path, config: HubConfig, tmp_path
     """Also those of parts that came after this one: each gets a row, whatever its columns are."""
     database = Database(Path(config.hub.data) / "hub.sqlite")
     kinds = {"INTEGER": 7, "TEXT": "waits", "BLOB": b"x"}
+    only: dict[tuple[str, str], object] = {
+        ("group_state", "one"): 1, ("outbox", "state"): "pending", ("warnings", "state"): "{}",
+        ("warning_parts", "part"): "earlier"}
     tables = [row[0] for row in database.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
               if not row[0].startswith("sqlite_")]
     for table in tables:
         columns = database.connection.execute(f"PRAGMA table_info({table})").fetchall()
-        values = [1 if name == "one" else "pending" if (table, name) == ("outbox", "state") else "{}"
-                  if (table, name) == ("warnings", "state") else kinds[kind] for _, name, kind, *_ in columns]
+        values = [only.get((table, name), kinds[kind]) for _, name, kind, *_ in columns]
         database.connection.execute(
             f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
     rows = {table: database.connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
@@ -69,6 +75,27 @@ def test_every_table_of_a_hub_comes_back(file: Path, config: HubConfig, tmp_path
     again.close()
     changed = {table for table in tables if found[table] != rows[table]}
     assert changed == {"meta", "cursors"}, "the new id, and the forwarder's cursor"
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_a_backup_of_an_older_program_comes_back_with_its_warnings(
+    file: Path, config: HubConfig, tmp_path: Path, name: str
+) -> None:
+    path = Path(config.hub.data) / "hub.sqlite"
+    path.unlink()
+    with closing(sqlite3.connect(old_file(name, path))) as connection:
+        was = version_of(connection)
+        states = [json.loads(row[0]) for row in connection.execute("SELECT state FROM warnings ORDER BY id")]
+    archive = make(config, file, tmp_path / "backups", NOW)
+    with closing(sqlite3.connect(path)) as connection:
+        assert version_of(connection) == was < VERSION, "a backup leaves it as it is"
+    assert restore(archive, tmp_path / "new") == []
+    database = Database(tmp_path / "new" / "hub-data" / "hub.sqlite")
+    found = sorted(warnings_kept.everything(database.connection), key=lambda one: one.id)
+    database.close()
+    assert [(one.id, list(one.episodes), list(one.earlier)) for one in found] == [
+        (one["id"], list(one["episodes"]), list(one.get("earlier", {}))) for one in states]
+    assert bool(found) == (name == "hub-2.sql")
 
 
 @pytest.mark.parametrize("data", ["data", "data/hub", "var/data"])

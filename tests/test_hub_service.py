@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.command import WORDS, run
+from hub.command import WORDS, _alone, run
 from hub.config import load_hub
 from hub.errors import HubError
 from hub.landing import move_cursor
@@ -18,6 +18,7 @@ from tests.processes import Command
 from tests.services import Mosquitto, free_port
 from tests.village import Village
 from tocsin.clock import SystemClock
+from tocsin.config import ConfigError
 
 
 async def test_a_part_that_fails_starts_again_and_the_others_go_on(
@@ -118,6 +119,9 @@ def test_a_second_hub_on_one_folder_is_refused_until_the_first_is_killed(tmp_pat
         refused.start()
         assert refused.wait(30) == 1
         assert refused.said.startswith(f"hub: data: another hub runs on {tmp_path / 'hub-data'}")
+        beside = Command(tmp_path / "backup", "hub", "backup", str(files.write()), str(tmp_path / "hub-data"))
+        beside.start()
+        assert beside.wait(60) == 0, beside.said    # a backup locks its folder too
         first.kill()
         second = HubProcess(tmp_path / "second", files)
         second.start()
@@ -133,6 +137,14 @@ def test_data_that_is_a_file_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run([str(files.write())]) == 1
     why = f"hub: data: {tmp_path / 'hub-data'}: a file stands there or in its way; name a folder"
     assert capsys.readouterr().err.strip() == why
+
+
+def test_a_folder_in_which_no_file_can_be_made_is_locked_too(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with _alone(tmp_path), pytest.raises(ConfigError, match="another hub runs on"), _alone(tmp_path):
+        pass
+    with _alone(tmp_path):
+        pass
 
 
 async def test_what_waits_is_counted_at_one_cost_however_much_has_landed(tmp_path: Path) -> None:

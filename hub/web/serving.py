@@ -8,13 +8,13 @@ from contextlib import contextmanager
 import uvicorn
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.utils import normalize_path
 
 from hub.errors import HubError
 from hub.web.app import app
 from hub.web.view import View
 
 _STOP_S = 1
-_ENDLESS = "/events"
 
 
 async def serve_web(view: View, address: str) -> None:
@@ -38,11 +38,15 @@ def answers_heads(pages: ASGIApp) -> ASGIApp:
     """Monitors and proxies ask with HEAD: it is what GET would be; uvicorn, which knows the method, sends no body."""
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP and scope.get("method") == "HEAD" and scope["path"] != _ENDLESS:
+        if scope["type"] == ScopeType.HTTP and scope.get("method") == "HEAD" and not _is_endless(scope["path"]):
             scope = {**scope, "method": "GET"}
         await pages(scope, receive, send)
 
     return answering
+
+
+def _is_endless(path: str) -> bool:
+    return normalize_path(path) == "/events"    # as the pages find it, with a stroke behind it too
 
 
 class _Server(uvicorn.Server):
