@@ -137,15 +137,17 @@ async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -
                                                        start_new_session=True)
     except OSError as err:
         raise SpeechError(say("voice_unrun", name=name, why=reason_of(err))) from err
+    told = None
     try:
         async with asyncio.timeout(within_s):
-            out, err_text = await process.communicate(given)
+            told = await process.communicate(given)
     except TimeoutError as err:
         raise SpeechError(say("voice_hung", name=name, seconds=within_s)) from err
     finally:
-        if process.returncode is None:
+        if told is None:  # it may have ended, and what it began hold its pipes
             kill_all(process)
             await asyncio.shield(process.wait())
+    out, err_text = told
     if process.returncode:
         last = err_text.decode(errors="replace").strip().splitlines()[-1:]
         raise SpeechError(say("at", place=name, why=last[0] if last else say("voice_ended", code=process.returncode)))

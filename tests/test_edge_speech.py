@@ -240,8 +240,23 @@ async def test_what_a_voice_began_ends_with_it_and_is_not_waited_for(tmp_path: P
         talk.cancel()
         with pytest.raises(asyncio.CancelledError):
             await talk
-        await until(lambda: not psutil.pid_exists(int(child.read_text()))
-                    or psutil.Process(int(child.read_text())).status() == psutil.STATUS_ZOMBIE)
+        await until(lambda: _is_gone(int(child.read_text())))
+
+
+def _is_gone(pid: int) -> bool:
+    """A zombie counts: nobody may be there to take it away."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def test_what_outlives_the_command_that_began_it_ends_when_nobody_waits_any_more(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    with pytest.raises(SpeechError, match="sh hung for 1 s and was ended"):
+        await run_process(("sh", "-c", f"tail -f /dev/null & echo $! > {child}"), b"", 1.0)
+    async with asyncio.timeout(30):
+        await until(lambda: _is_gone(int(child.read_text())))
 
 
 async def test_words_are_cut_when_the_siren_sounds_again(tmp_path: Path) -> None:
