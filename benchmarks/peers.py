@@ -10,6 +10,7 @@ named: `floor_c` is such a script in C (libmodbus and libmosquitto); `modpoll` (
 """
 
 import sys
+from statistics import median
 from typing import Any
 
 from benchmarks._contender import find_harness, installed, measured
@@ -17,6 +18,7 @@ from benchmarks._rows import BenchError, Row
 
 FLOOR = "floor_py"
 _BASE = 26_000
+_TURNS = 3
 _MODES = {"hang": "hangs", "garbage": "sends garbage", "exc": "refuses"}
 _WHY = "every reading is on disk, judged and numbered before it goes out; no peer judges or numbers any"
 _KEEPS = "the script keeps what was not sent in memory, and sends what was read in the end"
@@ -34,8 +36,7 @@ def run(quick: bool) -> list[Row]:
     rows = [row for name in peers for row in _steady(steady["tocsin"], steady[name], name)]
     if quick:
         return rows
-    highest = {name: measured("maximum", name, **_asked(secs=10, devices=200, period0=_period_of(name), rungs=3))
-               for name in ["tocsin", *peers]}
+    highest = _highest_of(["tocsin", *peers])
     rows += [_highest(highest["tocsin"], highest[name], name) for name in peers]
     faults = _each("fault", peers, secs=60)
     rows += [row for name in peers for mode in _MODES for row in _fault(faults["tocsin"], faults[name], mode, name)]
@@ -81,9 +82,15 @@ def _steady(ours: Numbers, theirs: Numbers, name: str) -> list[Row]:
     ]
 
 
-def _highest(ours: Numbers, theirs: Numbers, name: str) -> Row:
-    key = "most_delivered_regs_per_s"
-    return Row("highest rate, 200 devices", ours[key], theirs[key], name, "registers/s", 1, more_is_better=True,
+def _highest_of(names: list[str]) -> dict[str, float]:
+    """Registers/s, the median of turns: what else the machine does meanwhile must not fall upon one of them."""
+    turns = [{name: measured("maximum", name, **_asked(secs=10, devices=200, period0=_period_of(name), rungs=3))
+              for name in names} for _ in range(_TURNS)]
+    return {name: median(turn[name]["most_delivered_regs_per_s"] for turn in turns) for name in names}
+
+
+def _highest(ours: float, theirs: float, name: str) -> Row:
+    return Row("highest rate, 200 devices", ours, theirs, name, "registers/s", _TURNS, more_is_better=True,
                floor=name == FLOOR, bar=32_000.0, why=_WHY)
 
 
