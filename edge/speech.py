@@ -8,6 +8,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from edge.aside import Aside
 from edge.noise import kill_all
@@ -132,11 +133,18 @@ async def run_process(command: tuple[str, ...], given: bytes, within_s: float) -
     """
     name = _name(command)
     pipe = asyncio.subprocess.PIPE
+    beginning = asyncio.ensure_future(asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True))
     try:
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe,
-                                                       start_new_session=True)
+        process = await asyncio.shield(beginning)
     except OSError as err:
         raise SpeechError(say("voice_unrun", name=name, why=reason_of(err))) from err
+    except asyncio.CancelledError:  # asyncio would end the command, and not what that has begun by now
+        with suppress(OSError):
+            process = await beginning
+            kill_all(process)
+            await asyncio.shield(process.wait())
+        raise
     told = None
     try:
         async with asyncio.timeout(within_s):
