@@ -11,26 +11,18 @@ import pytest
 
 import hub.nightly
 from hub.backup import archives, make
-from hub.config import HubConfig, load_hub
+from hub.config import HubConfig
 from hub.config_operations import BackupTable
 from hub.database import Database
 from hub.nightly import Last, Nightly, due_before
 from hub.restore import verify
-from tests.hub_backups import hub_that_ran
+from tests.hub_backups import config, file
 from tests.hubs import HubFiles, running_hub
 from tests.test_journey import until
 from tocsin.clock import SystemClock, WoundClock
 from tocsin.times import ms_of
 
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return hub_that_ran(tmp_path)
-
-
-@pytest.fixture
-def config(file: Path) -> HubConfig:
-    return load_hub(file)
+__all__ = ["config", "file"]
 
 
 @pytest.mark.parametrize(("now", "due"), [

@@ -37,10 +37,15 @@ def test_what_was_appended_is_read_in_order_after_a_new_start(tmp_path: Path) ->
     assert again.damage == []
 
 
+def each_alone(log: Log, numbers: range) -> None:
+    """Appended one by one, so that segments end between them."""
+    for seq in numbers:
+        log.append([Entry(seq, 1, b"p" * 30)])
+
+
 def test_segments_follow_each_other_and_are_dropped_only_behind_the_cursor(tmp_path: Path) -> None:
     log = Log(tmp_path, segment_bytes=200)
-    for seq in range(1, 41):
-        log.append([Entry(seq, 1, b"p" * 30)])
+    each_alone(log, range(1, 41))
     assert len(list(tmp_path.glob("segment-*.log"))) > 5
     assert [entry.seq for entry in log.read(after=17)] == list(range(18, 41))
     now_s = last_segment(tmp_path).stat().st_mtime + 1000
@@ -55,8 +60,7 @@ def test_segments_follow_each_other_and_are_dropped_only_behind_the_cursor(tmp_p
 def test_what_was_written_with_a_clock_that_was_behind_is_as_old_as_what_follows(tmp_path: Path) -> None:
     """A start without a battery clock: it is 1970 until the network has set it."""
     log = Log(tmp_path, segment_bytes=200)
-    for seq in range(1, 41):
-        log.append([Entry(seq, 1, b"p" * 30)])
+    each_alone(log, range(1, 41))
     log.move_cursor(40, "hub")
     first, second, *_ = log.sealed
     written_s = second.stat().st_mtime
@@ -71,13 +75,11 @@ def test_what_a_run_wrote_with_a_clock_days_behind_is_young_once_the_clock_is_se
     """A board that was off for a month, and goes on where its clock was kept."""
     day_s = 86_400
     before = Log(tmp_path, segment_bytes=200)
-    for seq in range(1, 21):
-        before.append([Entry(seq, 1, b"p" * 30)])
+    each_alone(before, range(1, 21))
     before.close()
     old = before.sealed
     log = Log(tmp_path, segment_bytes=200)
-    for seq in range(21, 41):
-        log.append([Entry(seq, 1, b"p" * 30)])
+    each_alone(log, range(21, 41))
     log.move_cursor(40, "hub")
     now_s = last_segment(tmp_path).stat().st_mtime
     for path in log.sealed:
@@ -94,8 +96,7 @@ def test_what_was_written_after_a_clock_days_ahead_was_set_is_dated_right_alread
     """Else what is before it would seem to be of that day, and go at once."""
     month_s = 30 * 86_400
     log = Log(tmp_path, segment_bytes=200)
-    for seq in range(1, 8):
-        log.append([Entry(seq, 1, b"p" * 30)])
+    each_alone(log, range(1, 8))
     log.move_cursor(7, "hub")
     now_s = last_segment(tmp_path).stat().st_mtime
     for path in log.sealed:
